@@ -1,0 +1,66 @@
+//! Engines: what turns a kernel of the loop IR into something that runs.
+//!
+//! An engine sees loops, the op table and dtypes; never graphs, shapes or the user's handles.
+
+pub mod cpu;
+pub mod interpreter;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::loops::{Kernel, Launch, Target};
+
+/// An engine.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Its capabilities and limits.
+    fn target(&self) -> &Target;
+
+    /// Makes a kernel ready to run. Machine code may be made later, at the first launch that needs it.
+    ///
+    /// # Errors
+    /// `Unsupported` for a kernel that the engine cannot run.
+    fn prepare(&self, kernel: Kernel) -> Result<Arc<dyn Executable>>;
+}
+
+/// A kernel that an engine can run.
+pub trait Executable: Send + Sync + fmt::Debug {
+    /// The kernel in the loop IR.
+    fn kernel(&self) -> &Kernel;
+
+    /// Runs it.
+    ///
+    /// # Safety
+    /// The launch keeps what `Launch` promises: valid addresses, no overlap with written operands.
+    ///
+    /// # Errors
+    /// `Memory` or `Internal`, before anything is written.
+    unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()>;
+
+    /// The engine's own text of a stage (CLIF, assembly …), if it has one.
+    ///
+    /// # Errors
+    /// Whatever making that text meets.
+    fn dump(&self, stage: EngineStage) -> Result<Option<String>>;
+
+    /// How many variants of machine code have been made for it so far.
+    fn compilations(&self) -> usize;
+}
+
+/// A text that an engine can give of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineStage {
+    /// Cranelift's IR.
+    Clif,
+    /// Machine code, disassembled.
+    Asm,
+}
+
+/// Who runs a launch, and from what size on in parallel.
+#[derive(Debug, Clone, Default)]
+pub struct Parallelism {
+    /// The pool; none means the caller's, or rayon's global one.
+    pub pool: Option<Arc<rayon::ThreadPool>>,
+    /// The number of elements from which a launch is split; none means an estimate of its cost.
+    pub threshold: Option<usize>,
+}

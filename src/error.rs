@@ -1,0 +1,55 @@
+//! The one public error type.
+//!
+//! Every variant belongs to one stage of the pipeline; every text names the culprit, what was expected,
+//! what came, and what to do. Nothing here knows any other module.
+
+use std::panic::Location;
+
+/// What went wrong, by stage.
+///
+/// The variants say who is to act: `Build`, `Argument` and `Shape` are the caller's to mend, `Memory` and
+/// `Device` the machine's, `Internal` is always a bug of Kroton.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An expression that cannot be typed; found while building, reported by `compile`.
+    #[error("{message}\n  in the expression built at {location}")]
+    Build {
+        /// What is wrong, with the dtypes and shapes of the operands.
+        message: String,
+        /// The user's source line that built the ill-typed expression.
+        location: &'static Location<'static>,
+    },
+    /// An argument (or an output) of a call or of `compile` that does not fit its place.
+    #[error("{0}")]
+    Argument(String),
+    /// Sizes that do not fit together, found when the sizes of a call are known.
+    #[error("{0}")]
+    Shape(String),
+    /// A device that is missing or refused the work.
+    #[error("{0}")]
+    Device(String),
+    /// Something that this build or engine does not do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A text that is not a graph.
+    #[error("line {line}: {message}")]
+    Parse {
+        /// The line of the text, from 1.
+        line: usize,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A numeric check that failed.
+    #[error("{0}")]
+    NumericCheck(String),
+    /// Memory that cannot be had.
+    #[error("{0}")]
+    Memory(String),
+    /// A bug in Kroton.
+    #[error("internal error (a bug in Kroton, please report it): {0}")]
+    Internal(String),
+}
+
+/// `Result` with Kroton's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,528 @@
+//! Dimensions, shapes, and the rules by which shapes meet.
+//!
+//! A [`Dim`] is a size that may be known only at call time: an affine form over *atoms*, where an atom is a
+//! [`Symbol`] (an input's extent, or the value of an integer input) or a non-linear operation on two dims. The
+//! affine form is canonical, so equal sums are equal values, and a chain of a hundred thousand slices is one
+//! flat form. Arithmetic never panics: what overflows stays unevaluated and is reported by `evaluate`.
+//!
+//! Invariant: an affine form has its terms sorted, without zero coefficients, and at least one term.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+
+/// The identity of an input, unique in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputId(pub u64);
+
+impl InputId {
+    /// A fresh identity.
+    pub fn new() -> InputId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        InputId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for InputId {
+    fn default() -> Self {
+        InputId::new()
+    }
+}
+
+/// What of an input a symbol stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Measure {
+    /// The extent along an axis.
+    Extent(u32),
+    /// The value of a rank-0 integer input.
+    Value,
+}
+
+/// A size that is known when a call's arguments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol {
+    /// The input that gives the size.
+    pub input: InputId,
+    /// Which of its sizes.
+    pub measure: Measure,
+}
+
+/// A non-linear operation on sizes. Division floors; division by zero is an error of `evaluate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DimOp {
+    /// Product.
+    Mul,
+    /// Quotient, rounded down.
+    FloorDiv,
+    /// Remainder with the sign of the divisor.
+    Rem,
+    /// The smaller one.
+    Min,
+    /// The larger one.
+    Max,
+    /// A sum that would overflow if it were folded.
+    Add,
+}
+
+impl DimOp {
+    /// The word in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DimOp::Mul => "*",
+            DimOp::FloorDiv => "/",
+            DimOp::Rem => "%",
+            DimOp::Min => "min",
+            DimOp::Max => "max",
+            DimOp::Add => "+",
+        }
+    }
+
+    fn apply(self, left: i64, right: i64) -> Option<i64> {
+        match self {
+            DimOp::Mul => left.checked_mul(right),
+            DimOp::Add => left.checked_add(right),
+            DimOp::Min => Some(left.min(right)),
+            DimOp::Max => Some(left.max(right)),
+            DimOp::FloorDiv => {
+                left.checked_div(right).map(|q| q - i64::from(left % right != 0 && (left < 0) != (right < 0)))
+            }
+            DimOp::Rem => left.checked_rem(right).map(|r| if r != 0 && (r < 0) != (right < 0) { r + right } else { r }),
+        }
+    }
+}
+
+/// A factor of an affine form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Atom {
+    /// A size given by an input.
+    Symbol(Symbol),
+    /// An operation that is not affine.
+    Op(DimOp, Dim, Dim),
+}
+
+/// `constant + Σ coefficient · atom`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Affine {
+    constant: i64,
+    terms: SmallVec<[(Atom, i64); 1]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Form {
+    Constant(i64),
+    Affine(Arc<Affine>),
+}
+
+/// A size: a constant, or an integer expression over symbols.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dim(Form);
+
+impl From<i64> for Dim {
+    fn from(value: i64) -> Dim {
+        Dim(Form::Constant(value))
+    }
+}
+
+impl From<Symbol> for Dim {
+    fn from(symbol: Symbol) -> Dim {
+        Dim::atom(Atom::Symbol(symbol))
+    }
+}
+
+impl Dim {
+    /// The size 1, along which a dimension broadcasts.
+    pub const ONE: Dim = Dim(Form::Constant(1));
+    /// The size 0.
+    pub const ZERO: Dim = Dim(Form::Constant(0));
+
+    /// The size of an array that exists; such sizes fit `i64` because allocations do.
+    pub fn of_size(size: usize) -> Dim {
+        Dim::from(i64::try_from(size).unwrap_or(i64::MAX))
+    }
+
+    fn atom(atom: Atom) -> Dim {
+        Dim::affine(0, SmallVec::from_iter([(atom, 1)]))
+    }
+
+    fn affine(constant: i64, terms: SmallVec<[(Atom, i64); 1]>) -> Dim {
+        if terms.is_empty() { Dim::from(constant) } else { Dim(Form::Affine(Arc::new(Affine { constant, terms }))) }
+    }
+
+    /// The value, if it does not depend on a call.
+    pub fn constant(&self) -> Option<i64> {
+        match &self.0 {
+            Form::Constant(value) => Some(*value),
+            Form::Affine(_) => None,
+        }
+    }
+
+    /// Whether this is statically 1: the condition for broadcasting.
+    pub fn is_one(&self) -> bool {
+        self.constant() == Some(1)
+    }
+
+    /// The symbol, if this is one and nothing more.
+    pub fn as_symbol(&self) -> Option<Symbol> {
+        match self.parts() {
+            (0, [(Atom::Symbol(symbol), 1)]) => Some(*symbol),
+            _ => None,
+        }
+    }
+
+    /// The constant part and the terms.
+    pub fn parts(&self) -> (i64, &[(Atom, i64)]) {
+        match &self.0 {
+            Form::Constant(value) => (*value, &[]),
+            Form::Affine(affine) => (affine.constant, &affine.terms),
+        }
+    }
+
+    /// `self · factor + other`, or `None` when a coefficient overflows.
+    fn scaled_sum(&self, factor: i64, other: &Dim) -> Option<Dim> {
+        let (constant, terms) = self.parts();
+        let (other_constant, other_terms) = other.parts();
+        let constant = constant.checked_mul(factor)?.checked_add(other_constant)?;
+        let mut merged: SmallVec<[(Atom, i64); 1]> = SmallVec::new();
+        let (mut left, mut right) = (terms.iter().peekable(), other_terms.iter().peekable());
+        loop {
+            let take_left = match (left.peek(), right.peek()) {
+                (None, None) => break,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(a), Some(b)) => a.0.cmp(&b.0),
+            };
+            let mut coefficient = 0_i64;
+            let mut atom = None;
+            if take_left.is_le() {
+                let (left_atom, c) = left.next()?;
+                coefficient = c.checked_mul(factor)?;
+                atom = Some(left_atom);
+            }
+            if take_left.is_ge() {
+                let (right_atom, c) = right.next()?;
+                coefficient = coefficient.checked_add(*c)?;
+                atom = Some(right_atom);
+            }
+            if coefficient != 0 {
+                merged.push((atom?.clone(), coefficient));
+            }
+        }
+        Some(Dim::affine(constant, merged))
+    }
+
+    fn operation(op: DimOp, left: &Dim, right: &Dim) -> Dim {
+        if let (Some(a), Some(b)) = (left.constant(), right.constant())
+            && let Some(value) = op.apply(a, b)
+        {
+            return Dim::from(value);
+        }
+        Dim::atom(Atom::Op(op, left.clone(), right.clone()))
+    }
+
+    /// The sum.
+    pub fn add(&self, other: &Dim) -> Dim {
+        self.scaled_sum(1, other).unwrap_or_else(|| Dim::operation(DimOp::Add, self, other))
+    }
+
+    /// The difference.
+    pub fn sub(&self, other: &Dim) -> Dim {
+        self.add(&other.scale(-1))
+    }
+
+    /// The product with a number.
+    pub fn scale(&self, factor: i64) -> Dim {
+        self.scaled_sum(factor, &Dim::ZERO).unwrap_or_else(|| Dim::operation(DimOp::Mul, self, &Dim::from(factor)))
+    }
+
+    /// The product.
+    pub fn mul(&self, other: &Dim) -> Dim {
+        match (self.constant(), other.constant()) {
+            (_, Some(factor)) => self.scale(factor),
+            (Some(factor), None) => other.scale(factor),
+            (None, None) if self <= other => Dim::operation(DimOp::Mul, self, other),
+            (None, None) => Dim::operation(DimOp::Mul, other, self),
+        }
+    }
+
+    /// The quotient, rounded down.
+    pub fn floor_div(&self, other: &Dim) -> Dim {
+        match self.divide_exactly(other) {
+            Some(quotient) => quotient,
+            None => Dim::operation(DimOp::FloorDiv, self, other),
+        }
+    }
+
+    /// The quotient where it is visible in the form: by a constant that divides all coefficients, by one, or by
+    /// a factor of a single product. An equal divisor is *not* cancelled, since it may be zero.
+    fn divide_exactly(&self, other: &Dim) -> Option<Dim> {
+        let divisor = other.constant().filter(|&d| d > 0)?;
+        let (constant, terms) = self.parts();
+        let divides = constant % divisor == 0 && terms.iter().all(|(_, c)| c % divisor == 0);
+        divides.then(|| {
+            Dim::affine(constant / divisor, terms.iter().map(|(atom, c)| (atom.clone(), c / divisor)).collect())
+        })
+    }
+
+    /// The quotient, rounded up.
+    pub fn ceil_div(&self, divisor: i64) -> Dim {
+        self.scale(-1).floor_div(&Dim::from(divisor)).scale(-1)
+    }
+
+    /// The remainder with the sign of the divisor.
+    pub fn rem(&self, other: &Dim) -> Dim {
+        if other.is_one() { Dim::ZERO } else { Dim::operation(DimOp::Rem, self, other) }
+    }
+
+    /// The smaller one.
+    pub fn smaller(&self, other: &Dim) -> Dim {
+        if self == other { self.clone() } else { Dim::operation(DimOp::Min, self, other) }
+    }
+
+    /// The larger one.
+    pub fn larger(&self, other: &Dim) -> Dim {
+        if self == other { self.clone() } else { Dim::operation(DimOp::Max, self, other) }
+    }
+
+    /// The value under an assignment of the symbols.
+    ///
+    /// # Errors
+    /// A symbol without a value, an overflow, a division by zero.
+    pub fn evaluate(&self, symbols: &Symbols) -> Result<i64> {
+        let (constant, terms) = self.parts();
+        let mut total = i128::from(constant);
+        for (atom, coefficient) in terms {
+            let value = match atom {
+                Atom::Symbol(symbol) => symbols.get(symbol)?,
+                Atom::Op(op, left, right) => {
+                    let (left, right) = (left.evaluate(symbols)?, right.evaluate(symbols)?);
+                    op.apply(left, right).ok_or_else(|| {
+                        Error::Shape(format!(
+                            "a size cannot be computed: {left} {} {right} overflows or divides by zero",
+                            op.name()
+                        ))
+                    })?
+                }
+            };
+            total += i128::from(value) * i128::from(*coefficient);
+        }
+        i64::try_from(total).map_err(|_| Error::Shape(format!("a size overflows 64 bits: {total}")))
+    }
+
+    /// This dim with every symbol replaced.
+    pub fn substitute(&self, replace: &impl Fn(Symbol) -> Dim) -> Dim {
+        let (constant, terms) = self.parts();
+        terms.iter().fold(Dim::from(constant), |sum, (atom, coefficient)| {
+            let value = match atom {
+                Atom::Symbol(symbol) => replace(*symbol),
+                Atom::Op(op, left, right) => {
+                    let (left, right) = (left.substitute(replace), right.substitute(replace));
+                    match op {
+                        DimOp::Mul => left.mul(&right),
+                        DimOp::FloorDiv => left.floor_div(&right),
+                        DimOp::Rem => left.rem(&right),
+                        DimOp::Min => left.smaller(&right),
+                        DimOp::Max => left.larger(&right),
+                        DimOp::Add => left.add(&right),
+                    }
+                }
+            };
+            sum.add(&value.scale(*coefficient))
+        })
+    }
+
+    /// Calls `visit` with every symbol.
+    pub fn for_each_symbol(&self, visit: &mut impl FnMut(Symbol)) {
+        for (atom, _) in self.parts().1 {
+            match atom {
+                Atom::Symbol(symbol) => visit(*symbol),
+                Atom::Op(_, left, right) => {
+                    left.for_each_symbol(visit);
+                    right.for_each_symbol(visit);
+                }
+            }
+        }
+    }
+
+    /// Writes the dim with symbols spelled by `name`.
+    pub fn display<'a, N: Fn(Symbol) -> String>(&'a self, name: &'a N) -> impl fmt::Display + 'a {
+        fmt::from_fn(move |f| self.write(f, name))
+    }
+
+    fn write<N: Fn(Symbol) -> String>(&self, f: &mut fmt::Formatter<'_>, name: &N) -> fmt::Result {
+        let (constant, terms) = self.parts();
+        for (index, (atom, coefficient)) in terms.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" + ")?;
+            }
+            if *coefficient != 1 {
+                write!(f, "{coefficient}*")?;
+            }
+            match atom {
+                Atom::Symbol(symbol) => f.write_str(&name(*symbol))?,
+                Atom::Op(op @ (DimOp::Min | DimOp::Max), left, right) => {
+                    write!(f, "{}({}, {})", op.name(), left.display(name), right.display(name))?;
+                }
+                Atom::Op(op, left, right) => {
+                    write!(f, "({} {} {})", left.display(name), op.name(), right.display(name))?;
+                }
+            }
+        }
+        match (terms.is_empty(), constant) {
+            (true, _) => write!(f, "{constant}"),
+            (false, 0) => Ok(()),
+            (false, c) if c < 0 => write!(f, " - {}", c.unsigned_abs()),
+            (false, _) => write!(f, " + {constant}"),
+        }
+    }
+}
+
+/// The values of the symbols in one call.
+#[derive(Debug, Clone, Default)]
+pub struct Symbols(HashMap<Symbol, i64, rustc_hash::FxBuildHasher>);
+
+impl Symbols {
+    /// Sets the value of a symbol.
+    pub fn set(&mut self, symbol: Symbol, value: i64) {
+        self.0.insert(symbol, value);
+    }
+
+    /// The value of a symbol.
+    ///
+    /// # Errors
+    /// `Internal` if the symbol has none.
+    pub fn get(&self, symbol: &Symbol) -> Result<i64> {
+        self.0.get(symbol).copied().ok_or_else(|| Error::Internal(format!("the size {symbol:?} has no value")))
+    }
+
+    /// Forgets all values and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The sizes of an array, outermost first.
+pub type Shape = SmallVec<[Dim; 3]>;
+
+/// Why two shapes do not broadcast: the axis, counted from the end, and the two sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The axis, from the last one, which is 1.
+    pub from_end: usize,
+    /// The size of the first.
+    pub left: Dim,
+    /// The size of the second.
+    pub right: Dim,
+}
+
+/// The shape that two shapes broadcast to, aligned at the last axis; sizes that must be equal at call time are
+/// appended to `equal`.
+///
+/// # Errors
+/// Two constant sizes that differ and are not 1.
+pub fn broadcast(left: &[Dim], right: &[Dim], equal: &mut Vec<(Dim, Dim)>) -> Result<Shape, Mismatch> {
+    let rank = left.len().max(right.len());
+    let at = |shape: &[Dim], from_end: usize| shape.len().checked_sub(from_end).map(|axis| shape[axis].clone());
+    (1..=rank)
+        .rev()
+        .map(|from_end| match (at(left, from_end), at(right, from_end)) {
+            (Some(dim), None) | (None, Some(dim)) => Ok(dim),
+            (None, None) => Ok(Dim::ONE),
+            (Some(a), Some(b)) => meet(a, b, equal).map_err(|(left, right)| Mismatch { from_end, left, right }),
+        })
+        .collect()
+}
+
+/// The size at which two dims meet: a static 1 yields, a constant is preferred, others must be equal.
+fn meet(left: Dim, right: Dim, equal: &mut Vec<(Dim, Dim)>) -> Result<Dim, (Dim, Dim)> {
+    if left == right || right.is_one() {
+        return Ok(left);
+    }
+    if left.is_one() {
+        return Ok(right);
+    }
+    if left.constant().is_some() && right.constant().is_some() {
+        return Err((left, right));
+    }
+    equal.push((left.clone(), right.clone()));
+    Ok(if right.constant().is_some() { right } else { left })
+}
+
+/// The number of elements.
+pub fn element_count(shape: &[Dim]) -> Dim {
+    shape.iter().fold(Dim::ONE, |count, dim| count.mul(dim))
+}
+
+/// Row-major strides, in elements, of sizes that are known.
+pub fn row_major_strides(shape: &[usize]) -> SmallVec<[isize; 4]> {
+    let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, shape.len());
+    let mut step = 1_isize;
+    for (stride, &size) in strides.iter_mut().zip(shape).rev() {
+        *stride = step;
+        step = step.saturating_mul(size.max(1) as isize);
+    }
+    strides
+}
+
+/// The bytes of an array, if they fit an allocation.
+///
+/// # Errors
+/// `Memory` when the product of the sizes overflows.
+pub fn byte_size(shape: &[usize], element: usize) -> Result<usize> {
+    if shape.contains(&0) {
+        return Ok(0);
+    }
+    shape
+        .iter()
+        .try_fold(element, |bytes, &size| bytes.checked_mul(size))
+        .filter(|&bytes| bytes <= isize::MAX as usize)
+        .ok_or_else(|| {
+            Error::Memory(format!(
+                "an array of shape {shape:?} with {element} bytes an element exceeds the address space"
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbol(axis: u32) -> Dim {
+        Dim::from(Symbol { input: InputId(0), measure: Measure::Extent(axis) })
+    }
+
+    #[test]
+    fn sums_are_canonical() {
+        let (n, m) = (symbol(0), symbol(1));
+        assert_eq!(n.add(&m).sub(&n), m);
+        assert_eq!(n.sub(&n), Dim::ZERO);
+        assert_eq!(n.scale(6).floor_div(&Dim::from(3)), n.scale(2));
+        assert_eq!(n.mul(&m), m.mul(&n));
+    }
+
+    #[test]
+    fn evaluation_floors_and_reports_overflow() {
+        let mut values = Symbols::default();
+        values.set(Symbol { input: InputId(0), measure: Measure::Extent(0) }, 7);
+        assert_eq!(symbol(0).ceil_div(2).evaluate(&values).unwrap(), 4);
+        assert_eq!(symbol(0).scale(-1).floor_div(&Dim::from(2)).evaluate(&values).unwrap(), -4);
+        assert!(symbol(0).mul(&symbol(0)).mul(&Dim::from(i64::MAX)).evaluate(&values).is_err());
+        assert!(symbol(0).floor_div(&Dim::ZERO).evaluate(&values).is_err());
+        assert!(symbol(1).evaluate(&values).is_err());
+    }
+
+    #[test]
+    fn only_static_ones_broadcast() {
+        let mut equal = Vec::new();
+        let shape = broadcast(&[symbol(0), Dim::ONE], &[symbol(1)], &mut equal).unwrap();
+        assert_eq!(shape.as_slice(), [symbol(0), symbol(1)]);
+        assert!(equal.is_empty());
+        let shape = broadcast(&[symbol(0)], &[Dim::from(3)], &mut equal).unwrap();
+        assert_eq!((shape.as_slice(), equal.len()), ([Dim::from(3)].as_slice(), 1));
+        assert!(broadcast(&[Dim::from(2)], &[Dim::from(3)], &mut equal).is_err());
+    }
+}

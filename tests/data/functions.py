@@ -203,8 +203,9 @@ def pow_points(rng):
         x = 1 + rng.choice((-1, 1)) * 2.0 ** -rng.uniform(5, 50)
         points.append((x, rng.uniform(-740, 700) / math.log(x)))
     for _ in range(30):
-        x = 1 + rng.choice((-1, 1)) * 2.0 ** -rng.uniform(23, 50)
-        points.append((x, rng.uniform(-740, 700) / math.log(x)))
+        # Exponents beyond 2³¹ of bases with many bits: hard for logarithms that take the base to be short.
+        x = 1 + rng.choice((-1, 1)) * 2.0 ** -rng.uniform(21.6, 24)
+        points.append((x, rng.choice((-1, 1)) * rng.uniform(690, 705) / math.log(x)))
     for _ in range(30):
         points.append((-rng.uniform(0.1, 10), float(rng.randint(-60, 60))))
     for _ in range(20):

@@ -1,0 +1,143 @@
+//! The only bridge from graphs to loops: a schedule becomes kernels and windows.
+//!
+//! Broadcasts, permutations and static-1 axes become index maps, slices become starts and steps, reductions
+//! become rows of the op table written out as blocks. The result holds no graph.
+
+mod block;
+mod kernel;
+pub mod plan;
+
+use smallvec::SmallVec;
+
+pub use plan::Plan;
+use plan::{AxisWalk, CustomStep, MatMulStep, Source, Step, Window};
+
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, NodeId};
+use crate::loops::{Axis, Kernel};
+use crate::schedule::{self, Context, Form, Place, Schedule, View};
+use crate::shape::{Dim, Shape};
+
+/// Lowers a scheduled graph.
+///
+/// # Errors
+/// `Internal` if the schedule does not fit the graph.
+pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kernel>> {
+    let mut lowering = Lowering { graph, schedule, constants: Vec::new(), constant_of: Default::default() };
+    let mut steps = Vec::with_capacity(schedule.steps.len());
+    for (index, step) in schedule.steps.iter().enumerate() {
+        steps.push(match step {
+            schedule::Step::Kernel(group) => {
+                Step::Kernel(kernel::group(&mut lowering, group, format!("{name}_{index}"))?)
+            }
+            schedule::Step::ConcatPart { node, part } => {
+                Step::Kernel(kernel::concat_part(&mut lowering, *node, *part, format!("{name}_{index}"))?)
+            }
+            schedule::Step::MatMul(node) => Step::MatMul(lowering.matmul(*node)?),
+            schedule::Step::Custom(node) => Step::Custom(lowering.custom(*node)?),
+        });
+    }
+    Ok(Plan { steps, slots: schedule.slots.clone(), constants: lowering.constants })
+}
+
+/// What the lowering of all kernels of a plan shares.
+struct Lowering<'a> {
+    graph: &'a Graph,
+    schedule: &'a Schedule,
+    constants: Vec<Array>,
+    constant_of: rustc_hash::FxHashMap<NodeId, usize>,
+}
+
+impl Lowering<'_> {
+    fn form(&self, node: NodeId) -> &Form {
+        &self.schedule.forms[node.index()]
+    }
+
+    fn place(&self, node: NodeId) -> Option<Place> {
+        self.schedule.places[node.index()]
+    }
+
+    /// The memory of a node.
+    fn source(&mut self, node: NodeId, reshaped: bool) -> Result<Source> {
+        match (self.place(node), self.graph.node(node)) {
+            (Some(Place::Input(argument)), _) if reshaped => Ok(Source::PackedInput(argument)),
+            (Some(Place::Input(argument)), _) => Ok(Source::Input(argument)),
+            (Some(Place::Output(output)), _) => Ok(Source::Output(output)),
+            (Some(Place::Slot(slot)), _) => Ok(Source::Slot(slot)),
+            (Some(Place::Constant), Node::Dense(array)) => {
+                let (constants, array) = (&mut self.constants, &array.0);
+                let index = *self.constant_of.entry(node).or_insert_with(|| {
+                    constants.push(array.clone());
+                    constants.len() - 1
+                });
+                Ok(Source::Constant(index))
+            }
+            (Some(Place::Virtual), Node::Iota(_)) => Ok(Source::Positions),
+            (Some(Place::Virtual), Node::Size(size)) => Ok(Source::Size(size.clone())),
+            (place, other) => {
+                Err(Error::Internal(format!("`{}` %{} is not in memory: {place:?}", other.name(), node.0)))
+            }
+        }
+    }
+
+    /// A view as a kernel walks it, given the kernel axis of each axis of the view.
+    fn window(&mut self, view: &View, context: &Context) -> Result<Window> {
+        let walk = |(axis, kernel): (&Option<schedule::ViewAxis>, &Option<Axis>)| match (axis, kernel) {
+            (Some(axis), Some(kernel)) => Some(AxisWalk { kernel: *kernel, source: axis.axis, step: axis.step }),
+            (_, _) => None,
+        };
+        Ok(Window {
+            source: self.source(view.source, view.reshaped)?,
+            dtype: self.graph.ty(view.source).dtype,
+            shape: view.shape.clone(),
+            starts: view.starts.clone(),
+            walks: view.axes.iter().zip(context).filter_map(walk).collect(),
+        })
+    }
+
+    /// The window over all of a node that is a view, kernel axis `i` along axis `i`.
+    fn whole_window(&mut self, node: NodeId) -> Result<Window> {
+        let shape = &self.graph.ty(node).shape;
+        let view = match self.form(node) {
+            Form::View(view) => view.clone(),
+            Form::Constant(_) | Form::Inline => View::whole(node, shape),
+        };
+        let context: Context = (0..shape.len() as u32).map(|axis| Some(Axis(axis))).collect();
+        self.window(&view, &context)
+    }
+
+    /// The window through which a node's own place is written.
+    fn result_window(&mut self, node: NodeId) -> Result<Window> {
+        let shape = self.graph.ty(node).shape.clone();
+        let context: Context = (0..shape.len() as u32).map(|axis| Some(Axis(axis))).collect();
+        self.window(&View::whole(node, &shape), &context)
+    }
+
+    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep> {
+        let &Node::MatMul([a, b]) = self.graph.node(node) else {
+            return Err(Error::Internal(format!("%{} is no matrix product", node.0)));
+        };
+        let (left, right, result) = (self.whole_window(a)?, self.whole_window(b)?, self.result_window(node)?);
+        let (rows, inner) = (&self.graph.ty(a).shape[0], &self.graph.ty(a).shape[1]);
+        let columns = &self.graph.ty(b).shape[1];
+        Ok(MatMulStep { left, right, result, sizes: [rows.clone(), inner.clone(), columns.clone()] })
+    }
+
+    fn custom(&mut self, node: NodeId) -> Result<CustomStep> {
+        let Node::Custom(function, operands) = self.graph.node(node) else {
+            return Err(Error::Internal(format!("%{} is no host function", node.0)));
+        };
+        let graph = self.graph;
+        let operands = operands.iter().map(|&x| Ok((self.whole_window(x)?, graph.ty(x).shape.clone())));
+        let operands = operands.collect::<Result<Vec<_>>>()?;
+        let result = (self.result_window(node)?, graph.ty(node).shape.clone());
+        Ok(CustomStep { function: function.clone(), operands, result })
+    }
+}
+
+/// The sizes of the kernel's axes: outer ones, then reduced ones.
+fn extents(space: &schedule::Space) -> SmallVec<[Dim; 4]> {
+    let reduced: &[Dim] = space.reduced.as_ref().map_or(&[], |shape: &Shape| shape);
+    space.outer.iter().chain(reduced).cloned().collect()
+}

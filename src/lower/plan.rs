@@ -1,0 +1,140 @@
+//! The program that lowering makes: kernels and library calls over places, with sizes as expressions.
+//!
+//! No graph is left in it. Every size, start and extent is a `Dim` over the symbols of a call.
+
+use smallvec::SmallVec;
+
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::graph::Custom;
+use crate::loops::Axis;
+use crate::schedule::Slot;
+use crate::shape::{Dim, Shape};
+
+/// Where an operand's memory is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An argument of the call, with its own strides.
+    Input(usize),
+    /// An argument, contiguous: the argument itself if it is, else a copy.
+    PackedInput(usize),
+    /// A constant of the plan.
+    Constant(usize),
+    /// A result of the call, contiguous.
+    Output(usize),
+    /// Memory of the call, contiguous.
+    Slot(usize),
+    /// No memory: the positions along its only axis.
+    Positions,
+    /// No memory: a size.
+    Size(Dim),
+}
+
+/// How an axis of a kernel walks along an axis of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AxisWalk {
+    /// The kernel's axis.
+    pub kernel: Axis,
+    /// The source's axis.
+    pub source: u32,
+    /// The step in elements.
+    pub step: i64,
+}
+
+/// A window into a source, as a kernel walks it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The memory.
+    pub source: Source,
+    /// The dtype of its elements.
+    pub dtype: DType,
+    /// The shape as which it is read.
+    pub shape: Shape,
+    /// Where the window starts along axes that do not start at zero.
+    pub starts: SmallVec<[(u32, Dim); 1]>,
+    /// The axes that move; kernel axes not named here repeat.
+    pub walks: SmallVec<[AxisWalk; 3]>,
+}
+
+/// A kernel with what it runs on. `K` is the kernel, in the loop IR or as an engine holds it.
+#[derive(Debug, Clone)]
+pub struct KernelStep<K> {
+    /// The kernel.
+    pub kernel: K,
+    /// The extent of each axis.
+    pub extents: SmallVec<[Dim; 4]>,
+    /// One window for each operand.
+    pub windows: Vec<Window>,
+}
+
+/// A matrix product: windows over two kernel axes, row and column.
+#[derive(Debug, Clone)]
+pub struct MatMulStep {
+    /// The left matrix, rows × inner.
+    pub left: Window,
+    /// The right matrix, inner × columns.
+    pub right: Window,
+    /// The result, rows × columns.
+    pub result: Window,
+    /// Rows, inner size, columns.
+    pub sizes: [Dim; 3],
+}
+
+/// A call of a host function.
+#[derive(Debug, Clone)]
+pub struct CustomStep {
+    /// The function.
+    pub function: Custom,
+    /// Its operands, each with its shape; kernel axis `i` is axis `i`.
+    pub operands: Vec<(Window, Shape)>,
+    /// Its result.
+    pub result: (Window, Shape),
+}
+
+/// A step.
+#[derive(Debug, Clone)]
+pub enum Step<K> {
+    /// One kernel.
+    Kernel(KernelStep<K>),
+    /// A matrix product.
+    MatMul(MatMulStep),
+    /// A host function.
+    Custom(CustomStep),
+}
+
+/// The program.
+#[derive(Debug, Clone)]
+pub struct Plan<K> {
+    /// The steps, in order.
+    pub steps: Vec<Step<K>>,
+    /// The memory of a call.
+    pub slots: Vec<Slot>,
+    /// The arrays of the graph.
+    pub constants: Vec<Array>,
+}
+
+impl<K> Plan<K> {
+    /// The same plan with every kernel replaced.
+    ///
+    /// # Errors
+    /// The first that `map` returns.
+    pub fn try_map<L, E>(self, mut map: impl FnMut(K) -> Result<L, E>) -> Result<Plan<L>, E> {
+        let step = |step| match step {
+            Step::Kernel(KernelStep { kernel, extents, windows }) => {
+                Ok(Step::Kernel(KernelStep { kernel: map(kernel)?, extents, windows }))
+            }
+            Step::MatMul(matmul) => Ok(Step::MatMul(matmul)),
+            Step::Custom(custom) => Ok(Step::Custom(custom)),
+        };
+        let steps = self.steps.into_iter().map(step).collect::<Result<_, E>>()?;
+        Ok(Plan { steps, slots: self.slots, constants: self.constants })
+    }
+
+    /// The kernels, in order.
+    pub fn kernels(&self) -> impl Iterator<Item = &K> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Kernel(step) => Some(&step.kernel),
+            Step::MatMul(_) | Step::Custom(_) => None,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! Which computed nodes are written to memory, and which are recomputed in every kernel that uses them.
+//!
+//! Two passes. Backwards: a node whose uses lie in different kernels is written if it is dear, so is a node that
+//! would be repeated along further axes. Forwards: a kernel that would grow beyond the target's limits is cut at
+//! its operands, smallest live set first.
+
+use rustc_hash::FxHashMap;
+
+use crate::graph::{Graph, Node, NodeId};
+use crate::loops::Target;
+use crate::ops::Cost;
+use crate::schedule::form::Form;
+use crate::schedule::walk::{Walk, outer_context, reduced_contexts};
+use crate::schedule::{Space, squeeze};
+
+/// Up to this weight a node is recomputed in several kernels rather than written: one function and a little.
+const RECOMPUTE_WEIGHT: u32 = 20;
+
+/// Up to this weight a node is recomputed for every element that it is repeated to.
+const REPEAT_WEIGHT: u32 = 4;
+
+/// In which kernel all uses of a node lie, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Users {
+    None,
+    One(u32),
+    Many,
+}
+
+/// Adds to `materialized` what is best written to memory.
+pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], target: &Target, materialized: &mut [bool]) {
+    for &output in &graph.outputs {
+        if forms[output.index()] == Form::Inline {
+            materialized[output.index()] = true;
+        }
+    }
+    let weights = weights(graph, forms);
+    choose_shared(graph, live, forms, &weights, materialized);
+    cut_large(graph, live, forms, target, materialized);
+}
+
+/// The cost of each node's whole computation, counted as a tree, saturating.
+fn weights(graph: &Graph, forms: &[Form]) -> Vec<u32> {
+    let mut weights: Vec<u32> = Vec::with_capacity(graph.len());
+    for id in graph.ids() {
+        let own = match graph.node(id) {
+            Node::Unary(op, _) => op.row().cost,
+            Node::Binary(op, _) => op.row().cost,
+            Node::Ternary(op, _) => op.row().cost,
+            _ => Cost::Cheap,
+        };
+        let weight = if forms[id.index()] == Form::Inline {
+            let operands = graph.node(id).operands();
+            operands.iter().fold(own.weight(), |sum, operand| sum.saturating_add(weights[operand.index()]))
+        } else {
+            0
+        };
+        weights.push(weight);
+    }
+    weights
+}
+
+fn choose_shared(graph: &Graph, live: &[bool], forms: &[Form], weights: &[u32], materialized: &mut [bool]) {
+    let mut users = vec![Users::None; graph.len()];
+    let mut kernels: FxHashMap<Space, u32> = FxHashMap::default();
+    for id in graph.ids().rev().filter(|id| live[id.index()]) {
+        let index = id.index();
+        if forms[index] == Form::Inline && users[index] == Users::Many && weights[index] > RECOMPUTE_WEIGHT {
+            materialized[index] = true;
+        }
+        let own_kernel = materialized[index];
+        let kernel = if own_kernel {
+            let next = kernels.len() as u32;
+            Users::One(*kernels.entry(Space::of(graph, id)).or_insert(next))
+        } else {
+            users[index]
+        };
+        let rank = squeeze(&graph.ty(id).shape).len();
+        let reduces = matches!(graph.node(id), Node::Reduce(..));
+        for &&operand in &graph.node(id).operands() {
+            let place = &mut users[operand.index()];
+            *place = match (*place, kernel) {
+                (Users::None, kernel) => kernel,
+                (Users::One(a), Users::One(b)) if a == b => Users::One(a),
+                (_, _) => Users::Many,
+            };
+            let repeated = !reduces && squeeze(&graph.ty(operand).shape).len() < rank;
+            if repeated && forms[operand.index()] == Form::Inline && weights[operand.index()] > REPEAT_WEIGHT {
+                materialized[operand.index()] = true;
+            }
+        }
+    }
+}
+
+/// Statements and loads of what a kernel computes for a node, counted as a tree or, when that is too much, exactly.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    statements: usize,
+    loads: usize,
+}
+
+fn cut_large(graph: &Graph, live: &[bool], forms: &[Form], target: &Target, materialized: &mut [bool]) {
+    // Room for stores, and for the several statements that one node may become.
+    let limit = Size { statements: target.max_statements / 4, loads: target.max_operands.saturating_sub(8).max(2) };
+    let fits = |size: &Size| size.statements <= limit.statements && size.loads <= limit.loads;
+    let mut sizes: Vec<Size> = vec![Size::default(); graph.len()];
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        if forms[id.index()] != Form::Inline && !matches!(graph.node(id), Node::Reduce(..)) {
+            continue;
+        }
+        sizes[id.index()] = tree_size(graph, forms, materialized, &sizes, id);
+        if fits(&sizes[id.index()]) {
+            continue;
+        }
+        sizes[id.index()] = exact_size(graph, forms, materialized, id);
+        let mut operands: Vec<NodeId> = graph.node(id).operands().iter().map(|&&operand| operand).collect();
+        operands.sort_unstable();
+        for operand in operands {
+            if fits(&sizes[id.index()]) {
+                break;
+            }
+            if forms[operand.index()] == Form::Inline {
+                materialized[operand.index()] = true;
+                sizes[id.index()] = exact_size(graph, forms, materialized, id);
+            }
+        }
+    }
+}
+
+fn tree_size(graph: &Graph, forms: &[Form], materialized: &[bool], sizes: &[Size], id: NodeId) -> Size {
+    graph.node(id).operands().iter().fold(Size { statements: 1, loads: 0 }, |sum, operand| {
+        let operand = operand.index();
+        match &forms[operand] {
+            Form::Inline if !materialized[operand] => Size {
+                statements: sum.statements.saturating_add(sizes[operand].statements),
+                loads: sum.loads.saturating_add(sizes[operand].loads),
+            },
+            Form::Inline | Form::View(_) => Size { loads: sum.loads + 1, ..sum },
+            Form::Constant(_) => Size { statements: sum.statements + 1, ..sum },
+        }
+    })
+}
+
+fn exact_size(graph: &Graph, forms: &[Form], materialized: &[bool], id: NodeId) -> Size {
+    let mut walk = Walk::new(graph, forms, materialized);
+    let context = match graph.node(id) {
+        Node::Reduce(_, axes, x) => reduced_contexts(&graph.ty(*x).shape, axes),
+        _ => outer_context(&graph.ty(id).shape, 0),
+    };
+    walk.root(id, &context);
+    let cone = walk.finish();
+    Size { statements: cone.statements, loads: cone.loads.len() }
+}

@@ -7,6 +7,7 @@ pub mod graph;
 pub mod loops;
 pub mod lower;
 pub mod ops;
+pub mod runtime;
 pub mod schedule;
 pub mod shape;
 pub use array::Array;

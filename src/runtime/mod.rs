@@ -1,0 +1,3 @@
+//! runtime (merged later)
+pub mod memory;
+pub mod program;

@@ -7,6 +7,7 @@
 
 pub mod infer;
 pub mod node;
+pub mod regions;
 pub mod text;
 pub mod verify;
 

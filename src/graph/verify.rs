@@ -1,1 +1,182 @@
-//! (being written)
+//! Whether a graph keeps its invariants: the check after every pass.
+//!
+//! A violation is always a bug of whoever made the graph, so every error is `Internal` and shows the node.
+//! Nothing here changes a graph.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::error::{Error, Result};
+use crate::graph::regions::enclosing;
+use crate::graph::text::describe_node;
+use crate::graph::{Constraint, Graph, Node, NodeId, Region, Type, describe, infer};
+use crate::shape::{Dim, InputId, Measure, Symbol};
+
+/// Checks a graph: operands come before users, types are what inference says, inputs and outputs exist and no
+/// input is listed twice, sizes refer to listed inputs, and regions own their parameters.
+///
+/// # Errors
+/// `Internal` with the text of the first node that is wrong; `Unsupported` if regions nest too deep.
+pub fn verify(graph: &Graph) -> Result<()> {
+    for id in graph.ids() {
+        check_order(graph, id)?;
+    }
+    check_ends(graph)?;
+    let live = graph.live();
+    let inputs = listed_inputs(graph)?;
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        check_type(graph, id)?;
+        check_symbols(graph, id, &inputs)?;
+    }
+    check_regions(graph, &live)
+}
+
+fn broken(graph: &Graph, id: NodeId, complaint: &str) -> Error {
+    Error::Internal(format!("{complaint}: {}", describe_node(graph, id)))
+}
+
+fn check_order(graph: &Graph, id: NodeId) -> Result<()> {
+    let mut ordered = true;
+    graph.node(id).for_each_operand(|operand| ordered &= *operand < id);
+    if ordered { Ok(()) } else { Err(broken(graph, id, "an operand does not come before its user")) }
+}
+
+/// Whether the inputs and the outputs exist.
+fn check_ends(graph: &Graph) -> Result<()> {
+    match graph.inputs.iter().chain(&graph.outputs).find(|id| id.index() >= graph.len()) {
+        Some(id) => Err(Error::Internal(format!("%{} is an input or output, but there are {} nodes", id.0, graph.len()))),
+        None => Ok(()),
+    }
+}
+
+/// The ids of the inputs with their types.
+fn listed_inputs(graph: &Graph) -> Result<FxHashMap<InputId, Type>> {
+    let mut inputs = FxHashMap::default();
+    for &id in &graph.inputs {
+        let Node::Input(input) = graph.node(id) else {
+            return Err(broken(graph, id, "not an input, but listed as one"));
+        };
+        if inputs.insert(input.id, input.ty.clone()).is_some() {
+            return Err(broken(graph, id, "an input listed twice"));
+        }
+        for (axis, dim) in (0..).zip(&input.ty.shape) {
+            let own = Symbol { input: input.id, measure: Measure::Extent(axis) };
+            if dim.constant().is_none_or(|size| size < 0) && dim.as_symbol() != Some(own) {
+                return Err(broken(graph, id, "the size of an input is neither open nor a number"));
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+fn check_type(graph: &Graph, id: NodeId) -> Result<()> {
+    let mut constraints = Vec::new();
+    let inferred = infer(graph.node(id), graph, &mut constraints).map_err(|reason| broken(graph, id, &reason))?;
+    let ty = graph.ty(id);
+    let fits = ty.dtype == inferred.dtype
+        && ty.rank() == inferred.rank()
+        && ty.shape.iter().zip(&inferred.shape).all(|(have, wanted)| may_be_equal(have, wanted, &constraints));
+    if fits {
+        return Ok(());
+    }
+    Err(broken(graph, id, &format!("the type {} should be {}", describe(ty), describe(&inferred))))
+}
+
+/// Whether two sizes are the same, or made so by a constraint of the node.
+fn may_be_equal(left: &Dim, right: &Dim, constraints: &[Constraint]) -> bool {
+    left == right
+        || constraints.iter().any(|constraint| match constraint {
+            Constraint::Equal(a, b) => (a == left && b == right) || (a == right && b == left),
+            Constraint::SameCount(..)
+            | Constraint::NonNegative(_)
+            | Constraint::NonEmpty(..)
+            | Constraint::InBounds { .. } => false,
+        })
+}
+
+/// Whether every symbol is an open size, or the value, of a listed input.
+fn check_symbols(graph: &Graph, id: NodeId, inputs: &FxHashMap<InputId, Type>) -> Result<()> {
+    let mut known = true;
+    let mut check = |dim: &Dim| {
+        dim.for_each_symbol(&mut |symbol| {
+            known &= inputs.get(&symbol.input).is_some_and(|ty| match symbol.measure {
+                Measure::Extent(axis) => (axis as usize) < ty.rank(),
+                Measure::Value => ty.rank() == 0 && ty.dtype.is_integer(),
+            });
+        });
+    };
+    graph.ty(id).shape.iter().for_each(&mut check);
+    match graph.node(id) {
+        Node::Input(input) if !inputs.contains_key(&input.id) => {
+            return Err(broken(graph, id, "an input that is not listed"));
+        }
+        Node::Size(size) => check(size),
+        Node::Slice(ranges, _) => ranges.iter().for_each(|range| check(&range.start)),
+        // The sizes that these hold are those of their types.
+        Node::Input(_)
+        | Node::Parameter(..)
+        | Node::Scalar(_)
+        | Node::Dense(_)
+        | Node::Iota(_)
+        | Node::Unary(..)
+        | Node::Binary(..)
+        | Node::Ternary(..)
+        | Node::Cast(..)
+        | Node::Reduce(..)
+        | Node::Permute(..)
+        | Node::Reshape(..)
+        | Node::Broadcast(..)
+        | Node::Concat(..)
+        | Node::MatMul(_)
+        | Node::Iterate { .. }
+        | Node::Project(..)
+        | Node::Custom(..) => {}
+    }
+    if known { Ok(()) } else { Err(broken(graph, id, "a size refers to no listed input")) }
+}
+
+/// Whether each parameter belongs to one region and is used only inside it.
+fn check_regions(graph: &Graph, live: &[bool]) -> Result<()> {
+    let mut owned = FxHashSet::default();
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        if let Node::Iterate { initial, body, .. } = graph.node(id) {
+            check_parameters(graph, id, initial.len(), body, &mut owned)?;
+        }
+    }
+    let enclosing = enclosing(graph)?;
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        let is_parameter = matches!(graph.node(id), Node::Parameter(..));
+        if is_parameter && !owned.contains(&id) {
+            return Err(broken(graph, id, "a parameter outside every region"));
+        }
+        if let Node::Iterate { count, initial, .. } = graph.node(id)
+            && initial.iter().chain([count]).any(|outer| enclosing[outer.index()].contains(&id))
+        {
+            return Err(broken(graph, id, "a loop starts from its own parameters"));
+        }
+    }
+    match graph.outputs.iter().find(|output| !enclosing[output.index()].is_empty()) {
+        Some(&output) => Err(broken(graph, output, "an output depends on a parameter outside its region")),
+        None => Ok(()),
+    }
+}
+
+fn check_parameters(
+    graph: &Graph,
+    id: NodeId,
+    states: usize,
+    body: &Region<NodeId>,
+    owned: &mut FxHashSet<NodeId>,
+) -> Result<()> {
+    if body.parameters.len() != states || body.results.len() != states {
+        return Err(broken(graph, id, "a loop with too few or too many parameters or results"));
+    }
+    for &parameter in &body.parameters {
+        if !matches!(graph.node(parameter), Node::Parameter(..)) {
+            return Err(broken(graph, id, "a region with a parameter that is none"));
+        }
+        if !owned.insert(parameter) {
+            return Err(broken(graph, id, "a parameter of two regions"));
+        }
+    }
+    Ok(())
+}

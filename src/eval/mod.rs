@@ -34,8 +34,11 @@ use sizes::{check_constraints, known_sizes};
 pub fn evaluate(graph: &Graph, arguments: &[Array], symbols: &Symbols) -> Result<Vec<Array>> {
     check_constraints(graph, symbols)?;
     let lifetimes = Lifetimes::new(graph)?;
-    let values = vec![None; graph.len()];
-    let mut walk = Walk { graph, arguments, symbols, lifetimes: &lifetimes, values, states: FxHashMap::default() };
+    let mut values = vec![None; graph.len()];
+    for (input, argument) in graph.inputs.iter().zip(arguments) {
+        values[input.index()] = Some(argument.clone());
+    }
+    let mut walk = Walk { graph, symbols, lifetimes: &lifetimes, values, states: FxHashMap::default() };
     walk.run(lifetimes.outermost())?;
     graph.outputs.iter().map(|&output| walk.value(output)).collect()
 }
@@ -45,12 +48,7 @@ pub fn evaluate(graph: &Graph, arguments: &[Array], symbols: &Symbols) -> Result
 /// # Errors
 /// As [`evaluate`]; `Internal` for nodes that have no value without their graph: inputs, parameters, loops and
 /// their projections.
-pub fn evaluate_node(
-    node: &Node<NodeId>,
-    operands: &[Array],
-    result_type: &Type,
-    symbols: &Symbols,
-) -> Result<Array> {
+pub fn evaluate_node(node: &Node<NodeId>, operands: &[Array], result_type: &Type, symbols: &Symbols) -> Result<Array> {
     let shape = known_sizes(&result_type.shape, symbols)?;
     let dtype = result_type.dtype;
     match node {
@@ -132,7 +130,6 @@ fn call_host(custom: &Custom, operands: &[Array], result_type: &Type, shape: &[u
 /// One evaluation under way.
 struct Walk<'a> {
     graph: &'a Graph,
-    arguments: &'a [Array],
     symbols: &'a Symbols,
     lifetimes: &'a Lifetimes,
     /// The value of each node that has one at the moment.
@@ -157,7 +154,8 @@ impl Walk<'_> {
     fn node(&mut self, id: NodeId) -> Result<Array> {
         let graph = self.graph;
         match graph.node(id) {
-            Node::Input(_) => self.argument(id),
+            // Set from the arguments before the walk.
+            Node::Input(_) => self.value(id),
             Node::Iterate { count, initial, body } => self.iterate(id, *count, initial, body),
             Node::Project(index, iterate) => (self.states.get(iterate))
                 .and_then(|states| states.get(*index as usize).cloned())
@@ -179,17 +177,11 @@ impl Walk<'_> {
             | Node::Concat(..)
             | Node::MatMul(_)
             | Node::Custom(..)) => {
-                let operands = node.operands().into_iter().map(|&operand| self.value(operand)).collect::<Result<Vec<_>>>()?;
+                let operands =
+                    node.operands().into_iter().map(|&operand| self.value(operand)).collect::<Result<Vec<_>>>()?;
                 evaluate_node(node, &operands, graph.ty(id), self.symbols)
             }
         }
-    }
-
-    fn argument(&self, id: NodeId) -> Result<Array> {
-        let position = self.graph.inputs.iter().position(|&input| input == id);
-        position
-            .and_then(|position| self.arguments.get(position).cloned())
-            .ok_or_else(|| Error::Internal(format!("no argument for node {} of the graph", id.0)))
     }
 
     fn value(&self, id: NodeId) -> Result<Array> {

@@ -43,7 +43,9 @@ fn check_order(graph: &Graph, id: NodeId) -> Result<()> {
 /// Whether the inputs and the outputs exist.
 fn check_ends(graph: &Graph) -> Result<()> {
     match graph.inputs.iter().chain(&graph.outputs).find(|id| id.index() >= graph.len()) {
-        Some(id) => Err(Error::Internal(format!("%{} is an input or output, but there are {} nodes", id.0, graph.len()))),
+        Some(id) => {
+            Err(Error::Internal(format!("%{} is an input or output, but there are {} nodes", id.0, graph.len())))
+        }
         None => Ok(()),
     }
 }
@@ -179,4 +181,123 @@ fn check_parameters(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::{DType, Scalar};
+    use crate::graph::text::parse;
+    use crate::ops::{BinaryOp, UnaryOp};
+
+    const LOOP: &str = "kroton 1\n%0 = input \"x\" f64[?]\n%1 = constant 3 : i64[]\n%2 = parameter f64[%0.0]\n\
+        %3 = neg %2 : f64[%0.0]\n%4 = iterate %1 [%0] [%2] -> [%3] : f64[%0.0]\n%5 = project 0 %4 : f64[%0.0]\n\
+        return %5\ninputs %0\n";
+
+    fn complaint(graph: &Graph) -> String {
+        match verify(graph) {
+            Err(Error::Internal(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_found() {
+        let mut graph = parse(LOOP).unwrap().0;
+        verify(&graph).unwrap();
+        graph.types[3].dtype = DType::F32;
+        assert_eq!(complaint(&graph), "the type f32[?] should be f64[?]: %3 = neg %2 : f32[%0.0]");
+        graph.types[3] = Type::scalar(DType::F64);
+        assert!(complaint(&graph).contains("the type f64[] should be f64[?]"));
+    }
+
+    #[test]
+    fn a_size_that_a_constraint_makes_equal_is_accepted() {
+        let text = "kroton 1\n%0 = input \"a\" f64[?]\n%1 = input \"b\" f64[?]\n%2 = add %0, %1 : f64[%0.0]\n\
+            return %2\ninputs %0, %1\n";
+        let mut graph = parse(text).unwrap().0;
+        graph.types[2] = graph.types[1].clone();
+        verify(&graph).unwrap();
+        graph.types[2].shape[0] = Dim::from(2);
+        assert!(complaint(&graph).starts_with("the type"));
+    }
+
+    #[test]
+    fn an_operand_after_its_user_is_found() {
+        let mut graph = parse(LOOP).unwrap().0;
+        graph.nodes.insert(Node::Binary(BinaryOp::Add, [NodeId(0), NodeId(900)]));
+        graph.types.push(Type::scalar(DType::F64));
+        graph.origins.push(None);
+        assert_eq!(complaint(&graph), "an operand does not come before its user: %6 = add %0, %900 : f64[]");
+    }
+
+    #[test]
+    fn inputs_and_outputs_are_checked() {
+        let good = parse(LOOP).unwrap().0;
+        let mut graph = good.clone();
+        graph.outputs.push(NodeId(70));
+        assert!(complaint(&graph).contains("%70"));
+        let mut graph = good.clone();
+        graph.inputs.push(NodeId(0));
+        assert!(complaint(&graph).starts_with("an input listed twice"));
+        let mut graph = good.clone();
+        graph.inputs = vec![NodeId(1)];
+        assert!(complaint(&graph).starts_with("not an input"));
+        let mut graph = good;
+        graph.inputs.clear();
+        assert!(complaint(&graph).contains("listed"));
+    }
+
+    #[test]
+    fn a_size_of_a_foreign_input_is_found() {
+        let mut graph = parse(LOOP).unwrap().0;
+        let foreign = Symbol { input: InputId::new(), measure: Measure::Value };
+        let size = graph.add(Node::Size(foreign.into()), None).unwrap();
+        graph.outputs.push(size);
+        assert!(complaint(&graph).starts_with("a size refers to no listed input"));
+    }
+
+    #[test]
+    fn parameters_stay_in_their_region() {
+        let good = parse(LOOP).unwrap().0;
+        let mut graph = good.clone();
+        graph.outputs = vec![NodeId(3), NodeId(5)];
+        assert!(complaint(&graph).starts_with("an output depends on a parameter"));
+        let mut graph = good.clone();
+        graph.outputs = vec![NodeId(3)];
+        assert!(complaint(&graph).starts_with("a parameter outside every region"));
+        let mut graph = good.clone();
+        let body = Region { parameters: vec![NodeId(2)], results: vec![NodeId(2)] };
+        let node = Node::Iterate { count: NodeId(1), initial: vec![NodeId(0)], body };
+        let second = graph.add(node, None).unwrap();
+        graph.outputs.push(second);
+        assert!(complaint(&graph).starts_with("a parameter of two regions"));
+        let mut graph = good;
+        let body = Region { parameters: vec![NodeId(0)], results: vec![NodeId(0)] };
+        let node = Node::Iterate { count: NodeId(1), initial: vec![NodeId(0)], body };
+        let second = graph.add(node, None).unwrap();
+        graph.outputs.push(second);
+        assert!(complaint(&graph).starts_with("a region with a parameter that is none"));
+    }
+
+    #[test]
+    fn regions_nest_only_so_deep() {
+        let mut graph = Graph::new();
+        let count = graph.add(Node::Scalar(Scalar::I64(1)), None).unwrap();
+        let initial = vec![graph.add(Node::Scalar(Scalar::F64(1.0)), None).unwrap()];
+        let parameters: Vec<NodeId> = (0..100)
+            .map(|_| graph.add(Node::Parameter(InputId::new(), Type::scalar(DType::F64)), None).unwrap())
+            .collect();
+        let mut x = parameters[0];
+        for &parameter in &parameters {
+            x = graph.add(Node::Binary(BinaryOp::Add, [x, parameter]), None).unwrap();
+        }
+        for &parameter in &parameters {
+            let result = graph.add(Node::Unary(UnaryOp::Neg, x), None).unwrap();
+            let body = Region { parameters: vec![parameter], results: vec![result] };
+            x = graph.add(Node::Iterate { count, initial: initial.clone(), body }, None).unwrap();
+        }
+        graph.outputs = vec![x];
+        assert!(matches!(verify(&graph), Err(Error::Unsupported(_))));
+    }
 }

@@ -9,8 +9,7 @@ use crate::graph::{Graph, Node, NodeId};
 /// the bodies of loops.
 pub fn graph_dot(graph: &Graph) -> String {
     let names = Names::new(graph);
-    let mut text =
-        String::from("digraph kroton {\n  rankdir=TB;\n  node [style=filled, fontname=\"monospace\"];\n");
+    let mut text = String::from("digraph kroton {\n  rankdir=TB;\n  node [style=filled, fontname=\"monospace\"];\n");
     for &id in &names.order {
         write_node(&mut text, graph, &names, id);
         write_edges(&mut text, graph, id);

@@ -1,9 +1,9 @@
 //! Short names for what a picture shows: numbers for nodes, letters for open sizes.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::text::{Spelling, spell_node, spell_type};
-use crate::graph::{Graph, Node, NodeId, Origin};
+use crate::graph::text::{Spelling, quote, spell_node, spell_type};
+use crate::graph::{Graph, Input, Node, NodeId, Origin};
 use crate::shape::{Dim, Measure, Symbol};
 
 /// The letters of the first open sizes; later ones get a number too.
@@ -37,7 +37,8 @@ impl<'a> Names<'a> {
     }
 
     fn dim(&self, dim: &Dim) -> String {
-        dim.display(&|symbol| self.sizes.get(&symbol).map_or_else(|| "?".to_string(), |(name, _)| name.clone())).to_string()
+        dim.display(&|symbol| self.sizes.get(&symbol).map_or_else(|| "?".to_string(), |(name, _)| name.clone()))
+            .to_string()
     }
 
     /// A dim of an input, with where its letter comes from: `n=a.0`.
@@ -68,23 +69,42 @@ pub(super) fn source_line(origin: Origin) -> Option<String> {
     origin.map(|location| format!("{}:{}", location.file(), location.line()))
 }
 
+/// Letters for open extents; for values of integer inputs their names. No two sizes get one name.
 fn name_sizes(graph: &Graph) -> FxHashMap<Symbol, (String, String)> {
     let mut sizes = FxHashMap::default();
-    let mut letters = (0_usize..).map(|index| match index / LETTERS.len() {
-        0 => LETTERS[index].to_string(),
-        round => format!("{}{round}", LETTERS[index % LETTERS.len()]),
-    });
-    for &id in &graph.inputs {
-        let Node::Input(input) = graph.node(id) else { continue };
+    let mut taken = FxHashSet::default();
+    for (id, input) in inputs(graph).filter(|(_, input)| input.ty.rank() == 0) {
+        let name = Some(readable(&input.name)).filter(|name| taken.insert(name.clone()));
+        let name = name.unwrap_or_else(|| format!("{}@{}", readable(&input.name), id.0));
+        sizes.insert(Symbol { input: input.id, measure: Measure::Value }, (name.clone(), name));
+    }
+    let mut letters = (0_usize..).map(letter).filter(|letter| !taken.contains(letter));
+    for (_, input) in inputs(graph) {
         for symbol in input.ty.shape.iter().filter_map(Dim::as_symbol) {
-            if let Measure::Extent(axis) = symbol.measure
-                && let Some(letter) = letters.next()
-            {
-                sizes.insert(symbol, (letter, format!("{}.{axis}", input.name)));
+            if let (Measure::Extent(axis), Some(letter)) = (symbol.measure, letters.next()) {
+                sizes.insert(symbol, (letter, format!("{}.{axis}", readable(&input.name))));
             }
         }
-        let value = Symbol { input: input.id, measure: Measure::Value };
-        sizes.insert(value, (input.name.clone(), input.name.clone()));
     }
     sizes
+}
+
+fn inputs(graph: &Graph) -> impl Iterator<Item = (NodeId, &Input)> {
+    graph
+        .inputs
+        .iter()
+        .filter_map(|&id| if let Node::Input(input) = graph.node(id) { Some((id, &**input)) } else { None })
+}
+
+fn letter(index: usize) -> String {
+    match index / LETTERS.len() {
+        0 => LETTERS[index].to_string(),
+        round => format!("{}{round}", LETTERS[index % LETTERS.len()]),
+    }
+}
+
+/// The name of an input, in quotes if it is not one word.
+fn readable(name: &str) -> String {
+    let is_word = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if is_word { name.to_string() } else { quote(name) }
 }

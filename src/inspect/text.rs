@@ -25,7 +25,8 @@ pub fn graph_text(graph: &Graph) -> String {
     let mut text = String::new();
     for &id in &names.order {
         let depth = regions.get(id.index()).map_or(0, |regions| regions.len());
-        let line = format!("{:indent$}{} = {} : {}", "", names.value(id), names.node(id), names.ty(id), indent = 2 * depth);
+        let line =
+            format!("{:indent$}{} = {} : {}", "", names.value(id), names.node(id), names.ty(id), indent = 2 * depth);
         let sharing = Some(uses[id.index()]).filter(|&uses| uses > 1).map(|uses| format!("used {uses} times"));
         let notes: Vec<String> = sharing.into_iter().chain(source_line(graph.origin(id))).collect();
         match notes.is_empty() {

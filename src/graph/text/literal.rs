@@ -70,7 +70,8 @@ pub(super) fn unquote(text: &str) -> Option<(String, usize)> {
             '\\' => match chars.next()?.1 {
                 'n' => name.push('\n'),
                 'u' => {
-                    let digits: String = chars.by_ref().map(|(_, c)| c).skip_while(|&c| c == '{').take_while(|&c| c != '}').collect();
+                    let digits: String =
+                        chars.by_ref().map(|(_, c)| c).skip_while(|&c| c == '{').take_while(|&c| c != '}').collect();
                     name.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
                 }
                 c @ ('"' | '\\') => name.push(c),

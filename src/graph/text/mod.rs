@@ -27,5 +27,6 @@ mod print;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use literal::quote;
 pub use parse::parse;
 pub use print::{Spelling, describe_node, print, spell_node, spell_type};

@@ -19,6 +19,9 @@ use crate::graph::{Constraint, Dense, Graph, Input, Node, NodeId, Region, SliceR
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 
+/// The highest rank that is read.
+const MOST_AXES: usize = 64;
+
 /// The graph of a text, with what must hold of the sizes of its calls.
 ///
 /// # Errors
@@ -74,7 +77,8 @@ impl Parser {
     }
 
     fn finish(mut self, last: usize) -> Result<(Graph, Vec<Constraint>)> {
-        let missing = |word: &str| Error::Parse { line: last, message: format!("expected a line `{word} …`, found the end") };
+        let missing =
+            |word: &str| Error::Parse { line: last, message: format!("expected a line `{word} …`, found the end") };
         self.graph.outputs = self.outputs.ok_or_else(|| missing("return"))?;
         self.graph.inputs = self.inputs.ok_or_else(|| missing("inputs"))?;
         verify(&self.graph).map_err(|error| match error {
@@ -201,6 +205,7 @@ impl Parser {
                 false => cursor.integer::<u32>("`?` or a size").map(|size| Dim::from(i64::from(size))),
             }
         })?;
+        check_rank(cursor, &shape)?;
         let ty = Type { dtype, shape: shape.into() };
         Ok((Node::Input(Arc::new(Input { id, name, ty: ty.clone() })), ty))
     }
@@ -240,7 +245,9 @@ impl Parser {
     }
 
     fn shape(&self, cursor: &mut Cursor<'_>) -> Result<Shape> {
-        Ok(cursor.list(|cursor| self.dim(cursor))?.into())
+        let shape: Shape = cursor.list(|cursor| self.dim(cursor))?.into();
+        check_rank(cursor, &shape)?;
+        Ok(shape)
     }
 
     /// `start:step:length`.
@@ -268,7 +275,9 @@ impl Parser {
         };
         let symbol = Symbol { input: input.id, measure };
         let exists = match measure {
-            Measure::Extent(axis) => input.ty.shape.get(axis as usize).is_some_and(|dim| dim.as_symbol() == Some(symbol)),
+            Measure::Extent(axis) => {
+                input.ty.shape.get(axis as usize).is_some_and(|dim| dim.as_symbol() == Some(symbol))
+            }
             Measure::Value => input.ty.rank() == 0 && input.ty.dtype.is_integer(),
         };
         if exists { Ok(symbol) } else { Err(cursor.error(format!("the input %{number} has no such open size"))) }
@@ -301,6 +310,14 @@ impl Parser {
         let values = self.values(cursor)?;
         let found = values.len();
         values.try_into().map_err(|_| cursor.error(format!("expected {N} operands, found {found}")))
+    }
+}
+
+/// Sizes are multiplied in expressions as deep as a shape is long, so ranks are bounded.
+fn check_rank(cursor: &Cursor<'_>, shape: &[Dim]) -> Result<()> {
+    match shape.len() {
+        0..=MOST_AXES => Ok(()),
+        rank => Err(cursor.error(format!("a shape of {rank} axes; at most {MOST_AXES} are read"))),
     }
 }
 

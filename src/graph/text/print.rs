@@ -24,9 +24,8 @@ pub struct Spelling<'a> {
 pub fn print(graph: &Graph) -> String {
     let live = graph.live();
     let listed: Vec<bool> = listed_inputs(graph);
-    let others = graph.ids().filter(|id| {
-        !listed[id.index()] && (live[id.index()] || matches!(graph.node(*id), Node::Input(_)))
-    });
+    let others =
+        graph.ids().filter(|id| !listed[id.index()] && (live[id.index()] || matches!(graph.node(*id), Node::Input(_))));
     let order: Vec<NodeId> = graph.inputs.iter().copied().chain(others).collect();
     let numbering = Numbering::new(graph, &order);
     let mut text = String::from("kroton 1\n");
@@ -148,11 +147,15 @@ pub fn spell_node(node: &Node<NodeId>, spelling: &Spelling<'_>) -> String {
         Node::Ternary(_, operands) => format!("{name} {}", values(operands, spelling)),
         Node::Reduce(_, axes, x) => format!("{name} axes={axes:?} {}", value(*x)),
         Node::Permute(order, x) => format!("{name} order={order:?} {}", value(*x)),
-        Node::Reshape(shape, x) | Node::Broadcast(shape, x) => format!("{name} {} {}", dims(shape, spelling), value(*x)),
+        Node::Reshape(shape, x) | Node::Broadcast(shape, x) => {
+            format!("{name} {} {}", dims(shape, spelling), value(*x))
+        }
         Node::Slice(ranges, x) => {
             let dim = spelling.dim;
-            let ranges: Vec<String> =
-                ranges.iter().map(|range| format!("{}:{}:{}", dim(&range.start), range.step, dim(&range.length))).collect();
+            let ranges: Vec<String> = ranges
+                .iter()
+                .map(|range| format!("{}:{}:{}", dim(&range.start), range.step, dim(&range.length)))
+                .collect();
             format!("{name} [{}] {}", ranges.join(", "), value(*x))
         }
         Node::Concat(axis, parts) => format!("{name} axis={axis} {}", values(parts, spelling)),

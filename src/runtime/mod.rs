@@ -14,3 +14,6 @@ pub use args::{Args, IntoArg};
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
 pub use place::{OutPlace, OutputSpec};
+
+#[cfg(test)]
+mod tests;

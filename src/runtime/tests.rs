@@ -80,7 +80,8 @@ fn anything_viewable_is_an_argument() -> Result<()> {
     assert_eq!(passed(()), []);
     assert_eq!(passed((&xs,)), [float(&[3])]);
     let list = [Arg::from(&xs), Arg::from(1.0)];
-    assert_eq!(passed(&list), passed(&list[..]));
+    let by_reference = &list;
+    assert_eq!(passed(by_reference), passed(&list[..]));
     assert_eq!(passed(&list.to_vec()), passed((list[0], list[1])));
     let named: [(&str, Arg<'_>); 2] = [("x", Arg::from(&xs)), ("y", Arg::from(&y))];
     assert_eq!(passed([named[0].1]).len(), 1);

@@ -354,3 +354,6 @@ unsafe fn write(address: *mut u8, value: Scalar) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

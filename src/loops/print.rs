@@ -9,7 +9,7 @@
 //!           | "while" VALUE [carried]                       "condition" statements, "do" body
 //!           | "block"                                       statements
 //! reduction:= values "= fold" lifted "from" init "by" left "," right    merge statements, then "yield" values
-//! carried  := "(" VALUE "->" current "=" initial, then next; … ")"
+//! carried  := "(" current "=" initial ", then" next ", last" result ";" … ")"
 //! statement:= "v"N ":" dtype "=" operation | "store o"N "," VALUE
 //! ```
 //!
@@ -168,7 +168,7 @@ fn axis_list(axes: &[Axis]) -> impl Display + '_ {
 fn carried_list(carried: &[Carried]) -> impl Display + '_ {
     let item = |c: &Carried| {
         let c = *c;
-        fmt::from_fn(move |f| write!(f, "{} -> {} = {}, then {}", c.result, c.current, c.initial, c.next))
+        fmt::from_fn(move |f| write!(f, "{} = {}, then {}, last {}", c.current, c.initial, c.next, c.result))
     };
     fmt::from_fn(move |f| write!(f, " ({})", separated("; ", carried.iter().map(item))))
 }
@@ -228,7 +228,7 @@ kernel powers (i, j)
   map i
     block
       v0: i64 = load o0
-    sequential j (v3 -> v1 = v0, then v2)
+    sequential j (v1 = v0, then v2, last v3)
       block
         v2: i64 = add v1, v1
         store o2, v2
@@ -246,7 +246,7 @@ kernel collatz (i)
       v0: i64 = load o0
       v1: i64 = constant 0
       v2: i64 = constant 1
-    while v6 (v5 -> v3 = v0, then v12; v7 -> v4 = v1, then v13)
+    while v6 (v3 = v0, then v12, last v5; v4 = v1, then v13, last v7)
       condition
         v6: bool = gt v3, v2
       do

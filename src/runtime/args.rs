@@ -8,11 +8,6 @@ use crate::array::Array;
 use crate::runtime::Arg;
 
 /// One argument in a tuple: anything that is `Into<Arg>`, or an `Array` by value, whose memory the call may reuse.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument of a call",
-    label = "not a scalar, slice, array or view",
-    note = "pass a scalar, `&[T]`, `&Vec<T>`, `&ndarray::Array`, an `ArrayView`, `&kroton::Array`, or a `kroton::Array` by value"
-)]
 pub trait IntoArg<'a> {
     /// What keeps the memory alive during the call.
     type Held;

@@ -19,3 +19,6 @@ pub use function::{Function, Stage};
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
 pub use place::{OutPlace, OutputSpec};
+
+#[cfg(test)]
+mod tests;

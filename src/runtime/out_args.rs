@@ -120,3 +120,17 @@ tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_two_indices_reach_is_refused() {
+        let mut one = [0.0];
+        let error = strided(one.as_mut_ptr(), &[1, 3], &[0, 0]).unwrap_err().to_string();
+        assert!(error.contains("shape [1, 3] repeats one element along axis 1"), "{error}");
+        assert!(strided(one.as_mut_ptr(), &[1, 1], &[0, 0]).is_ok());
+        assert!(strided(one.as_mut_ptr(), &[3, 0], &[0, 0]).is_ok());
+    }
+}

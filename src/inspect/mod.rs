@@ -1,7 +1,7 @@
 //! Pictures of graphs for readers: a listing and Graphviz.
 //!
-//! Nothing here is read back; the exact form is `graph::text`. This module knows the graph, and neither the
-//! user's handles nor any engine.
+//! Nothing here is read back; the exact form is `graph::text`. This module knows the graph, and no engine; the user's
+//! handles only to make a graph of them.
 
 mod dot;
 mod names;
@@ -9,6 +9,39 @@ mod text;
 
 pub use dot::graph_dot;
 pub use text::graph_text;
+
+use crate::error::Result;
+use crate::expr::convert::IntoExprs;
+use crate::expr::text_form::graph_of;
+
+/// A listing of expressions and all they are made of: shared parts once, with types, sizes and source lines.
+///
+/// # Errors
+/// `Build` for an ill-typed expression.
+///
+/// ```
+/// let x = kroton::vector::<f64>("x");
+/// let y = &x * &x;
+/// assert!(kroton::inspect::text(&[&y])?.contains("mul"));
+/// # Ok::<(), kroton::Error>(())
+/// ```
+pub fn text(exprs: impl IntoExprs) -> Result<String> {
+    Ok(graph_text(&graph_of(&exprs.into_exprs())?))
+}
+
+/// A picture of expressions as Graphviz text, for `dot -Tsvg`.
+///
+/// # Errors
+/// `Build` for an ill-typed expression.
+///
+/// ```
+/// let x = kroton::vector::<f64>("x");
+/// assert!(kroton::inspect::dot(&[&x.exp()])?.starts_with("digraph"));
+/// # Ok::<(), kroton::Error>(())
+/// ```
+pub fn dot(exprs: impl IntoExprs) -> Result<String> {
+    Ok(graph_dot(&graph_of(&exprs.into_exprs())?))
+}
 
 #[cfg(test)]
 mod tests {

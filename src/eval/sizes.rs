@@ -43,7 +43,7 @@ fn bind_input(input: &Input, argument: &Array, symbols: &mut Symbols) -> Result<
         if dim.constant().is_some_and(|wanted| usize::try_from(wanted) != Ok(size)) {
             return Err(mismatch());
         }
-        if dim.as_symbol() == Some(own) {
+        if dim.constant().is_none() {
             symbols.set(own, size as i64);
         }
     }

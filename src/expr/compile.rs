@@ -172,7 +172,7 @@ impl Compiler {
         let input_specs = input_specs(&inputs)?;
         let checks = SizeChecks::new(&input_specs, constraints);
         let engine = self.engine()?;
-        let (graph, trace) = self.optimize(&built, engine.as_deref())?;
+        let (graph, trace) = self.rewrite(&built, engine.as_deref())?;
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
         let implementation: Box<dyn Implementation> = match engine {
             None => Box::new(Oracle { built, graph, trace, checks }),
@@ -181,7 +181,7 @@ impl Compiler {
         Ok(Function::new(name, input_specs, output_types, implementation))
     }
 
-    fn optimize(&self, built: &Graph, engine: Option<&dyn Backend>) -> Result<(Graph, Trace)> {
+    fn rewrite(&self, built: &Graph, engine: Option<&dyn Backend>) -> Result<(Graph, Trace)> {
         let level = match self.level {
             OptLevel::None => Level::None,
             OptLevel::Full => Level::Full,

@@ -58,12 +58,18 @@ pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)]) -
     let live = graph.live();
     for id in graph.ids().filter(|id| live[id.index()]) {
         match graph.node(id) {
-            Node::Input(input) => drop(used.insert(input.id)),
+            Node::Input(input) => {
+                used.insert(input.id);
+            }
             node => used.extend(symbols_of(node).into_iter().map(|symbol| symbol.input)),
         }
     }
     for (constraint, _) in constraints {
-        for_each_dim(constraint, &mut |dim| dim.for_each_symbol(&mut |symbol| drop(used.insert(symbol.input))));
+        for_each_dim(constraint, &mut |dim| {
+            dim.for_each_symbol(&mut |symbol| {
+                used.insert(symbol.input);
+            });
+        });
     }
     let is_used = |id: &NodeId| matches!(graph.node(*id), Node::Input(input) if used.contains(&input.id));
     graph.inputs.iter().map(is_used).collect()
@@ -109,6 +115,12 @@ impl Interner {
                 return Err(Error::Argument(format!("the input \"{}\" is listed twice", input.name)));
             }
             let id = self.graph.add(Node::Input(input.clone()), Some(expr.origin()))?;
+            for (axis, dim) in (0..).zip(&input.ty.shape) {
+                let own = Dim::from(Symbol { input: input.id, measure: Measure::Extent(axis) });
+                if dim.constant().is_none() && *dim != own {
+                    self.constraints.push((Constraint::Equal(own, dim.clone()), Some(expr.origin())));
+                }
+            }
             self.graph.inputs.push(id);
             self.allowed.insert(input.id, id);
             self.known.insert(expr.key(), id);

@@ -60,11 +60,14 @@ fn listed_inputs(graph: &Graph) -> Result<FxHashMap<InputId, Type>> {
         if inputs.insert(input.id, input.ty.clone()).is_some() {
             return Err(broken(graph, id, "an input listed twice"));
         }
-        for (axis, dim) in (0..).zip(&input.ty.shape) {
-            let own = Symbol { input: input.id, measure: Measure::Extent(axis) };
-            if dim.constant().is_none_or(|size| size < 0) && dim.as_symbol() != Some(own) {
-                return Err(broken(graph, id, "the size of an input is neither open nor a number"));
-            }
+        let is_size = |dim: &Dim| match (dim.constant(), dim.as_symbol()) {
+            (Some(size), _) => size >= 0,
+            // Its own, or one of another input that must be equal.
+            (None, Some(symbol)) => matches!(symbol.measure, Measure::Extent(_)),
+            (None, None) => false,
+        };
+        if !input.ty.shape.iter().all(is_size) {
+            return Err(broken(graph, id, "the size of an input is neither open nor a number"));
         }
     }
     Ok(inputs)

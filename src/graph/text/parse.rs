@@ -198,16 +198,29 @@ impl Parser {
         let dtype = dtype(cursor)?;
         let mut axis = 0;
         let shape = cursor.list(|cursor| {
-            let measure = Measure::Extent(axis);
             axis += 1;
-            match cursor.eat("?") {
-                true => Ok(Dim::from(Symbol { input: id, measure })),
-                false => cursor.integer::<u32>("`?` or a size").map(|size| Dim::from(i64::from(size))),
-            }
+            self.input_size(cursor, id, axis - 1)
         })?;
         check_rank(cursor, &shape)?;
         let ty = Type { dtype, shape: shape.into() };
         Ok((Node::Input(Arc::new(Input { id, name, ty: ty.clone() })), ty))
+    }
+
+    /// `?` for an open size, `?0` for one equal to that of the input's axis 0, `%1.0` for one of an input above, or a
+    /// number.
+    fn input_size(&self, cursor: &mut Cursor<'_>, input: InputId, axis: u32) -> Result<Dim> {
+        if !cursor.eat("?") {
+            return if cursor.sees("%") {
+                self.dim(cursor)
+            } else {
+                cursor.integer::<u32>("`?` or a size").map(|size| Dim::from(i64::from(size)))
+            };
+        }
+        let same = if cursor.sees(",") || cursor.sees("]") { axis } else { cursor.integer::<u32>("an earlier axis")? };
+        if same > axis {
+            return Err(cursor.error(format!("`?{same}` at axis {axis} is not an earlier axis of the input")));
+        }
+        Ok(Dim::from(Symbol { input, measure: Measure::Extent(same) }))
     }
 
     /// `constant 2.5 : f64[]` or `constant [2] [1.0, 2.0] : f64[2]`.

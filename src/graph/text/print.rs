@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::literal::{quote, write_literal};
 use crate::array::Array;
-use crate::graph::{Graph, Node, NodeId, Type};
+use crate::graph::{Input, Graph, Node, NodeId, Type};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
 /// How a text spells what a node refers to.
@@ -113,12 +113,24 @@ impl Numbering {
         renumbered.display(&name).to_string()
     }
 
+    /// A size of an input: `?` if it is open, `?0` if it equals that of an earlier axis.
+    fn input_size(&self, input: &Input, axis: u32, dim: &Dim) -> String {
+        match dim.as_symbol() {
+            Some(Symbol { input: id, measure: Measure::Extent(own) }) if id == input.id => {
+                if own == axis { "?".to_string() } else { format!("?{own}") }
+            }
+            Some(_) | None => self.dim(dim),
+        }
+    }
+
     fn line(&self, graph: &Graph, id: NodeId) -> String {
         let node = graph.node(id);
-        let own = |symbol: Symbol| matches!(node, Node::Input(input) if input.id == symbol.input);
-        let dim = |dim: &Dim| if dim.as_symbol().is_some_and(own) { "?".to_string() } else { self.dim(dim) };
-        let spelling = Spelling { value: &|id| self.value(id), dim: &dim, elements: usize::MAX };
-        let separator = if matches!(node, Node::Input(_) | Node::Parameter(..)) { "" } else { ": " };
+        let spelling = Spelling { value: &|id| self.value(id), dim: &|dim| self.dim(dim), elements: usize::MAX };
+        if let Node::Input(input) = node {
+            let sizes: Vec<String> = (0..).zip(&input.ty.shape).map(|(axis, dim)| self.input_size(input, axis, dim)).collect();
+            return format!("{} {}[{}]", spell_node(node, &spelling), input.ty.dtype, sizes.join(", "));
+        }
+        let separator = if matches!(node, Node::Parameter(..)) { "" } else { ": " };
         format!("{} {separator}{}", spell_node(node, &spelling), spell_type(graph.ty(id), &spelling))
     }
 }

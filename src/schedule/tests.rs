@@ -55,7 +55,7 @@ fn dead_memory_is_used_again() {
     let mut source = "kroton 1\n%0 = input \"x\" f64[4, 6]\n".to_string();
     for last in (0..12).step_by(2) {
         source += &format!("%{} = permute order=[1, 0] %{last} : f64[6, 4]\n", last + 1);
-        source += &format!("%{} = reshape %{} : f64[4, 6]\n", last + 2, last + 1);
+        source += &format!("%{} = reshape [4, 6] %{} : f64[4, 6]\n", last + 2, last + 1);
     }
     source += "return %12\ninputs %0\n";
     let graph = parse(&source).unwrap().0;

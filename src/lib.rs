@@ -6,6 +6,7 @@ pub mod error;
 pub mod graph;
 pub mod loops;
 pub mod ops;
+pub mod optimize;
 pub mod shape;
 pub use array::Array;
 pub use dtype::{DType, Element, Scalar};

@@ -99,6 +99,11 @@ impl Graph {
         &self.nodes[id.index()]
     }
 
+    /// The id of a node, if it is in the graph.
+    pub fn find(&self, node: &Node<NodeId>) -> Option<NodeId> {
+        self.nodes.get_index_of(node).map(|index| NodeId(index as u32))
+    }
+
     /// Its type.
     pub fn ty(&self, id: NodeId) -> &Type {
         &self.types[id.index()]

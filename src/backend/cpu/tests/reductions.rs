@@ -99,6 +99,16 @@ fn reduction_kernel(ops: &[ReduceOp], dtype: DType, outer: u32, inner: u32) -> K
     build.kernel
 }
 
+/// The sum of one axis.
+pub(super) fn sum(dtype: DType) -> Kernel {
+    reduction_kernel(&[ReduceOp::Sum], dtype, 0, 1)
+}
+
+/// The sums of the rows of a matrix.
+pub(super) fn row_sums(dtype: DType) -> Kernel {
+    reduction_kernel(&[ReduceOp::Sum], dtype, 1, 1)
+}
+
 /// Runs reductions of rows of a matrix whose elements lie as `strides` say, and compares with the reference.
 fn check(ops: &[ReduceOp], values: &[Scalar], extents: &[usize], strides: &[isize], parallelism: &Parallelism) {
     let (dtype, outer) = (values[0].dtype(), 1);

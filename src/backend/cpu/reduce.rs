@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use smallvec::SmallVec;
+
 use super::emit::{block_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
@@ -122,7 +124,19 @@ impl<'a> Run<'a> {
         let epilogue_strides = epilogue_strides(reduce, outer);
         let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
         let merger = Merger { code: merge, slots: reduce.slots };
-        Ok(Run { reduce, outer, origin, count, blocks, block_code, merger, epilogue_code, strides, epilogue_strides, gather })
+        Ok(Run {
+            reduce,
+            outer,
+            origin,
+            count,
+            blocks,
+            block_code,
+            merger,
+            epilogue_code,
+            strides,
+            epilogue_strides,
+            gather,
+        })
     }
 
     /// Each task does some of the results.
@@ -135,7 +149,7 @@ impl<'a> Run<'a> {
     fn some_results(&self, results: Range<usize>) {
         let mut states = Counter::default();
         let mut scratch = Vec::new();
-        let mut batch = Vec::new();
+        let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
         let (mut start, row) = (results.start, self.outer.row());
         while start < results.end {
             let length = BATCH.min(row - start % row).min(results.end - start);

@@ -20,7 +20,13 @@ pub mod loops;
 #[doc(hidden)]
 pub mod lower;
 pub mod ops;
+#[doc(hidden)]
 pub mod optimize;
+#[doc(hidden)]
+pub mod runtime;
+#[doc(hidden)]
+pub mod schedule;
+#[doc(hidden)]
 pub mod shape;
 
 pub use array::Array;

@@ -268,12 +268,8 @@ mod tests {
             (Integer::pow(-1, -3), Integer::pow(-1, -2), Integer::pow(1, -9), Integer::pow(2, -1)),
             (-1, 1, 1, 0)
         );
-        assert_eq!(
-            (Integer::pow(0, -1), Integer::pow(0, 0), Integer::pow(3u64, u64::MAX)),
-            (0, 1, {
-                // 3 has odd order dividing 2⁶², so 3^(2⁶⁴−1) is its inverse.
-                0xaaaa_aaaa_aaaa_aaab
-            })
-        );
+        assert_eq!((Integer::pow(0, -1), Integer::pow(0, 0)), (0, 1));
+        // The order of 3 divides 2⁶², so 3^(2⁶⁴ − 1) is its inverse.
+        assert_eq!(Integer::pow(3u64, u64::MAX), 0xaaaa_aaaa_aaaa_aaab);
     }
 }

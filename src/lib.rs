@@ -19,4 +19,4 @@ pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape}
 pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
-pub use ndarray::s;
+pub use ndarray::{NewAxis, s};

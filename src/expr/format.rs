@@ -203,11 +203,10 @@ fn write_array(f: &mut fmt::Formatter<'_>, array: &Array) -> fmt::Result {
 }
 
 fn binding(node: &Node<Expr>) -> Binding {
-    match node {
-        Node::Binary(op, _) => infix(*op).map_or(Binding::Atom, |(_, binding, _)| binding),
-        Node::Unary(UnaryOp::Neg | UnaryOp::Not, _) => Binding::Prefix,
-        _ => Binding::Atom,
+    if let Node::Binary(op, _) = node {
+        return infix(*op).map_or(Binding::Atom, |(_, binding, _)| binding);
     }
+    if matches!(node, Node::Unary(UnaryOp::Neg | UnaryOp::Not, _)) { Binding::Prefix } else { Binding::Atom }
 }
 
 /// The sign of an op that is written between its operands, how tightly it binds, and the next tighter binding.

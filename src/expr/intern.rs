@@ -57,13 +57,17 @@ pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)]) -
     let mut used: FxHashSet<InputId> = FxHashSet::default();
     let live = graph.live();
     for id in graph.ids().filter(|id| live[id.index()]) {
-        match graph.node(id) {
-            Node::Input(input) => drop(used.insert(input.id)),
-            node => used.extend(symbols_of(node).into_iter().map(|symbol| symbol.input)),
+        if let Node::Input(input) = graph.node(id) {
+            used.insert(input.id);
         }
+        used.extend(symbols_of(graph.node(id)).into_iter().map(|symbol| symbol.input));
     }
     for (constraint, _) in constraints {
-        for_each_dim(constraint, &mut |dim| dim.for_each_symbol(&mut |symbol| drop(used.insert(symbol.input))));
+        for_each_dim(constraint, &mut |dim| {
+            dim.for_each_symbol(&mut |symbol| {
+                used.insert(symbol.input);
+            });
+        });
     }
     let is_used = |id: &NodeId| matches!(graph.node(*id), Node::Input(input) if used.contains(&input.id));
     graph.inputs.iter().map(is_used).collect()
@@ -231,5 +235,116 @@ impl Interner {
         }
         let replace = |symbol: Symbol| self.sizes.get(&symbol).cloned().flatten().unwrap_or_else(|| symbol.into());
         Ok(node.map_dims(&|dim| dim.substitute(&replace)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::dtype::Scalar;
+    use crate::shape::Shape;
+    use crate::{input, matrix, scalar, vector};
+
+    fn argument_error(inputs: &[Expr], outputs: &[Expr], givens: &[(Expr, Expr)]) -> String {
+        match intern(inputs, outputs, givens) {
+            Err(Error::Argument(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn equal_nodes_get_one_id_and_inputs_come_first() {
+        let (x, unused) = (vector::<f64>("x"), scalar::<f64>("unused"));
+        let outputs = [(&x * 2.0).exp() + (&x * 2.0).exp(), x.sum(..)];
+        let (graph, constraints) = intern(&[unused, x], &outputs, &[]).unwrap();
+        assert_eq!((graph.len(), graph.inputs.as_slice()), (7, [NodeId(0), NodeId(1)].as_slice()));
+        assert_eq!(used_inputs(&graph, &constraints), [false, true]);
+        assert!(constraints.is_empty());
+    }
+
+    #[test]
+    fn sizes_that_meet_become_one() {
+        let (a, b, c) = (vector::<f64>("a"), vector::<f64>("b"), input("c", DType::F64, [Some(3)]));
+        let sum = &b * 2.0 + &a * 2.0;
+        let line = sum.origin().line();
+        let (graph, constraints) = intern(&[a.clone(), b.clone()], std::slice::from_ref(&sum), &[]).unwrap();
+        let size = a.dims()[0].clone();
+        assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == size)));
+        let [(Constraint::Equal(left, right), Some(origin))] = constraints.as_slice() else {
+            panic!("{constraints:?}");
+        };
+        assert_eq!((left, right, origin.line()), (&b.dims()[0], &size, line));
+        let (graph, constraints) = intern(&[a, b, c.clone()], &[sum + c], &[]).unwrap();
+        assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == Dim::from(3))));
+        assert_eq!(constraints.len(), 2);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_equal_are_found() {
+        let (a, b, c) = (vector::<f64>("a"), input("b", DType::F64, [Some(3)]), input("c", DType::F64, [Some(4)]));
+        let (outputs, line) = ([&a + &b, &a + &c], line!());
+        match intern(&[a, b, c], &outputs, &[]) {
+            Err(Error::Build { location, .. }) => assert_eq!(location.line(), line),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_named() {
+        let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+        let sum = &x + &y;
+        let text = argument_error(&[x.clone()], &[sum.clone()], &[]);
+        assert!(text.contains("\"y\" (f64[?]) is used but is not among"), "{text}");
+        let text = argument_error(&[x.clone(), x.clone()], &[sum.clone()], &[]);
+        assert!(text.contains("\"x\" is listed twice"), "{text}");
+        let text = argument_error(&[x.clone(), &y + 1.0], &[sum], &[]);
+        assert!(text.contains("input 1 is not an input but the expression `y + 1.0`"), "{text}");
+        let text = argument_error(&[x], &[y.len()], &[]);
+        assert!(text.contains("is not among the inputs"), "{text}");
+        let (bad, line) = (&y & 1.5, line!());
+        let error = intern(&[y], &[bad.exp()], &[]).unwrap_err();
+        assert!(matches!(error, Error::Build { location, .. } if location.line() == line));
+    }
+
+    #[test]
+    fn givens_replace_values_and_sizes() {
+        let (x, m, n) = (vector::<f64>("x"), matrix::<f64>("m"), scalar::<i64>("n"));
+        let rows = m.sum(1);
+        let output = x.exp().reshape((x.len(), 1)) + crate::arange(&n).sum(..);
+        let givens = [(x.clone(), &rows * 2.0), (n.clone(), crate::constant(5_i64))];
+        let (graph, constraints) = intern(&[m.clone()], &[output.clone()], &givens).unwrap();
+        assert_eq!(graph.ty(graph.outputs[0]).shape, Shape::from_iter([m.dims()[0].clone(), Dim::ONE]));
+        assert!(graph.ids().any(|id| graph.node(id) == &Node::Iota(Dim::from(5))));
+        assert_eq!(used_inputs(&graph, &constraints), [true]);
+        // Within the replacement nothing is replaced, and expressions can be replaced too.
+        let (graph, _) = intern(&[x.clone()], &[x.exp()], &[(x.clone(), x.sin())]).unwrap();
+        assert_eq!(graph.len(), 3);
+        let (graph, _) = intern(&[x.clone()], &[(&rows + 0.0) * 1.0], &[(rows, x.clone())]).unwrap();
+        assert!(graph.ids().any(|id| graph.node(id) == &Node::Scalar(Scalar::F64(0.0))));
+        let text = argument_error(&[m.clone()], &[output], &[(x, m)]);
+        assert!(text.contains("dtype and rank must be equal"), "{text}");
+        let text = argument_error(&[], &[crate::arange(&n)], &[(n.clone(), crate::constant(&[3_i64]).sum(..))]);
+        assert!(text.contains("not a size"), "{text}");
+    }
+
+    #[test]
+    fn a_size_uses_its_input() {
+        let (x, n) = (vector::<f64>("x"), scalar::<i32>("n"));
+        let (graph, constraints) = intern(&[x.clone(), n.clone()], &[x.len() + crate::arange(&n)], &[]).unwrap();
+        assert_eq!(used_inputs(&graph, &constraints), [true, true]);
+        assert!(constraints.iter().all(|(constraint, _)| matches!(constraint, Constraint::NonNegative(_))));
+    }
+
+    #[test]
+    fn handles_of_a_graph_intern_to_the_same_graph() {
+        let (x, y) = (matrix::<f32>("x"), vector::<f32>("y"));
+        let outputs = [x.softmax(-1).matmul(&y), x.slice(ndarray::s![1.., ..;-1]).max(0)];
+        let (graph, constraints) = intern(&[x, y], &outputs, &[]).unwrap();
+        let (inputs, outputs) = extern_graph(&graph);
+        let (again, more) = intern(&inputs, &outputs, &[]).unwrap();
+        assert_eq!((again.len(), again.outputs.len()), (graph.len(), 2));
+        assert!(graph.ids().all(|id| again.ids().any(|other| again.node(other).name() == graph.node(id).name())));
+        assert!(more.len() <= constraints.len());
     }
 }

@@ -31,9 +31,10 @@ pub(crate) fn unify(graph: Graph, constraints: &[(Constraint, Origin)]) -> Resul
     let mut unified = Graph::new();
     let mut ids: Vec<NodeId> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
-        let node = match graph.node(id) {
-            Node::Input(input) => Node::Input(Arc::new(replace_sizes(input, &replace))),
-            node => node.map(|operand| ids[operand.index()]).map_dims(&replace),
+        let node = if let Node::Input(input) = graph.node(id) {
+            Node::Input(Arc::new(replace_sizes(input, &replace)))
+        } else {
+            graph.node(id).map(|operand| ids[operand.index()]).map_dims(&replace)
         };
         ids.push(unified.add(node, graph.origin(id))?);
     }
@@ -45,15 +46,10 @@ pub(crate) fn unify(graph: Graph, constraints: &[(Constraint, Origin)]) -> Resul
 /// The symbols in the sizes that a node itself holds.
 pub(crate) fn symbols_of(node: &Node<NodeId>) -> Vec<Symbol> {
     let found = RefCell::new(Vec::new());
-    if matches!(
-        node,
-        Node::Parameter(..) | Node::Iota(_) | Node::Size(_) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..)
-    ) {
-        let _same = node.clone().map_dims(&|dim| {
-            dim.for_each_symbol(&mut |symbol| found.borrow_mut().push(symbol));
-            dim.clone()
-        });
-    }
+    let _same = node.clone().map_dims(&|dim| {
+        dim.for_each_symbol(&mut |symbol| found.borrow_mut().push(symbol));
+        dim.clone()
+    });
     found.into_inner()
 }
 

@@ -1,14 +1,14 @@
 //! From the user's handles into an arena, and back.
 //!
 //! The walk is an iterative post-order over shared nodes, each visited once; equal nodes get one id. Inputs come
-//! first, in order, used or not. Afterwards sizes that must be equal are made one (see `unify.rs`); the
-//! constraints are returned as they were before that, each with the source line of the node that made it.
+//! first, in order, used or not. Each constraint on sizes is returned with the source line of the node that made
+//! it. Every input keeps its own symbols; `unify.rs` makes one of those that must be equal.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::expr::unify::{symbols_of, unify};
+use crate::expr::unify::symbols_of;
 use crate::graph::{Constraint, Graph, Node, NodeId, Origin, describe};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
@@ -36,8 +36,7 @@ pub(crate) fn intern(
         let id = interner.add(output)?;
         interner.graph.outputs.push(id);
     }
-    let graph = unify(interner.graph, &interner.constraints)?;
-    Ok((graph, interner.constraints))
+    Ok((interner.graph, interner.constraints))
 }
 
 /// Handles on the inputs and the outputs of a graph.
@@ -243,6 +242,7 @@ mod tests {
     use super::*;
     use crate::dtype::DType;
     use crate::dtype::Scalar;
+    use crate::expr::unify::unify;
     use crate::shape::Shape;
     use crate::{input, matrix, scalar, vector};
 
@@ -269,6 +269,7 @@ mod tests {
         let sum = &b * 2.0 + &a * 2.0;
         let line = sum.origin().line();
         let (graph, constraints) = intern(&[a.clone(), b.clone()], std::slice::from_ref(&sum), &[]).unwrap();
+        let graph = unify(&graph, &constraints).unwrap();
         let size = a.dims()[0].clone();
         assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == size)));
         let [(Constraint::Equal(left, right), Some(origin))] = constraints.as_slice() else {
@@ -276,6 +277,7 @@ mod tests {
         };
         assert_eq!((left, right, origin.line()), (&b.dims()[0], &size, line));
         let (graph, constraints) = intern(&[a, b, c.clone()], &[sum + c], &[]).unwrap();
+        let graph = unify(&graph, &constraints).unwrap();
         assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == Dim::from(3))));
         assert_eq!(constraints.len(), 2);
     }
@@ -284,7 +286,8 @@ mod tests {
     fn sizes_that_cannot_be_equal_are_found() {
         let (a, b, c) = (vector::<f64>("a"), input("b", DType::F64, [Some(3)]), input("c", DType::F64, [Some(4)]));
         let (outputs, line) = ([&a + &b, &a + &c], line!());
-        match intern(&[a, b, c], &outputs, &[]) {
+        let (graph, constraints) = intern(&[a, b, c], &outputs, &[]).unwrap();
+        match unify(&graph, &constraints) {
             Err(Error::Build { location, .. }) => assert_eq!(location.line(), line),
             other => panic!("{other:?}"),
         }

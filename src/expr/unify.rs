@@ -1,8 +1,11 @@
 //! Sizes that must be equal become one.
 //!
-//! `a + b` demands that two symbols be equal; when they are checked before a call runs, one of them can stand for
+//! `a + b` demands that two symbols be equal; since that is checked before a call runs, one of them can stand for
 //! both everywhere, in the types of the inputs too, so that equal spaces have equal `Dim`s and kernels can fuse
 //! across them. A constant stands for the symbols that must equal it.
+//!
+//! The unified graph no longer says what was unified: the constraints from before must be checked in each call,
+//! with every extent bound to the symbol of its own input and axis, whatever the unified type of the input says.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,15 +20,15 @@ use crate::shape::{Dim, Symbol};
 ///
 /// # Errors
 /// `Build` for a node that is ill-typed once sizes are known to be equal.
-pub(crate) fn unify(graph: Graph, constraints: &[(Constraint, Origin)]) -> Result<Graph> {
-    let mut classes = Classes::of_inputs(&graph);
+pub(crate) fn unify(graph: &Graph, constraints: &[(Constraint, Origin)]) -> Result<Graph> {
+    let mut classes = Classes::of_inputs(graph);
     for (constraint, _) in constraints {
         if let Constraint::Equal(left, right) = constraint {
             classes.join(left, right);
         }
     }
     if classes.parent.is_empty() {
-        return Ok(graph);
+        return Ok(graph.clone());
     }
     let replace = |dim: &Dim| dim.substitute(&|symbol| classes.representative(&Dim::from(symbol)));
     let mut unified = Graph::new();

@@ -51,9 +51,14 @@ pub(crate) fn extern_graph(graph: &Graph) -> (Vec<Expr>, Vec<Expr>) {
     (handles(&graph.inputs), handles(&graph.outputs))
 }
 
-/// For each input, whether an output, a size or a check needs it.
-pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)]) -> Vec<bool> {
+/// For each input, whether an output, a size or a check needs it. One that a given replaces counts as used.
+pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)], givens: &[(Expr, Expr)]) -> Vec<bool> {
     let mut used: FxHashSet<InputId> = FxHashSet::default();
+    for (old, _) in givens {
+        if let Node::Input(input) = old.node() {
+            used.insert(input.id);
+        }
+    }
     let live = graph.live();
     for id in graph.ids().filter(|id| live[id.index()]) {
         if let Node::Input(input) = graph.node(id) {
@@ -163,11 +168,12 @@ impl Interner {
                 continue;
             }
             let before = pending.len();
-            expr.node().for_each_operand(|operand| {
+            // The first operand is to be on top, so that nodes are numbered as they are written.
+            for operand in expr.node().operands().into_iter().rev() {
                 if !self.known.contains_key(&operand.key()) {
                     pending.push(operand);
                 }
-            });
+            }
             if pending.len() == before {
                 let id = self.add_node(expr)?;
                 self.known.insert(expr.key(), id);
@@ -238,6 +244,7 @@ impl Interner {
 }
 
 #[cfg(test)]
+#[allow(clippy::cloned_ref_to_slice_refs)] // lists of one read like lists of two
 mod tests {
     use super::*;
     use crate::dtype::DType;
@@ -259,7 +266,7 @@ mod tests {
         let outputs = [(&x * 2.0).exp() + (&x * 2.0).exp(), x.sum(..)];
         let (graph, constraints) = intern(&[unused, x], &outputs, &[]).unwrap();
         assert_eq!((graph.len(), graph.inputs.as_slice()), (7, [NodeId(0), NodeId(1)].as_slice()));
-        assert_eq!(used_inputs(&graph, &constraints), [false, true]);
+        assert_eq!(used_inputs(&graph, &constraints, &[]), [false, true]);
         assert!(constraints.is_empty());
     }
 
@@ -319,15 +326,19 @@ mod tests {
         let (graph, constraints) = intern(&[m.clone()], &[output.clone()], &givens).unwrap();
         assert_eq!(graph.ty(graph.outputs[0]).shape, Shape::from_iter([m.dims()[0].clone(), Dim::ONE]));
         assert!(graph.ids().any(|id| graph.node(id) == &Node::Iota(Dim::from(5))));
-        assert_eq!(used_inputs(&graph, &constraints), [true]);
+        assert_eq!(used_inputs(&graph, &constraints, &givens), [true]);
         // Within the replacement nothing is replaced, and expressions can be replaced too.
         let (graph, _) = intern(&[x.clone()], &[x.exp()], &[(x.clone(), x.sin())]).unwrap();
         assert_eq!(graph.len(), 3);
+        let fixed = [(x.clone(), crate::constant([1.0, 2.0]))];
+        let (graph, constraints) = intern(&[x.clone()], &[x.exp()], &fixed).unwrap();
+        assert_eq!(used_inputs(&graph, &constraints, &fixed), [true]);
+        assert_eq!(graph.ty(graph.outputs[0]).shape.as_slice(), [Dim::from(2)]);
         let (graph, _) = intern(&[x.clone()], &[(&rows + 0.0) * 1.0], &[(rows, x.clone())]).unwrap();
         assert!(graph.ids().any(|id| graph.node(id) == &Node::Scalar(Scalar::F64(0.0))));
         let text = argument_error(&[m.clone()], &[output], &[(x, m)]);
         assert!(text.contains("dtype and rank must be equal"), "{text}");
-        let text = argument_error(&[], &[crate::arange(&n)], &[(n.clone(), crate::constant(&[3_i64]).sum(..))]);
+        let text = argument_error(&[], &[crate::arange(&n)], &[(n.clone(), crate::constant([3_i64]).sum(..))]);
         assert!(text.contains("not a size"), "{text}");
     }
 
@@ -335,7 +346,7 @@ mod tests {
     fn a_size_uses_its_input() {
         let (x, n) = (vector::<f64>("x"), scalar::<i32>("n"));
         let (graph, constraints) = intern(&[x.clone(), n.clone()], &[x.len() + crate::arange(&n)], &[]).unwrap();
-        assert_eq!(used_inputs(&graph, &constraints), [true, true]);
+        assert_eq!(used_inputs(&graph, &constraints, &[]), [true, true]);
         assert!(constraints.iter().all(|(constraint, _)| matches!(constraint, Constraint::NonNegative(_))));
     }
 

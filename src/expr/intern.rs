@@ -39,13 +39,14 @@ pub(crate) fn intern(
     Ok((interner.graph, interner.constraints))
 }
 
-/// Handles on the inputs and the outputs of a graph.
+/// Handles on the inputs and the outputs of a graph; nodes without a source line get that of the caller.
+#[track_caller]
 pub(crate) fn extern_graph(graph: &Graph) -> (Vec<Expr>, Vec<Expr>) {
-    let unknown = std::panic::Location::caller();
+    let caller = std::panic::Location::caller();
     let mut exprs: Vec<Expr> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
         let node = graph.node(id).map(|operand| exprs[operand.index()].clone());
-        exprs.push(Expr::build_at(node, false, graph.origin(id).unwrap_or(unknown)));
+        exprs.push(Expr::build_at(node, false, graph.origin(id).unwrap_or(caller)));
     }
     let handles = |ids: &[NodeId]| ids.iter().map(|id| exprs[id.index()].clone()).collect();
     (handles(&graph.inputs), handles(&graph.outputs))

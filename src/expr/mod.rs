@@ -25,6 +25,7 @@ mod promote;
 pub mod reductions;
 pub mod shape_ops;
 pub mod slicing;
+pub mod text_form;
 mod unify;
 
 #[cfg(test)]

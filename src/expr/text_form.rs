@@ -1,0 +1,37 @@
+//! Graphs as texts and back: the text form of `graph::text` over handles.
+//!
+//! No format of its own.
+
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::expr::convert::{IntoInputs, IntoOutputs};
+use crate::expr::intern::{extern_graph, intern};
+use crate::graph::text;
+
+/// The graph of some outputs over some inputs as a text that [`from_text`] reads back.
+///
+/// ```
+/// let x = kroton::vector::<f64>("x");
+/// let text = kroton::to_text([&x], x.exp() + 1)?;
+/// let (inputs, outputs) = kroton::from_text(&text)?;
+/// assert_eq!((inputs.len(), outputs[0].to_string().as_str()), (1, "exp(x) + 1.0"));
+/// # Ok::<(), kroton::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing.
+#[track_caller]
+pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<String> {
+    let (graph, _) = intern(&inputs.into_inputs(), &outputs.into_outputs(), &[])?;
+    Ok(text::print(&graph))
+}
+
+/// The inputs and the outputs of a graph that [`to_text`] wrote. The inputs are new ones.
+///
+/// # Errors
+/// `Parse`, with the line, for a text that is not a graph.
+#[track_caller]
+pub fn from_text(source: &str) -> Result<(Vec<Expr>, Vec<Expr>)> {
+    let (graph, _) = text::parse(source)?;
+    Ok(extern_graph(&graph))
+}

@@ -40,8 +40,13 @@ pub(super) static RULES: &[Rule] = &[
         "a product is cheaper than a quotient; it may overflow",
     ),
     Rule::fast("exp_sum", ["(mul (exp ?x) (exp ?y))", "(exp (add ?x ?y))"], "one exponential instead of two"),
+    Rule::fast(
+        "pow_minus_two",
+        ["(pow ?x -2)", "(mul (div 1 ?x) (div 1 ?x))"],
+        "up to 1.5 ULP; the reciprocal first, whose square vanishes only where the power does",
+    ),
     Rule::fast("pow_integer", ["(pow ?x n)", "?x · ?x · …"], "repeated squaring, half an ULP for each product").by(
-        "n an integer, 4 < n ≤ 32",
+        "n an integer, 4 ≤ n ≤ 32",
         &["pow"],
         pow_integer,
     ),
@@ -80,7 +85,7 @@ fn reciprocal(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
 fn pow_integer(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     let &Node::Binary(BinaryOp::Pow, [x, exponent]) = rewriter.node(id) else { return None };
     let value = rewriter.constant(exponent).filter(|value| value.dtype().is_float())?.to_f64();
-    if value.fract() != 0.0 || !(5.0..=HIGHEST_POWER).contains(&value) {
+    if value.fract() != 0.0 || !(4.0..=HIGHEST_POWER).contains(&value) {
         return None;
     }
     let (mut remaining, mut square, mut product) = (value as u32, x, None);

@@ -47,8 +47,8 @@ pub(super) static RULES: &[Rule] = &[
     ),
     Rule::accuracy(
         "one_minus_sigmoid",
-        ["(sub 1 (div 1 (add (exp ?x) 1)))", "(div 1 (add (exp (neg ?x)) 1))"],
-        "1 − 1/(1 + eˣ) = 1/(1 + e⁻ˣ), which does not cancel",
+        ["(sub 1 (div 1 (add (exp ?x) 1)))", "(div (exp (minimum ?x 0)) (add (exp (neg (abs ?x))) 1))"],
+        "1 − 1/(1 + eˣ) = eˣ/(1 + eˣ), which does not cancel; divided by e^max(x, 0) it does not overflow",
     ),
     Rule::accuracy(
         "one_minus_logistic",

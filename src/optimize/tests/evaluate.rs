@@ -158,6 +158,9 @@ fn reduce(op: ReduceOp, axes: &[u32], x: &Value, shape: Vec<usize>) -> Value {
                 let step = match op {
                     ReduceOp::Sum => BinaryOp::Add,
                     ReduceOp::Prod => BinaryOp::Mul,
+                    ReduceOp::Min | ReduceOp::Max if dtype == DType::Bool => {
+                        if op == ReduceOp::Min { BinaryOp::And } else { BinaryOp::Or }
+                    }
                     ReduceOp::Min => BinaryOp::Minimum,
                     ReduceOp::Max => BinaryOp::Maximum,
                     ReduceOp::All => BinaryOp::And,

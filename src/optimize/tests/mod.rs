@@ -4,6 +4,7 @@ mod accuracy;
 mod driver;
 mod evaluate;
 mod exact;
+mod random;
 mod views;
 
 use std::sync::Arc;

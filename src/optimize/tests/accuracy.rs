@@ -10,7 +10,7 @@ use crate::optimize::{Class, Level, Options, Rule, optimize, pattern, rules};
 
 /// f32 arguments: dense where the functions bend, and the edges.
 fn sample() -> Vec<f32> {
-    let line = (-4000..4000).map(|i| i as f32 * 0.005_371);
+    let line = (-40_000..40_000).map(|i| i as f32 * 0.000_537_1);
     let wide = (-1200..1200).map(|i| (i as f32 * 0.11).exp2());
     let edges = [
         0.0,
@@ -95,7 +95,7 @@ fn accuracy_rules_compute_the_same_function() {
 }
 
 #[test]
-fn accuracy_rules_gain_where_they_claim_to() {
+fn rules_gain_accuracy_where_they_claim_to() {
     let gains: &[(&str, f32)] = &[
         ("log1p", 1e-10),
         ("log1p_minus", 1e-10),

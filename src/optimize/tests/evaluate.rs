@@ -159,12 +159,17 @@ fn reduce(op: ReduceOp, axes: &[u32], x: &Value, shape: Vec<usize>) -> Value {
                     ReduceOp::Sum => BinaryOp::Add,
                     ReduceOp::Prod => BinaryOp::Mul,
                     ReduceOp::Min | ReduceOp::Max if dtype == DType::Bool => {
-                        if op == ReduceOp::Min { BinaryOp::And } else { BinaryOp::Or }
+                        if op == ReduceOp::Min {
+                            BinaryOp::And
+                        } else {
+                            BinaryOp::Or
+                        }
                     }
                     ReduceOp::Min => BinaryOp::Minimum,
                     ReduceOp::Max => BinaryOp::Maximum,
                     ReduceOp::All => BinaryOp::And,
-                    _ => BinaryOp::Or,
+                    ReduceOp::Any => BinaryOp::Or,
+                    ReduceOp::ArgMin | ReduceOp::ArgMax | ReduceOp::SquaredDeviations => unreachable!(),
                 };
                 elements.fold(start, |sum, next| step.apply(sum, next.cast(start.dtype())).unwrap())
             }

@@ -8,12 +8,15 @@
 use cranelift_codegen::ir::{self, InstBuilder, StackSlot, StackSlotData, StackSlotKind, types};
 use smallvec::SmallVec;
 
-use super::reduce::{BlockCode, lift, merge};
+use super::reduce::{BlockCode, SHORT, lift, merge};
 use super::{Class, Cursor, Emitter, Lanes, Unit, VECTOR, emit_function, unaligned};
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::isa::Isa;
 use crate::error::Result;
 use crate::ops::reduction::LANES;
+
+/// Results that short bodies do at once: what they read of a row is whole cache lines.
+const WIDE: usize = 16;
 
 /// The parameters of the function, and what follows from them.
 struct Columns<'a> {
@@ -53,6 +56,11 @@ pub(in crate::backend::cpu) fn columns_function(
         let bases = e.place_bases();
         let all = Columns { block: BlockCode::new(body, folds), bases, strides, count, first, columns, states, slots };
         let column = e.b.ins().iconst(types::I64, 0);
+        let column = if all.block.lanes < WIDE && body.statements.len() <= SHORT {
+            groups(e, &all, WIDE, column)?
+        } else {
+            column
+        };
         let column = groups(e, &all, all.block.lanes, column)?;
         groups(e, &all, 1, column)?;
         Ok(())

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::ops::reduction::LANES;
 
 /// Bodies up to this many statements keep the virtual lanes in registers.
-const SHORT: usize = 48;
+pub(super) const SHORT: usize = 48;
 
 /// The states of the virtual lanes of one fold, in groups of so many lanes.
 struct Lanewise {

@@ -1,14 +1,46 @@
-//! Kroton.
+#![doc = include_str!("../README.md")]
+
+#[doc(hidden)]
 pub mod array;
+#[doc(hidden)]
 pub mod backend;
+#[doc(hidden)]
 pub mod dtype;
+#[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
+pub mod eval;
+#[doc(hidden)]
+pub mod expr;
+#[doc(hidden)]
 pub mod graph;
+pub mod inspect;
+#[doc(hidden)]
 pub mod loops;
+#[doc(hidden)]
 pub mod lower;
 pub mod ops;
+#[doc(hidden)]
+pub mod optimize;
+#[doc(hidden)]
+pub mod runtime;
+#[doc(hidden)]
 pub mod schedule;
+#[doc(hidden)]
 pub mod shape;
+
 pub use array::Array;
-pub use dtype::{DType, Element, Scalar};
+pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
+pub use expr::Expr;
+pub use expr::axes::{Axes, IntoAxes, IntoAxis};
+pub use expr::compile::{Compiler, Device, OnUnused, OptLevel, compile};
+pub use expr::constant::{IntoConstant, constant};
+pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};
+pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape};
+pub use expr::functions::*;
+pub use expr::join::{concat, stack};
+pub use expr::linear::{dot, matmul};
+pub use expr::text_form::{from_text, to_text};
+pub use ndarray::s;
+pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};

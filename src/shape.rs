@@ -353,6 +353,14 @@ impl Dim {
         fmt::from_fn(move |f| self.write(f, name))
     }
 
+    /// As `write`, in parentheses where an operator beside it would tear the sum apart.
+    fn write_operand<N: Fn(Symbol) -> String>(&self, f: &mut fmt::Formatter<'_>, name: &N) -> fmt::Result {
+        match self.parts() {
+            (_, []) | (0, [(_, 1)]) => self.write(f, name),
+            _ => write!(f, "({})", self.display(name)),
+        }
+    }
+
     fn write<N: Fn(Symbol) -> String>(&self, f: &mut fmt::Formatter<'_>, name: &N) -> fmt::Result {
         let (constant, terms) = self.parts();
         for (index, (atom, coefficient)) in terms.iter().enumerate() {
@@ -368,7 +376,11 @@ impl Dim {
                     write!(f, "{}({}, {})", op.name(), left.display(name), right.display(name))?;
                 }
                 Atom::Op(op, left, right) => {
-                    write!(f, "({} {} {})", left.display(name), op.name(), right.display(name))?;
+                    f.write_str("(")?;
+                    left.write_operand(f, name)?;
+                    write!(f, " {} ", op.name())?;
+                    right.write_operand(f, name)?;
+                    f.write_str(")")?;
                 }
             }
         }

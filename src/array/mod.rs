@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::dtype::{DType, Element, Scalar, with_element};
 use crate::error::{Error, Result};
-use crate::shape::byte_size;
+use crate::shape::{byte_size, row_major_strides};
 
 /// A dense array of any dtype and rank.
 ///
@@ -29,6 +29,7 @@ use crate::shape::byte_size;
 pub struct Array {
     dtype: DType,
     shape: SmallVec<[usize; 4]>,
+    strides: SmallVec<[isize; 4]>,
     block: Arc<Block>,
 }
 
@@ -49,7 +50,7 @@ impl Array {
     /// `Memory` if the size overflows or the memory cannot be had.
     pub(crate) fn uninitialized(dtype: DType, shape: &[usize]) -> Result<Array> {
         let block = Block::new(byte_size(shape, dtype.size())?)?;
-        Ok(Array { dtype, shape: SmallVec::from_slice(shape), block: Arc::new(block) })
+        Ok(Array::from_block(dtype, shape, block))
     }
 
     /// An array of rank 1 with a copy of these elements.
@@ -68,7 +69,12 @@ impl Array {
         for (place, value) in block.elements_mut::<T>().iter_mut().zip(values) {
             *place = value;
         }
-        Array { dtype: T::DTYPE, shape: SmallVec::from_slice(shape), block: Arc::new(block) }
+        Array::from_block(T::DTYPE, shape, block)
+    }
+
+    fn from_block(dtype: DType, shape: &[usize], block: Block) -> Array {
+        let strides = row_major_strides(shape);
+        Array { dtype, shape: SmallVec::from_slice(shape), strides, block: Arc::new(block) }
     }
 
     /// The dtype of the elements.
@@ -79,6 +85,11 @@ impl Array {
     /// The sizes, outermost first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// The steps along each axis, in elements: always row-major.
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
     }
 
     /// The number of axes.
@@ -162,7 +173,7 @@ impl Array {
         if byte_size(shape, self.dtype.size())? != self.block.len() {
             return Err(Error::Shape(format!("an array of shape {:?} cannot take the shape {shape:?}", self.shape())));
         }
-        Ok(Array { shape: SmallVec::from_slice(shape), ..self })
+        Ok(Array { shape: SmallVec::from_slice(shape), strides: row_major_strides(shape), ..self })
     }
 
     fn unique_block(&mut self) -> &mut Block {

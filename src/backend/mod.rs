@@ -4,6 +4,7 @@
 
 pub mod cpu;
 pub mod interpreter;
+pub mod matmul;
 
 use std::fmt;
 use std::sync::Arc;

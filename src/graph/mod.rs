@@ -7,6 +7,7 @@
 
 pub mod infer;
 pub mod node;
+pub mod regions;
 pub mod text;
 pub mod verify;
 
@@ -97,6 +98,11 @@ impl Graph {
     /// The node.
     pub fn node(&self, id: NodeId) -> &Node<NodeId> {
         &self.nodes[id.index()]
+    }
+
+    /// The id of a node, if it is in the graph.
+    pub fn find(&self, node: &Node<NodeId>) -> Option<NodeId> {
+        self.nodes.get_index_of(node).map(|index| NodeId(index as u32))
     }
 
     /// Its type.

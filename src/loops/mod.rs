@@ -12,6 +12,8 @@
 
 pub mod interpret;
 pub mod print;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod target;
 pub mod verify;
 

@@ -117,16 +117,12 @@ impl BlockBuilder {
         if let Some(&value) = self.values.get(&(node, context.clone())) {
             return Ok(value);
         }
-        let value = match builder.lowering.form(node).clone() {
+        let value = match builder.lowering.seen_as(node) {
             Form::Constant(scalar) => self.constant(&mut builder.kernel, scalar),
             Form::View(view) => match self.own_root(builder, &view, context) {
                 Some(value) => value,
                 None => self.load(builder, &view, context)?,
             },
-            Form::Inline if builder.lowering.place(node).is_some() => {
-                let view = View::whole(node, &builder.lowering.graph.ty(node).shape);
-                self.load(builder, &view, context)?
-            }
             Form::Inline => self.compute(builder, node, context)?,
         };
         self.define(node, context.clone(), value);

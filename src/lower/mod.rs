@@ -54,6 +54,14 @@ impl Lowering<'_> {
         &self.schedule.forms[node.index()]
     }
 
+    /// How users of a node see it: in its place if it has one.
+    fn seen_as(&self, node: NodeId) -> Form {
+        match self.place(node) {
+            Some(_) => Form::View(View::whole(node, &self.graph.ty(node).shape)),
+            None => self.form(node).clone(),
+        }
+    }
+
     fn place(&self, node: NodeId) -> Option<Place> {
         self.schedule.places[node.index()]
     }
@@ -98,12 +106,10 @@ impl Lowering<'_> {
 
     /// The window over all of a node that is a view, kernel axis `i` along axis `i`.
     fn whole_window(&mut self, node: NodeId) -> Result<Window> {
-        let shape = &self.graph.ty(node).shape;
-        let view = match self.form(node) {
-            Form::View(view) => view.clone(),
-            Form::Constant(_) | Form::Inline => View::whole(node, shape),
+        let Form::View(view) = self.seen_as(node) else {
+            return Err(Error::Internal(format!("%{} is an operand of a library step and not in memory", node.0)));
         };
-        let context: Context = (0..shape.len() as u32).map(|axis| Some(Axis(axis))).collect();
+        let context: Context = (0..view.axes.len() as u32).map(|axis| Some(Axis(axis))).collect();
         self.window(&view, &context)
     }
 

@@ -185,7 +185,7 @@ impl Row {
 /// Builds the enum of one arity from its rows: variants, `ALL`, `row()`, `from_name` and `Display`.
 macro_rules! op_enum {
     ($(#[$meta:meta])* $name:ident {
-        $($variant:ident $text:literal $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+        $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
           $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*
     }) => {
         $(#[$meta])*
@@ -202,7 +202,7 @@ macro_rules! op_enum {
             pub const fn row(self) -> &'static $crate::ops::Row {
                 match self {
                     $($name::$variant => &$crate::ops::Row {
-                        name: $text,
+                        name: stringify!($text),
                         class: $crate::ops::Class::$class,
                         outcome: $crate::ops::Outcome::$outcome,
                         cost: $crate::ops::Cost::$cost,

@@ -130,11 +130,11 @@ impl Table<'_> {
             Node::Unary(..) | Node::Binary(..) | Node::Ternary(..) | Node::Cast(..) => Form::Inline,
             Node::Reduce(..) | Node::Concat(..) => self.memory(id),
             Node::MatMul(operands) => {
-                operands.iter().for_each(|&operand| self.force(operand));
+                operands.iter().for_each(|&operand| self.force_memory(operand));
                 self.memory(id)
             }
             Node::Custom(_, operands) => {
-                operands.iter().for_each(|&operand| self.force(operand));
+                operands.iter().for_each(|&operand| self.force_memory(operand));
                 self.memory(id)
             }
             Node::Iterate { .. } | Node::Project(..) => self.memory(id),
@@ -164,6 +164,14 @@ impl Table<'_> {
     fn force(&mut self, id: NodeId) {
         if !matches!(self.forms[id.index()], Form::View(_)) {
             self.materialized[id.index()] = true;
+        }
+    }
+
+    /// Sees to it that a node is a view of true memory.
+    fn force_memory(&mut self, id: NodeId) {
+        match &self.forms[id.index()] {
+            Form::View(view) if self.is_linear(view.source) => {}
+            Form::View(_) | Form::Constant(_) | Form::Inline => self.materialized[id.index()] = true,
         }
     }
 

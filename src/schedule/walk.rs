@@ -111,12 +111,12 @@ impl<'a> Walk<'a> {
             return;
         }
         match &self.forms[node.index()] {
-            Form::Constant(_) => self.cone.statements += 1,
-            Form::View(view) => self.cone.loads.push((view.clone(), context.clone())),
-            Form::Inline if self.materialized[node.index()] => {
+            _ if self.materialized[node.index()] => {
                 let view = View::whole(node, &self.graph.ty(node).shape);
                 self.cone.loads.push((view, context.clone()));
             }
+            Form::Constant(_) => self.cone.statements += 1,
+            Form::View(view) => self.cone.loads.push((view.clone(), context.clone())),
             Form::Inline => self.expand(node, context),
         }
     }

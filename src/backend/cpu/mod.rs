@@ -1,1 +1,116 @@
-//! (being written)
+//! The CPU engine: kernels of the loop IR as machine code, made by Cranelift when a launch needs it, run in chunks.
+//!
+//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `variant` keeps one piece
+//! of code for each pattern of strides, `map` and `reduce` run it over `space`, in `parallel`. Elementary functions
+//! come from `math`. Must not know: graphs, shapes.
+
+mod emit;
+mod form;
+mod gather;
+mod isa;
+mod jit;
+mod lanes;
+mod map;
+mod math;
+mod parallel;
+mod reduce;
+mod space;
+mod states;
+#[cfg(test)]
+mod tests;
+mod text;
+mod variant;
+
+pub use isa::NamedTarget;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::backend::{Backend, EngineStage, Executable, Parallelism};
+use crate::error::{Error, Result};
+use crate::loops::{Axis, Kernel, Launch, Target};
+use form::{Form, classify};
+use isa::{Isa, native};
+use map::Map;
+use reduce::Reduce;
+
+/// The engine of this process.
+///
+/// # Errors
+/// `Unsupported` on a processor that there is no code generator for.
+pub fn engine() -> Result<Arc<dyn Backend>> {
+    static ENGINE: OnceLock<Result<Arc<Cpu>>> = OnceLock::new();
+    let make = || native().map(|isa| Arc::new(Cpu { isa, target: Target::host(isa.features.fma) }));
+    ENGINE.get_or_init(make).clone().map(|engine| engine as Arc<dyn Backend>)
+}
+
+/// Makes the machine code of a kernel for a named instruction set, for operands that are contiguous and for such that
+/// are not; gives its size in bytes. It cannot be run: this is how the tests see that every op has code everywhere.
+///
+/// # Errors
+/// `Unsupported` for a kernel that the engine cannot run, `Internal` if the instruction set lacks something.
+#[doc(hidden)]
+pub fn compile_for(kernel: &Kernel, target: NamedTarget) -> Result<usize> {
+    text::compile(kernel, &isa::named(target)?)
+}
+
+#[derive(Debug)]
+struct Cpu {
+    isa: &'static Isa,
+    target: Target,
+}
+
+impl Backend for Cpu {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn prepare(&self, kernel: Kernel) -> Result<Arc<dyn Executable>> {
+        let body = match classify(&kernel)? {
+            Form::Map { axes, program } => Body::Map(axes, Map::new(self.isa, program)),
+            Form::Reduce(form) => Body::Reduce(Box::new(Reduce::new(self.isa, form))),
+        };
+        Ok(Arc::new(Prepared { isa: self.isa, kernel, body }))
+    }
+}
+
+#[derive(Debug)]
+enum Body {
+    Map(Vec<Axis>, Map),
+    Reduce(Box<Reduce>),
+}
+
+#[derive(Debug)]
+struct Prepared {
+    isa: &'static Isa,
+    kernel: Kernel,
+    body: Body,
+}
+
+impl Executable for Prepared {
+    fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
+        if launch.bindings.len() != self.kernel.operands.len() {
+            return Err(Error::Internal(format!("kernel {}: a launch with other operands", self.kernel.name)));
+        }
+        match &self.body {
+            // SAFETY: by the caller's word.
+            Body::Map(axes, map) => unsafe { map.launch(axes, launch, parallelism) },
+            // SAFETY: by the caller's word.
+            Body::Reduce(reduce) => unsafe { reduce.launch(launch, parallelism) },
+        }
+    }
+
+    fn dump(&self, stage: EngineStage) -> Result<Option<String>> {
+        text::dump(&self.kernel, self.isa, stage).map(Some)
+    }
+
+    fn compilations(&self) -> usize {
+        match &self.body {
+            Body::Map(_, map) => map.compilations(),
+            Body::Reduce(reduce) => reduce.compilations(),
+        }
+    }
+}

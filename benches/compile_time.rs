@@ -1,0 +1,31 @@
+//! How long compiling takes, alone and with the first call, for which machine code is made.
+//!
+//! `cargo bench --bench compile_time`. Each expression holds constants that no other has, so nothing is cached.
+
+mod expressions;
+
+fn main() {
+    // The first compile of a process also sets up the engine.
+    expressions::squares_with_first_call().expect("a well-typed expression");
+    divan::main();
+}
+
+#[divan::bench]
+fn squares() {
+    divan::black_box(expressions::squares().expect("a well-typed expression"));
+}
+
+#[divan::bench]
+fn squares_with_first_call() {
+    divan::black_box(expressions::squares_with_first_call().expect("a well-typed expression"));
+}
+
+#[divan::bench(args = [10, 100, 1_000])]
+fn chain(ops: usize) {
+    divan::black_box(expressions::chain(ops).expect("a well-typed expression"));
+}
+
+#[divan::bench(args = [10, 100, 1_000])]
+fn chain_with_first_call(ops: usize) {
+    divan::black_box(expressions::chain_with_first_call(ops).expect("a well-typed expression"));
+}

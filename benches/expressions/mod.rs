@@ -1,0 +1,41 @@
+//! Expressions whose compile time is measured: never twice the same, so that no cache answers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kroton::{Compiler, Function, Result, vector};
+
+/// A constant that no expression of this process had before.
+fn new_constant() -> f64 {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    1.0 + MADE.fetch_add(1, Ordering::Relaxed) as f64 / (1_u64 << 40) as f64
+}
+
+/// a² + b² + a new constant.
+pub fn squares() -> Result<Function> {
+    let (a, b) = (vector::<f64>("a"), vector::<f64>("b"));
+    Compiler::new().threads(1).compile([&a, &b], &a * &a + &b * &b + new_constant())
+}
+
+/// A chain of so many additions and multiplications, each with a new constant.
+pub fn chain(ops: usize) -> Result<Function> {
+    let x = vector::<f64>("x");
+    let mut y = x.clone();
+    for op in 0..ops {
+        y = if op % 2 == 0 { y + new_constant() } else { y * new_constant() };
+    }
+    Compiler::new().threads(1).compile([&x], y)
+}
+
+/// Compiles a² + b² and calls it, since machine code is made at the first call that needs it.
+pub fn squares_with_first_call() -> Result<f64> {
+    let mut out = [0.0; 3];
+    squares()?.call_into((&[0.0, 1.0, 2.0], &[3.0, 4.0, 5.0]), (&mut out,))?;
+    Ok(out[2])
+}
+
+/// Compiles a chain and calls it.
+pub fn chain_with_first_call(ops: usize) -> Result<f64> {
+    let mut out = [0.0; 3];
+    chain(ops)?.call_into((&[0.0, 1.0, 2.0],), (&mut out,))?;
+    Ok(out[2])
+}

@@ -1,0 +1,69 @@
+//! The function that runs a program along one row: `(bases, strides, count)`.
+//!
+//! A loop over several steps of vectors, one over single steps, and a scalar loop for the rest, all by the same walk.
+//! Must not know: who calls it, other axes.
+
+use cranelift_codegen::ir::{self, types};
+use cranelift_codegen::ir::InstBuilder;
+use smallvec::SmallVec;
+
+use super::{Class, Cursor, Emitter, Unit, VECTOR, emit_function, no_values};
+use crate::backend::cpu::form::Program;
+use crate::backend::cpu::isa::Isa;
+use crate::backend::cpu::lanes::walk;
+use crate::error::Result;
+
+/// Elements that fill one vector of the smallest dtype, so that a value of any fills whole vectors.
+pub(super) fn vector_lanes(smallest: Option<usize>) -> usize {
+    VECTOR / smallest.unwrap_or(1)
+}
+
+/// The function for operands of such classes.
+pub(in crate::backend::cpu) fn map_function(isa: &Isa, program: &Program, classes: &[Class]) -> Result<Unit> {
+    emit_function(isa, 3, |e, params| {
+        let &[bases, strides, count] = params else { return Ok(()) };
+        e.open_places(program, classes, bases, strides);
+        let lanes = vector_lanes(program.smallest());
+        let mut index = e.b.ins().iconst(types::I64, 0);
+        let unroll = unroll(program, lanes);
+        if unroll > 1 {
+            index = rows(e, program, lanes, unroll, index, count)?;
+        }
+        index = rows(e, program, lanes, 1, index, count)?;
+        rows(e, program, 1, 1, index, count)?;
+        Ok(())
+    })
+}
+
+/// How many steps are made at once: more for short bodies whose values fit one vector each.
+fn unroll(program: &Program, lanes: usize) -> usize {
+    let one_vector = program.types_used().all(|dtype| dtype.size() * lanes == VECTOR);
+    match program.statements.len() {
+        _ if !one_vector || program.calls_functions() => 1,
+        0..=16 => 4,
+        17..=64 => 2,
+        _ => 1,
+    }
+}
+
+/// Runs the program from `index` on as long as whole groups of steps are left; gives the first index left.
+fn rows(
+    e: &mut Emitter<'_>,
+    program: &Program,
+    lanes: usize,
+    unroll: usize,
+    index: ir::Value,
+    count: ir::Value,
+) -> Result<ir::Value> {
+    let step = lanes * unroll;
+    let last = e.b.ins().iadd_imm_s(count, -(step as i64));
+    let (index, _) = e.count_loop(index, last, step, &[], |e, index, _| {
+        e.lanes = lanes;
+        for copy in 0..unroll {
+            e.cursor = Some(Cursor { index, offset: copy * lanes });
+            walk(&program.statements, &mut no_values(&program.types), e)?;
+        }
+        Ok(SmallVec::new())
+    })?;
+    Ok(index)
+}

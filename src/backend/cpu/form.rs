@@ -1,0 +1,247 @@
+//! The two kernel shapes that the engine runs, as straight-line programs with their own operand lists.
+//!
+//! A map is one program over some axes. A reduction is a program over outer and inner axes that yields the lifted
+//! states, the folds that merge these, and an epilogue, a map over the outer axes that reads the merged states as
+//! ordinary operands. Invariant: the operand numbers in a program's statements index the program's own list.
+//! Must not know: how code is made or run.
+
+use smallvec::SmallVec;
+
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::loops::{
+    Access, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement, ValueId,
+};
+use crate::ops::Cost;
+
+/// Where an operand of a program comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// An operand of the kernel.
+    Kernel(OperandId),
+    /// A slot of the state of the reductions.
+    State(usize),
+}
+
+/// An operand of a program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Port {
+    /// Its dtype and use.
+    pub operand: Operand,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Straight-line code for one element.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// What it loads and stores.
+    pub ports: Vec<Port>,
+    /// The dtype of each value of the kernel.
+    pub types: Vec<DType>,
+    /// The steps.
+    pub statements: Vec<Statement>,
+}
+
+/// A reduction of a kernel with the place of its state.
+#[derive(Debug, Clone)]
+pub(super) struct Fold {
+    /// The state of no elements.
+    pub init: SmallVec<[Scalar; 3]>,
+    /// The values of the body that are folded.
+    pub lifted: State,
+    /// How two states become one.
+    pub merge: Merge,
+    /// The first 8-byte slot of its state.
+    pub slot: usize,
+}
+
+/// A reduction kernel.
+#[derive(Debug)]
+pub(super) struct ReduceForm {
+    /// The axes of the results.
+    pub outer: Vec<Axis>,
+    /// The axes that are reduced.
+    pub inner: Vec<Axis>,
+    /// What computes the lifted states.
+    pub body: Program,
+    /// What is folded.
+    pub folds: Vec<Fold>,
+    /// The number of 8-byte slots of all states.
+    pub slots: usize,
+    /// What is done with the results.
+    pub epilogue: Program,
+}
+
+/// A kernel that the engine runs.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// Independent elements.
+    Map {
+        /// The axes.
+        axes: Vec<Axis>,
+        /// What each element does.
+        program: Program,
+    },
+    /// Reductions.
+    Reduce(ReduceForm),
+}
+
+/// The form of a kernel.
+///
+/// # Errors
+/// `Unsupported`, naming the nest, for any other tree.
+pub(super) fn classify(kernel: &Kernel) -> Result<Form> {
+    let [Nest::Map { axes, body }] = kernel.body.as_slice() else {
+        return Err(unsupported(kernel, kernel.body.first()));
+    };
+    match body.as_slice() {
+        [Nest::Block(block)] => Ok(Form::Map { axes: axes.clone(), program: map_program(kernel, block)? }),
+        [Nest::Reduce { axes: inner, body, reductions }, Nest::Block(epilogue)] => {
+            reduce_form(kernel, axes, inner, body, reductions, epilogue)
+        }
+        [] => Err(unsupported(kernel, None)),
+        [first, ..] => Err(unsupported(kernel, Some(first))),
+    }
+}
+
+fn unsupported(kernel: &Kernel, nest: Option<&Nest>) -> Error {
+    let nest = match nest {
+        None => "an empty nest",
+        Some(Nest::Map { .. }) => "a map in this place",
+        Some(Nest::Reduce { .. }) => "a reduction in this place",
+        Some(Nest::Sequential { .. }) => "a sequential nest",
+        Some(Nest::While { .. }) => "a while nest",
+        Some(Nest::Block(_)) => "a block in this place",
+    };
+    Error::Unsupported(format!("kernel {}: the CPU engine does not run {nest}", kernel.name))
+}
+
+fn map_program(kernel: &Kernel, block: &Block) -> Result<Program> {
+    let program = Program::new(kernel, &block.statements);
+    let positioned = |statement: &Statement| matches!(statement, Statement::Let(_, Operation::Position));
+    if program.statements.iter().any(positioned) {
+        return Err(Error::Unsupported(format!("kernel {}: a position outside a reduction", kernel.name)));
+    }
+    Ok(program)
+}
+
+fn reduce_form(
+    kernel: &Kernel,
+    outer: &[Axis],
+    inner: &[Axis],
+    body: &Block,
+    reductions: &[Reduction],
+    epilogue: &Block,
+) -> Result<Form> {
+    let body = Program::new(kernel, &body.statements);
+    if body.ports.iter().any(|port| port.operand.access == Access::Write) {
+        return Err(Error::Unsupported(format!("kernel {}: a store inside a reduction", kernel.name)));
+    }
+    let (mut folds, mut slots) = (Vec::new(), 0);
+    for reduction in reductions {
+        let Reduction { init, lifted, merge, .. } = reduction.clone();
+        folds.push(Fold { init, lifted, merge, slot: slots });
+        slots += reduction.init.len();
+    }
+    let mut epilogue = map_program(kernel, epilogue)?;
+    for (slot, &result) in reductions.iter().flat_map(|reduction| &reduction.results).enumerate() {
+        epilogue.read_state(result, slot);
+    }
+    Ok(Form::Reduce(ReduceForm { outer: outer.to_vec(), inner: inner.to_vec(), body, folds, slots, epilogue }))
+}
+
+impl Program {
+    /// The program of some statements of a kernel, with the operands that they use.
+    fn new(kernel: &Kernel, statements: &[Statement]) -> Program {
+        let mut program = Program { ports: Vec::new(), types: kernel.types.clone(), statements: Vec::new() };
+        for statement in statements {
+            let statement = match *statement {
+                Statement::Let(value, Operation::Load(id)) => {
+                    Statement::Let(value, Operation::Load(program.port(kernel, id)))
+                }
+                Statement::Let(value, operation) => Statement::Let(value, operation),
+                Statement::Store(id, value) => Statement::Store(program.port(kernel, id), value),
+            };
+            program.statements.push(statement);
+        }
+        program
+    }
+
+    fn port(&mut self, kernel: &Kernel, id: OperandId) -> OperandId {
+        let source = Source::Kernel(id);
+        let known = self.ports.iter().position(|port| port.source == source);
+        let index = known.unwrap_or_else(|| {
+            self.ports.push(Port { operand: kernel.operand(id), source });
+            self.ports.len() - 1
+        });
+        OperandId(index as u32)
+    }
+
+    /// Lets a value be a slot of the state; loaded first of all.
+    fn read_state(&mut self, value: ValueId, slot: usize) {
+        let operand = Operand { dtype: self.ty(value), access: Access::Read };
+        self.ports.push(Port { operand, source: Source::State(slot) });
+        let load = Operation::Load(OperandId(self.ports.len() as u32 - 1));
+        self.statements.insert(slot, Statement::Let(value, load));
+    }
+
+    /// The dtype of a value.
+    pub fn ty(&self, value: ValueId) -> DType {
+        self.types[value.0 as usize]
+    }
+
+    /// The size of the smallest element that it holds or moves; a bool counts only in memory. `None` if all are bools.
+    pub fn smallest(&self) -> Option<usize> {
+        self.types_used().map(DType::size).min()
+    }
+
+    /// The dtypes that its lanes hold: of the operands, and of the values that are not bools.
+    pub fn types_used(&self) -> impl Iterator<Item = DType> {
+        let moved = self.ports.iter().map(|port| port.operand.dtype);
+        moved.chain(value_types(&self.statements, &self.types))
+    }
+
+    /// Rough cost of one element in the units of `Cost::weight`.
+    pub fn weight(&self) -> usize {
+        let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
+        self.statements.iter().map(statement_weight).sum::<usize>() + moved / 8 + 1
+    }
+
+    /// Whether an element needs a call of a scalar function.
+    pub fn calls_functions(&self) -> bool {
+        self.statements.iter().any(|statement| statement_weight(statement) >= Cost::Function.weight() as usize)
+    }
+}
+
+/// The dtypes of the values that are not bools.
+fn value_types(statements: &[Statement], types: &[DType]) -> impl Iterator<Item = DType> {
+    let defined = statements.iter().filter_map(|statement| match statement {
+        Statement::Let(value, _) => Some(types[value.0 as usize]),
+        Statement::Store(..) => None,
+    });
+    defined.filter(|dtype| *dtype != DType::Bool)
+}
+
+fn statement_weight(statement: &Statement) -> usize {
+    let cost = match statement {
+        Statement::Let(_, operation) => match operation {
+            Operation::Constant(_) | Operation::Load(_) | Operation::Position => return 0,
+            Operation::Unary(op, _) => op.row().cost,
+            Operation::Binary(op, _) => op.row().cost,
+            Operation::Ternary(op, _) => op.row().cost,
+            Operation::Cast(..) => Cost::Cheap,
+        },
+        Statement::Store(..) => return 0,
+    };
+    cost.weight() as usize
+}
+
+impl Fold {
+    /// The size of the smallest value of its states and merge that is not a bool.
+    pub fn smallest(&self, types: &[DType]) -> Option<usize> {
+        let states = self.lifted.iter().chain(&self.merge.left).chain(&self.merge.right);
+        let states = states.map(|value| types[value.0 as usize]).filter(|dtype| *dtype != DType::Bool);
+        states.chain(value_types(&self.merge.block.statements, types)).map(DType::size).min()
+    }
+}

@@ -1,0 +1,128 @@
+//! The instruction sets that code is made for: the host's, and named ones that only the tests compile for.
+//!
+//! [`Features`] says which operations of Cranelift's IR the set lowers to instructions; everything else is done lane
+//! by lane. Must not know: kernels.
+
+use std::sync::{Arc, OnceLock};
+
+use cranelift_codegen::isa::{self, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use target_lexicon::Architecture;
+
+use crate::error::{Error, Result};
+
+/// What an instruction set can do beyond what all can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Features {
+    /// `mul_add` is one instruction, for scalars and vectors.
+    pub fma: bool,
+    /// `floor`, `ceil`, `trunc` and `nearest` are instructions.
+    pub round: bool,
+    /// Vectors of bytes can be multiplied.
+    pub multiply_bytes: bool,
+}
+
+/// An instruction set and its features.
+#[derive(Clone)]
+pub(super) struct Isa {
+    /// Cranelift's description.
+    pub target: Arc<dyn TargetIsa>,
+    /// What it can do.
+    pub features: Features,
+}
+
+impl std::fmt::Debug for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Isa").field("target", &self.target.triple().to_string()).field("features", &self.features).finish()
+    }
+}
+
+/// Instruction sets that code can be made for on any host, to see that it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedTarget {
+    /// x86-64 with nothing but SSE2.
+    X64Baseline,
+    /// x86-64 with AVX2 and FMA.
+    X64Avx2Fma,
+    /// 64-bit Arm.
+    Arm64,
+}
+
+impl NamedTarget {
+    /// All of them.
+    pub const ALL: [NamedTarget; 3] = [NamedTarget::X64Baseline, NamedTarget::X64Avx2Fma, NamedTarget::Arm64];
+
+    fn triple(self) -> &'static str {
+        match self {
+            NamedTarget::X64Baseline | NamedTarget::X64Avx2Fma => "x86_64-unknown-linux-gnu",
+            NamedTarget::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            NamedTarget::X64Baseline | NamedTarget::Arm64 => &[],
+            NamedTarget::X64Avx2Fma => {
+                &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_fma"]
+            }
+        }
+    }
+}
+
+/// The host's instruction set, found out once.
+///
+/// # Errors
+/// `Unsupported` on a host that Cranelift has no code generator for.
+pub(super) fn native() -> Result<&'static Isa> {
+    static NATIVE: OnceLock<Result<Isa>> = OnceLock::new();
+    NATIVE.get_or_init(|| finish(cranelift_native::builder().map_err(unavailable)?)).as_ref().map_err(Error::clone)
+}
+
+/// A named instruction set.
+///
+/// # Errors
+/// `Unsupported` if this build of Cranelift lacks it.
+pub(super) fn named(target: NamedTarget) -> Result<Isa> {
+    let mut builder = isa::lookup_by_name(target.triple()).map_err(unavailable)?;
+    for flag in target.flags() {
+        builder.enable(flag).map_err(unavailable)?;
+    }
+    finish(builder)
+}
+
+fn finish(builder: isa::Builder) -> Result<Isa> {
+    let mut flags = settings::builder();
+    let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
+    let choices = [
+        ("opt_level", "speed"),
+        ("enable_verifier", verifier),
+        ("is_pic", "false"),
+        // Code and functions it calls may lie further apart than a short branch reaches.
+        ("use_colocated_libcalls", "false"),
+        ("unwind_info", "false"),
+    ];
+    for (name, value) in choices {
+        flags.set(name, value).map_err(unavailable)?;
+    }
+    let target = builder.finish(settings::Flags::new(flags)).map_err(unavailable)?;
+    let features = features(&*target);
+    Ok(Isa { target, features })
+}
+
+fn features(target: &dyn TargetIsa) -> Features {
+    let has = |name: &str| {
+        let flags = target.isa_flags();
+        flags.iter().find(|flag| flag.name == name).and_then(|flag| flag.as_bool()).unwrap_or(false)
+    };
+    match target.triple().architecture {
+        Architecture::X86_64 => {
+            Features { fma: has("has_avx") && has("has_fma"), round: has("has_sse41"), multiply_bytes: false }
+        }
+        Architecture::Aarch64(_) => Features { fma: true, round: true, multiply_bytes: true },
+        _ => Features { fma: false, round: false, multiply_bytes: false },
+    }
+}
+
+fn unavailable(reason: impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!("no machine code for this processor: {reason}; use Device::Interpreter"))
+}

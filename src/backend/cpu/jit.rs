@@ -1,0 +1,134 @@
+//! Ownership of machine code, and the calls into it: all that is unsafe about a JIT.
+//!
+//! [`Code`] owns one finalised function of one module. The module is never touched again until it is dropped with the
+//! code, and its memory is then freed. Must not know: kernels, what the functions compute.
+
+use std::mem::ManuallyDrop;
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Signature;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
+
+use super::emit::{Unit, symbol_signature};
+use super::isa::Isa;
+use crate::error::{Error, Result};
+
+/// A function in machine code.
+pub(super) struct Code {
+    module: ManuallyDrop<JITModule>,
+    entry: *const u8,
+}
+
+// SAFETY: the module is finalised when a `Code` is made. From then on it is only dropped, by whoever owns it; what
+// `entry` points to is immutable code, which any number of threads may run.
+unsafe impl Send for Code {}
+// SAFETY: as above; no method reads the module through a shared reference.
+unsafe impl Sync for Code {}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").field("entry", &self.entry).finish()
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        // SAFETY: `module` is taken once, here, and not used afterwards.
+        let module = unsafe { ManuallyDrop::take(&mut self.module) };
+        // SAFETY: calls borrow the `Code`, so none is running, and `entry` dies with it.
+        unsafe { module.free_memory() };
+    }
+}
+
+impl Code {
+    /// Makes machine code for the host.
+    pub fn new(isa: &Isa, unit: Unit) -> Result<Code> {
+        let mut builder = JITBuilder::with_isa(isa.target.clone(), default_libcall_names());
+        for symbol in &unit.symbols {
+            if let Some(address) = symbol.address() {
+                builder.symbol(symbol.name(), address);
+            }
+        }
+        let mut code = Code { module: ManuallyDrop::new(JITModule::new(builder)), entry: std::ptr::null() };
+        code.entry = define(&mut code.module, isa, unit).map_err(failed)?;
+        Ok(code)
+    }
+
+    /// Runs a map function on one row.
+    ///
+    /// # Safety
+    /// The code is a map function; the tables have an entry for each of its operands, and all elements of the row may
+    /// be accessed as the operands' uses say.
+    pub unsafe fn call_map(&self, bases: &[i64], strides: &[i64], count: usize) {
+        // SAFETY: `entry` is a finalised function of this signature, by the caller's word and `emit::map_function`.
+        let function: extern "C" fn(*const i64, *const i64, i64) = unsafe { std::mem::transmute(self.entry) };
+        function(bases.as_ptr(), strides.as_ptr(), count as i64);
+    }
+
+    /// Runs a block function.
+    ///
+    /// # Safety
+    /// As for `call_map`, of a block function; `state` has room for all slots of the state.
+    pub unsafe fn call_block(&self, bases: &[i64], strides: &[i64], count: usize, first: usize, state: &mut [u64]) {
+        // SAFETY: as in `call_map`, by `emit::block_function`.
+        let function: extern "C" fn(*const i64, *const i64, i64, i64, *mut u64) =
+            unsafe { std::mem::transmute(self.entry) };
+        function(bases.as_ptr(), strides.as_ptr(), count as i64, first as i64, state.as_mut_ptr());
+    }
+
+    /// Runs a merge function.
+    ///
+    /// # Safety
+    /// The code is a merge function, and both states have all their slots.
+    pub unsafe fn call_merge(&self, left: &mut [u64], right: &[u64]) {
+        // SAFETY: as in `call_map`, by `emit::merge_function`.
+        let function: extern "C" fn(*mut u64, *const u64) = unsafe { std::mem::transmute(self.entry) };
+        function(left.as_mut_ptr(), right.as_ptr());
+    }
+}
+
+/// Defines the function with the external name 0, after declaring what it calls under the names that follow.
+fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Failure> {
+    let entry = module.declare_function("kernel", Linkage::Export, &unit.function.signature)?;
+    let mut expected = entry.as_u32();
+    for &symbol in &unit.symbols {
+        let signature: Signature = symbol_signature(&*isa.target, symbol);
+        let id: FuncId = module.declare_function(&symbol.name(), Linkage::Import, &signature)?;
+        expected += 1;
+        if id.as_u32() != expected {
+            return Err(Failure("symbols are out of order".into()));
+        }
+    }
+    let mut context = Context::for_function(unit.function);
+    module.define_function_with_control_plane(entry, &mut context, &mut ControlPlane::default())?;
+    module.finalize_definitions()?;
+    Ok(module.get_finalized_function(entry))
+}
+
+/// Why there is no code.
+struct Failure(String);
+
+impl From<cranelift_module::ModuleError> for Failure {
+    fn from(error: cranelift_module::ModuleError) -> Failure {
+        Failure(format!("{error:?}"))
+    }
+}
+
+fn failed(failure: Failure) -> Error {
+    Error::Internal(format!("code generation failed: {}", failure.0))
+}
+
+/// The machine code of a function, without making it runnable: its size in bytes and, if wanted, its text.
+///
+/// # Errors
+/// `Internal` if the instruction set lacks something that the function uses.
+pub(super) fn assemble(isa: &Isa, unit: Unit, text: bool) -> Result<(usize, Option<String>)> {
+    let mut context = Context::for_function(unit.function);
+    context.set_disasm(text);
+    let code = context
+        .compile(&*isa.target, &mut ControlPlane::default())
+        .map_err(|error| failed(Failure(format!("{:?}", error.inner))))?;
+    Ok((code.code_buffer().len(), code.vcode.clone()))
+}

@@ -1,0 +1,106 @@
+//! Running a map: rows along the inner axis, the other axes as an odometer, split over threads.
+//!
+//! Must not know: how code is made; reductions.
+
+use super::emit::map_function;
+use super::form::Program;
+use super::isa::Isa;
+use super::jit::Code;
+use super::parallel::{run, share, tasks};
+use super::space::{Bases, Space, advance, origin};
+use super::variant::{Classes, Variants, classify};
+use crate::backend::Parallelism;
+use crate::error::Result;
+use crate::loops::{Access, Axis, Launch};
+
+/// Elements of a row that tasks are split at, so that no two write to one cache line.
+const GRAIN: usize = 64;
+
+/// A program as a map, with its code.
+#[derive(Debug)]
+pub(super) struct Map {
+    isa: &'static Isa,
+    program: Program,
+    weight: usize,
+    variants: Variants,
+}
+
+impl Map {
+    /// A map of which nothing is compiled yet.
+    pub fn new(isa: &'static Isa, program: Program) -> Map {
+        Map { isa, weight: program.weight(), program, variants: Variants::default() }
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// How many variants have been compiled.
+    pub fn compilations(&self) -> usize {
+        self.variants.compilations()
+    }
+
+    /// The code for operands of such classes.
+    pub fn code(&self, classes: &Classes) -> Result<&Code> {
+        self.variants.get(classes, &self.program, |classes| {
+            Code::new(self.isa, map_function(self.isa, &self.program, classes)?)
+        })
+    }
+
+    /// The strides of a single element: as if it were one of a contiguous row, so that no variant is made for it.
+    pub fn single_strides(&self) -> Bases {
+        single_strides(&self.program)
+    }
+
+    /// Runs it over some axes of a launch.
+    ///
+    /// # Safety
+    /// The launch keeps what `Launch` promises.
+    pub unsafe fn launch(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
+        let ports = &self.program.ports;
+        let mut space = Space::new(launch, axes, ports.iter().copied())?;
+        if space.len() == 0 {
+            return Ok(());
+        }
+        space.sort_for(ports);
+        let origin = origin(launch, ports.iter().copied())?;
+        let strides = match space.axes() {
+            0 => self.single_strides(),
+            axes => Bases::from_slice(space.strides(axes - 1)),
+        };
+        let code = self.code(&classify(&self.program, &strides))?;
+        let (outer, row) = (space.without_rows(), space.row());
+        let rows = outer.len();
+        let tasks = tasks(parallelism, space.len(), self.weight);
+        let pieces = if rows >= tasks { 1 } else { tasks.div_ceil(rows).min(row.div_ceil(GRAIN)).max(1) };
+        let shares = if pieces > 1 { rows } else { tasks.min(rows) };
+        let task = |task: usize| {
+            let columns = piece(row, pieces, task % pieces);
+            let mut first = origin.clone();
+            advance(&mut first, &strides, columns.start as i64);
+            outer.visit(&first, share(rows, shares, task / pieces), |bases| {
+                // SAFETY: the row's elements are those of the launch, whose promises are the caller's; the code was
+                // made for this program and the classes of these strides.
+                unsafe { code.call_map(bases, &strides, columns.len()) }
+            });
+        };
+        run(parallelism, shares * pieces, task);
+        Ok(())
+    }
+}
+
+/// The strides of a single element of a program.
+pub(super) fn single_strides(program: &Program) -> Bases {
+    let stride = |access: Access, size: usize| if access == Access::Index { 0 } else { size as i64 };
+    program.ports.iter().map(|port| stride(port.operand.access, port.operand.dtype.size())).collect()
+}
+
+/// A piece of a row, cut at multiples of the grain.
+fn piece(row: usize, pieces: usize, piece: usize) -> std::ops::Range<usize> {
+    if pieces == 1 {
+        return 0..row;
+    }
+    let grains = share(row.div_ceil(GRAIN), pieces, piece);
+    (grains.start * GRAIN).min(row)..(grains.end * GRAIN).min(row)
+}

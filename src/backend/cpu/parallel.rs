@@ -1,0 +1,77 @@
+//! When a launch is split, into how many tasks, and who runs them.
+//!
+//! Invariant: below the threshold nothing of rayon is touched. Must not know: what the tasks do.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::backend::Parallelism;
+
+/// The cost from which splitting pays, in units of `Cost::weight`.
+const WORTHWHILE: usize = 100_000;
+
+/// The least cost of a task.
+const TASK: usize = 20_000;
+
+/// Tasks per thread, so that uneven ones even out.
+const PER_THREAD: usize = 4;
+
+/// How many tasks a launch of so many elements of such weight is split into; 1 means no split.
+pub(super) fn tasks(parallelism: &Parallelism, elements: usize, weight: usize) -> usize {
+    let cost = elements.saturating_mul(weight);
+    let split = parallelism.threshold.map_or(cost >= WORTHWHILE, |threshold| elements >= threshold);
+    if !split || elements < 2 {
+        return 1;
+    }
+    let threads = parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
+    if threads == 1 {
+        return 1;
+    }
+    let most = if parallelism.threshold.is_some() { elements } else { (cost / TASK).max(2) };
+    (threads * PER_THREAD).min(most)
+}
+
+/// Runs the tasks 0, 1, … on the pool.
+pub(super) fn run(parallelism: &Parallelism, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+    if tasks <= 1 {
+        return (0..tasks).for_each(task);
+    }
+    let all = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
+    match &parallelism.pool {
+        Some(pool) => pool.install(all),
+        None => all(),
+    }
+}
+
+/// The part of a range of so many iterations that a task does.
+pub(super) fn share(count: usize, tasks: usize, task: usize) -> Range<usize> {
+    let bound = |task: usize| (count as u128 * task as u128 / tasks as u128) as usize;
+    bound(task)..bound(task + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cover_everything_once() {
+        for (count, tasks) in [(0, 1), (7, 3), (8, 8), (1000, 7), (3, 5)] {
+            let all: Vec<usize> = (0..tasks).flat_map(|task| share(count, tasks, task)).collect();
+            assert!(all.into_iter().eq(0..count), "{count} {tasks}");
+        }
+    }
+
+    #[test]
+    fn small_launches_are_not_split() {
+        let pool = std::sync::Arc::new(rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap());
+        let mut parallelism = Parallelism { pool: Some(pool), threshold: None };
+        assert_eq!(tasks(&parallelism, 1000, 4), 1);
+        assert_eq!(tasks(&parallelism, 100_000, 4), 12);
+        parallelism.threshold = Some(1);
+        assert_eq!(tasks(&parallelism, 1000, 4), 12);
+        assert_eq!(tasks(&parallelism, 5, 4), 5);
+        parallelism.threshold = Some(1_000_000);
+        assert_eq!(tasks(&parallelism, 100_000, 4), 1);
+    }
+}

@@ -1,0 +1,258 @@
+//! Running a reduction: blocks to states, states merged as a binary counter, results through the epilogue.
+//!
+//! Invariant: the order of merges is that of `ops::reduction`, whatever the number of threads and however the work is
+//! split. Must not know: how code is made.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::emit::{block_function, merge_function};
+use super::form::{Fold, Port, Program, ReduceForm, Source};
+use super::gather::Gather;
+use super::isa::Isa;
+use super::jit::Code;
+use super::map::{Map, single_strides};
+use super::parallel::{run, share, tasks};
+use super::space::{Bases, Space, origin};
+use super::states::{Counter, Merger};
+use super::variant::{Variants, classify, contiguous};
+use crate::backend::Parallelism;
+use crate::error::{Error, Result};
+use crate::loops::{Axis, Launch};
+use crate::ops::reduction::BLOCK;
+
+/// Results that go through the epilogue at once.
+const BATCH: usize = 256;
+
+/// A reduction with its code.
+#[derive(Debug)]
+pub(super) struct Reduce {
+    isa: &'static Isa,
+    outer: Vec<Axis>,
+    inner: Vec<Axis>,
+    body: Program,
+    folds: Vec<Fold>,
+    slots: usize,
+    initial: Vec<u64>,
+    weight: usize,
+    block: Variants,
+    merge: OnceLock<Result<Code>>,
+    epilogue: Map,
+}
+
+impl Reduce {
+    /// A reduction of which nothing is compiled yet.
+    pub fn new(isa: &'static Isa, form: ReduceForm) -> Reduce {
+        let ReduceForm { outer, inner, body, folds, slots, epilogue } = form;
+        let initial = folds.iter().flat_map(|fold| fold.init.iter().map(|value| value.bits())).collect();
+        let merging: usize = folds.iter().map(|fold| fold.merge.block.statements.len()).sum();
+        let weight = body.weight() + merging;
+        let (block, merge, epilogue) = (Variants::default(), OnceLock::new(), Map::new(isa, epilogue));
+        Reduce { isa, outer, inner, body, folds, slots, initial, weight, block, merge, epilogue }
+    }
+
+    /// How many variants have been compiled.
+    pub fn compilations(&self) -> usize {
+        self.block.compilations() + self.epilogue.compilations() + usize::from(self.merge.get().is_some())
+    }
+
+    fn merge_code(&self) -> Result<&Code> {
+        let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?);
+        self.merge.get_or_init(make).as_ref().map_err(Error::clone)
+    }
+
+    fn ports(&self) -> impl Iterator<Item = Port> + Clone {
+        self.body.ports.iter().chain(&self.epilogue.program().ports).copied()
+    }
+
+    /// Runs it.
+    ///
+    /// # Safety
+    /// The launch keeps what `Launch` promises.
+    pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
+        let outer = Space::new(launch, &self.outer, self.ports())?;
+        let inner = Space::new(launch, &self.inner, self.body.ports.iter().copied())?;
+        let (results, count) = (outer.len(), inner.len());
+        if results == 0 {
+            return Ok(());
+        }
+        let origin = origin(launch, self.ports())?;
+        let run = Run::new(self, &outer, &inner, &origin)?;
+        let tasks = tasks(parallelism, results.saturating_mul(count.max(1)), self.weight);
+        if tasks <= results || run.blocks < 2 {
+            run.split_results(tasks.min(results), parallelism);
+        } else {
+            run.split_blocks(tasks, parallelism);
+        }
+        Ok(())
+    }
+}
+
+/// One launch.
+struct Run<'a> {
+    reduce: &'a Reduce,
+    outer: &'a Space,
+    origin: &'a [i64],
+    /// Elements and blocks of one reduction.
+    count: usize,
+    blocks: usize,
+    block_code: Option<&'a Code>,
+    merger: Merger<'a>,
+    epilogue_code: &'a Code,
+    /// The strides of the body's operands along the reduction, and of the epilogue's along the results.
+    strides: Bases,
+    epilogue_strides: Bases,
+    gather: Option<Gather<'a>>,
+}
+
+impl<'a> Run<'a> {
+    fn new(reduce: &'a Reduce, outer: &'a Space, inner: &'a Space, origin: &'a [i64]) -> Result<Run<'a>> {
+        let (count, body) = (inner.len(), &reduce.body);
+        let gather = (inner.axes() > 1 && count > 0).then(|| Gather::new(body, inner));
+        let strides = match (&gather, inner.axes()) {
+            (None, 1) => Bases::from_slice(inner.strides(0)),
+            (Some(_), _) => body.ports.iter().map(|port| port.operand.dtype.size() as i64).collect(),
+            (None, _) => single_strides(body),
+        };
+        let classes = if gather.is_some() { contiguous(body) } else { classify(body, &strides) };
+        let make = |classes: &[_]| Code::new(reduce.isa, block_function(reduce.isa, body, &reduce.folds, classes)?);
+        let block_code = if count == 0 { None } else { Some(reduce.block.get(&classes, body, make)?) };
+        let blocks = count.div_ceil(BLOCK);
+        let merge = if blocks > 1 { Some(reduce.merge_code()?) } else { None };
+        let epilogue_strides = epilogue_strides(reduce, outer);
+        let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
+        let merger = Merger { code: merge, slots: reduce.slots };
+        Ok(Run { reduce, outer, origin, count, blocks, block_code, merger, epilogue_code, strides, epilogue_strides, gather })
+    }
+
+    /// Each task does some of the results.
+    fn split_results(&self, tasks: usize, parallelism: &Parallelism) {
+        let results = self.outer.len();
+        run(parallelism, tasks, |task| self.some_results(share(results, tasks, task)));
+    }
+
+    /// Some results from beginning to end, in batches along the innermost outer axis.
+    fn some_results(&self, results: Range<usize>) {
+        let mut states = Counter::default();
+        let mut scratch = Vec::new();
+        let mut batch = Vec::new();
+        let (mut start, row) = (results.start, self.outer.row());
+        while start < results.end {
+            let length = BATCH.min(row - start % row).min(results.end - start);
+            batch.resize(length * self.reduce.slots, 0);
+            let mut index = 0;
+            self.outer.visit(self.origin, start..start + length, |bases| {
+                let state = &mut batch[index * self.reduce.slots..(index + 1) * self.reduce.slots];
+                self.reduce_blocks(bases, 0..self.blocks, &mut states, &mut scratch, state);
+                index += 1;
+            });
+            self.finish(start, length, &batch);
+            start += length;
+        }
+    }
+
+    /// The state of some blocks of one result.
+    fn reduce_blocks(
+        &self,
+        bases: &[i64],
+        blocks: Range<usize>,
+        states: &mut Counter,
+        scratch: &mut Vec<u64>,
+        state: &mut [u64],
+    ) {
+        let Some(code) = self.block_code else { return state.copy_from_slice(&self.reduce.initial) };
+        states.clear();
+        for block in blocks {
+            let first = block * BLOCK;
+            let count = BLOCK.min(self.count - first);
+            let moved = match &self.gather {
+                // SAFETY: the elements are those of the launch.
+                Some(gather) => unsafe { gather.block(bases, first..first + count, scratch) },
+                None => {
+                    let ports = bases.iter().zip(&self.strides);
+                    ports.map(|(base, stride)| base.wrapping_add(stride.wrapping_mul(first as i64))).collect()
+                }
+            };
+            // SAFETY: the elements are those of the launch, or gathered from there; the code was made for this body
+            // and the classes of these strides; `state` has all slots.
+            unsafe { code.call_block(&moved, &self.strides, count, first, state) };
+            states.push(state, self.merger);
+        }
+        states.finish(state, self.merger);
+    }
+
+    /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
+    fn split_blocks(&self, tasks: usize, parallelism: &Parallelism) {
+        let (results, slots) = (self.outer.len(), self.reduce.slots);
+        let per_result = tasks.div_ceil(results);
+        let length = 1 << (self.blocks / per_result).max(1).ilog2();
+        let runs = self.blocks.div_ceil(length);
+        let mut states = vec![0u64; results * runs * slots];
+        let places = Places { address: states.as_mut_ptr().expose_provenance(), slots };
+        run(parallelism, results * runs, |task| {
+            let bases = self.outer.bases_at(self.origin, task / runs);
+            let start = task % runs * length;
+            // SAFETY: each task has its own place in `states`, which outlives the tasks.
+            let state = unsafe { places.get(task) };
+            let blocks = start..(start + length).min(self.blocks);
+            self.reduce_blocks(&bases, blocks, &mut Counter::default(), &mut Vec::new(), state);
+        });
+        for (result, states) in states.chunks_exact(runs * slots).enumerate() {
+            let mut counter = Counter::default();
+            for (index, state) in states.chunks_exact(slots).enumerate() {
+                let whole = (index + 1) * length <= self.blocks;
+                if whole { counter.push(state, self.merger) } else { counter.push_last(state) }
+            }
+            let mut total = vec![0u64; slots];
+            counter.finish(&mut total, self.merger);
+            self.finish(result, 1, &total);
+        }
+    }
+
+    /// The epilogue of consecutive results with these states.
+    fn finish(&self, start: usize, length: usize, states: &[u64]) {
+        let bases = self.outer.bases_at(self.origin, start);
+        let (state, body) = (states.as_ptr().expose_provenance() as i64, self.reduce.body.ports.len());
+        let ports = self.reduce.epilogue.program().ports.iter().zip(&bases[body..]);
+        let bases: Bases = ports
+            .map(|(port, base)| match port.source {
+                Source::State(slot) => state + slot as i64 * 8,
+                Source::Kernel(_) => *base,
+            })
+            .collect();
+        // SAFETY: the kernel's operands are the launch's; `states` holds so many states.
+        unsafe { self.epilogue_code.call_map(&bases, &self.epilogue_strides, length) };
+    }
+}
+
+/// The strides of the epilogue's operands along the innermost outer axis.
+fn epilogue_strides(reduce: &Reduce, outer: &Space) -> Bases {
+    let program = reduce.epilogue.program();
+    let mut strides = match outer.axes() {
+        0 => single_strides(program),
+        axes => Bases::from_slice(&outer.strides(axes - 1)[reduce.body.ports.len()..]),
+    };
+    for (port, stride) in program.ports.iter().zip(&mut strides) {
+        if let Source::State(_) = port.source {
+            *stride = reduce.slots as i64 * 8;
+        }
+    }
+    strides
+}
+
+/// Disjoint states in one allocation, for tasks that each write one.
+#[derive(Clone, Copy)]
+struct Places {
+    address: usize,
+    slots: usize,
+}
+
+impl Places {
+    /// # Safety
+    /// The allocation lives, holds the state, and nobody else refers to it.
+    unsafe fn get<'a>(self, index: usize) -> &'a mut [u64] {
+        let start = std::ptr::with_exposed_provenance_mut::<u64>(self.address);
+        // SAFETY: by the caller's word.
+        unsafe { std::slice::from_raw_parts_mut(start.add(index * self.slots), self.slots) }
+    }
+}

@@ -1,0 +1,34 @@
+//! Thread pools of the sizes that functions ask for, shared between functions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::error::{Error, Result};
+
+static POOLS: Mutex<Option<HashMap<usize, Weak<rayon::ThreadPool>>>> = Mutex::new(None);
+
+/// The most threads that a function may ask for.
+const MOST_THREADS: usize = 1024;
+
+/// The pool of this many threads; it lives as long as a function that uses it.
+///
+/// # Errors
+/// `Argument` for no threads or absurdly many; `Device` if the system refuses.
+pub fn pool(threads: usize) -> Result<Arc<rayon::ThreadPool>> {
+    if threads == 0 || threads > MOST_THREADS {
+        return Err(Error::Argument(format!("threads({threads}): a function runs on 1 to {MOST_THREADS} threads")));
+    }
+    let mut guard = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let pools = guard.get_or_insert_with(HashMap::new);
+    if let Some(pool) = pools.get(&threads).and_then(Weak::upgrade) {
+        return Ok(pool);
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("kroton-{index}"))
+        .build()
+        .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
+    let pool = Arc::new(pool);
+    pools.insert(threads, Arc::downgrade(&pool));
+    Ok(pool)
+}

@@ -1,0 +1,344 @@
+//! From text to graphs.
+//!
+//! Everything is checked as for a graph built by a program: nodes by inference, the whole by `verify`. The
+//! constraints on sizes are found again by inference. What stands in a text is never trusted.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::cursor::Cursor;
+use super::dims::parse_dim;
+use super::literal::read_literal;
+use super::print::describe_type;
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::graph::verify::verify;
+use crate::graph::{Constraint, Dense, Graph, Input, Node, NodeId, Region, SliceRange, Type};
+use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
+
+/// The highest rank that is read.
+const MOST_AXES: usize = 64;
+
+/// The graph of a text, with what must hold of the sizes of its calls.
+///
+/// # Errors
+/// `Parse` with the line, what was expected and what was found; `Unsupported` for host functions, which a text
+/// cannot hold.
+pub fn parse(text: &str) -> Result<(Graph, Vec<Constraint>)> {
+    let mut parser = Parser {
+        graph: Graph::new(),
+        constraints: Vec::new(),
+        values: FxHashMap::default(),
+        started: false,
+        outputs: None,
+        inputs: None,
+    };
+    let mut last = 1;
+    for (line, text) in (1..).zip(text.lines()) {
+        let cursor = Cursor::new(line, text);
+        if !cursor.is_done() {
+            parser.line(cursor)?;
+        }
+        last = line;
+    }
+    parser.finish(last)
+}
+
+struct Parser {
+    graph: Graph,
+    constraints: Vec<Constraint>,
+    /// The nodes by the numbers of the text.
+    values: FxHashMap<u32, NodeId>,
+    started: bool,
+    outputs: Option<Vec<NodeId>>,
+    inputs: Option<Vec<NodeId>>,
+}
+
+impl Parser {
+    fn line(&mut self, mut cursor: Cursor<'_>) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            if !(cursor.eat("kroton") && cursor.word() == "1") {
+                return Err(cursor.error("expected `kroton 1`, the first line of a graph"));
+            }
+        } else if cursor.sees("%") {
+            self.definition(&mut cursor)?;
+        } else if self.outputs.is_none() && cursor.eat("return") {
+            self.outputs = Some(self.values(&mut cursor)?);
+        } else if self.inputs.is_none() && cursor.eat("inputs") {
+            self.inputs = Some(self.values(&mut cursor)?);
+        } else {
+            return Err(cursor.expected("`%number = …`, one `return` or one `inputs`"));
+        }
+        cursor.finish()
+    }
+
+    fn finish(mut self, last: usize) -> Result<(Graph, Vec<Constraint>)> {
+        let missing =
+            |word: &str| Error::Parse { line: last, message: format!("expected a line `{word} …`, found the end") };
+        self.graph.outputs = self.outputs.ok_or_else(|| missing("return"))?;
+        self.graph.inputs = self.inputs.ok_or_else(|| missing("inputs"))?;
+        verify(&self.graph).map_err(|error| match error {
+            Error::Internal(message) => Error::Parse { line: last, message },
+            other => other,
+        })?;
+        Ok((self.graph, self.constraints))
+    }
+
+    /// `%number = node : type`.
+    fn definition(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        cursor.expect("%")?;
+        let number: u32 = cursor.integer("the number of a value")?;
+        if self.values.contains_key(&number) {
+            return Err(cursor.error(format!("%{number} is defined twice")));
+        }
+        cursor.expect("=")?;
+        let (node, ty) = self.typed_node(cursor)?;
+        let id = self.graph.add_checked(node, None, &mut self.constraints).map_err(|error| match error {
+            Error::Internal(message) => cursor.error(message),
+            other => other,
+        })?;
+        if *self.graph.ty(id) != ty {
+            let (found, said) = (describe_type(&self.graph, self.graph.ty(id)), describe_type(&self.graph, &ty));
+            return Err(cursor.error(format!("the type is {found}, not {said}")));
+        }
+        self.values.insert(number, id);
+        Ok(())
+    }
+
+    fn typed_node(&self, cursor: &mut Cursor<'_>) -> Result<(Node<NodeId>, Type)> {
+        let start = *cursor;
+        match cursor.word() {
+            "input" => self.input(cursor),
+            "parameter" => {
+                let ty = self.ty(cursor)?;
+                Ok((Node::Parameter(InputId::new(), ty.clone()), ty))
+            }
+            "constant" => self.constant(cursor),
+            "cast" => {
+                let x = self.value(cursor)?;
+                let ty = self.annotation(cursor)?;
+                Ok((Node::Cast(ty.dtype, x), ty))
+            }
+            name => {
+                let node = self.node(name, cursor, start)?;
+                Ok((node, self.annotation(cursor)?))
+            }
+        }
+    }
+
+    /// A node whose text holds all there is to know of it; `start` is where its name stands.
+    fn node(&self, name: &str, cursor: &mut Cursor<'_>, start: Cursor<'_>) -> Result<Node<NodeId>> {
+        Ok(match name {
+            "iota" => Node::Iota(self.dim(cursor)?),
+            "size" => Node::Size(self.dim(cursor)?),
+            "permute" => {
+                cursor.expect("order=")?;
+                let order = cursor.list(|cursor| cursor.integer("an axis"))?;
+                Node::Permute(order.into(), self.value(cursor)?)
+            }
+            "reshape" => Node::Reshape(self.shape(cursor)?, self.value(cursor)?),
+            "broadcast" => Node::Broadcast(self.shape(cursor)?, self.value(cursor)?),
+            "slice" => {
+                let ranges = cursor.list(|cursor| self.range(cursor))?;
+                Node::Slice(ranges.into(), self.value(cursor)?)
+            }
+            "concat" => {
+                cursor.expect("axis=")?;
+                Node::Concat(cursor.integer("an axis")?, self.values(cursor)?)
+            }
+            "matmul" => Node::MatMul(self.operands(cursor)?),
+            "iterate" => self.iterate(cursor)?,
+            "project" => Node::Project(cursor.integer("the number of a result")?, self.value(cursor)?),
+            "custom" => {
+                let name = cursor.quoted()?;
+                return Err(Error::Unsupported(format!(
+                    "the host function \"{name}\" cannot be read from a text; build that part of the graph in Rust"
+                )));
+            }
+            name => return self.table_node(name, cursor).unwrap_or_else(|| Err(start.expected("the name of a node"))),
+        })
+    }
+
+    /// A node of the op table, if there is one of this name.
+    fn table_node(&self, name: &str, cursor: &mut Cursor<'_>) -> Option<Result<Node<NodeId>>> {
+        if let Some(op) = UnaryOp::from_name(name) {
+            return Some(self.value(cursor).map(|x| Node::Unary(op, x)));
+        }
+        if let Some(op) = BinaryOp::from_name(name) {
+            return Some(self.operands(cursor).map(|operands| Node::Binary(op, operands)));
+        }
+        if let Some(op) = TernaryOp::from_name(name) {
+            return Some(self.operands(cursor).map(|operands| Node::Ternary(op, operands)));
+        }
+        ReduceOp::from_name(name).map(|op| self.reduce(op, cursor))
+    }
+
+    fn reduce(&self, op: ReduceOp, cursor: &mut Cursor<'_>) -> Result<Node<NodeId>> {
+        cursor.expect("axes=")?;
+        let axes = cursor.list(|cursor| cursor.integer("an axis"))?;
+        Ok(Node::Reduce(op, axes.into(), self.value(cursor)?))
+    }
+
+    fn iterate(&self, cursor: &mut Cursor<'_>) -> Result<Node<NodeId>> {
+        let count = self.value(cursor)?;
+        let initial = cursor.list(|cursor| self.value(cursor))?;
+        let parameters = cursor.list(|cursor| self.value(cursor))?;
+        cursor.expect("->")?;
+        let results = cursor.list(|cursor| self.value(cursor))?;
+        Ok(Node::Iterate { count, initial, body: Region { parameters, results } })
+    }
+
+    /// `input "name" f64[?, 3]`.
+    fn input(&self, cursor: &mut Cursor<'_>) -> Result<(Node<NodeId>, Type)> {
+        let (id, name) = (InputId::new(), cursor.quoted()?);
+        let dtype = dtype(cursor)?;
+        let mut axis = 0;
+        let shape = cursor.list(|cursor| {
+            axis += 1;
+            self.input_size(cursor, id, axis - 1)
+        })?;
+        check_rank(cursor, &shape)?;
+        let ty = Type { dtype, shape: shape.into() };
+        Ok((Node::Input(Arc::new(Input { id, name, ty: ty.clone() })), ty))
+    }
+
+    /// `?` for an open size, `?0` for one equal to that of the input's axis 0, `%1.0` for one of an input above, or a
+    /// number.
+    fn input_size(&self, cursor: &mut Cursor<'_>, input: InputId, axis: u32) -> Result<Dim> {
+        if !cursor.eat("?") {
+            return if cursor.sees("%") {
+                self.dim(cursor)
+            } else {
+                cursor.integer::<u32>("`?` or a size").map(|size| Dim::from(i64::from(size)))
+            };
+        }
+        let same = if cursor.sees(",") || cursor.sees("]") { axis } else { cursor.integer::<u32>("an earlier axis")? };
+        if same > axis {
+            return Err(cursor.error(format!("`?{same}` at axis {axis} is not an earlier axis of the input")));
+        }
+        Ok(Dim::from(Symbol { input, measure: Measure::Extent(same) }))
+    }
+
+    /// `constant 2.5 : f64[]` or `constant [2] [1.0, 2.0] : f64[2]`.
+    fn constant(&self, cursor: &mut Cursor<'_>) -> Result<(Node<NodeId>, Type)> {
+        let start = *cursor;
+        if !cursor.sees("[") {
+            let word = cursor.literal();
+            let ty = self.annotation(cursor)?;
+            let value = read_literal(word, ty.dtype).ok_or_else(|| start.expected(&value_of(ty.dtype)))?;
+            return Ok((Node::Scalar(value), ty));
+        }
+        let shape: Vec<usize> = cursor.list(|cursor| cursor.integer("a size"))?;
+        let words = cursor.list(|cursor| Ok((*cursor, cursor.literal())))?;
+        let ty = self.annotation(cursor)?;
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        if count != Some(words.len()) {
+            return Err(start.error(format!("expected as many values as {shape:?} has, found {}", words.len())));
+        }
+        let mut array = Array::zeros(ty.dtype, &shape)?;
+        for (position, (place, word)) in words.into_iter().enumerate() {
+            let value = read_literal(word, ty.dtype).ok_or_else(|| place.expected(&value_of(ty.dtype)))?;
+            array.set(position, value);
+        }
+        Ok((Node::Dense(Dense(array)), ty))
+    }
+
+    /// `: type`.
+    fn annotation(&self, cursor: &mut Cursor<'_>) -> Result<Type> {
+        cursor.expect(":")?;
+        self.ty(cursor)
+    }
+
+    fn ty(&self, cursor: &mut Cursor<'_>) -> Result<Type> {
+        Ok(Type { dtype: dtype(cursor)?, shape: self.shape(cursor)? })
+    }
+
+    fn shape(&self, cursor: &mut Cursor<'_>) -> Result<Shape> {
+        let shape: Shape = cursor.list(|cursor| self.dim(cursor))?.into();
+        check_rank(cursor, &shape)?;
+        Ok(shape)
+    }
+
+    /// `start:step:length`.
+    fn range(&self, cursor: &mut Cursor<'_>) -> Result<SliceRange> {
+        let start = self.dim(cursor)?;
+        cursor.expect(":")?;
+        let step = cursor.integer("a step")?;
+        cursor.expect(":")?;
+        Ok(SliceRange { start, step, length: self.dim(cursor)? })
+    }
+
+    fn dim(&self, cursor: &mut Cursor<'_>) -> Result<Dim> {
+        parse_dim(cursor, &|cursor, number, measure| self.symbol(cursor, number, measure))
+    }
+
+    fn symbol(&self, cursor: &Cursor<'_>, number: u32, measure: &str) -> Result<Symbol> {
+        let node = self.values.get(&number).map(|&id| self.graph.node(id));
+        let Some(Node::Input(input)) = node else {
+            return Err(cursor.error(format!("%{number} in a size is not an input defined above")));
+        };
+        let measure = match measure.parse() {
+            Ok(axis) => Measure::Extent(axis),
+            Err(_) if measure == "value" => Measure::Value,
+            Err(_) => return Err(cursor.error(format!("expected an axis or `value`, found `{measure}`"))),
+        };
+        let symbol = Symbol { input: input.id, measure };
+        let exists = match measure {
+            Measure::Extent(axis) => {
+                input.ty.shape.get(axis as usize).is_some_and(|dim| dim.as_symbol() == Some(symbol))
+            }
+            Measure::Value => input.ty.rank() == 0 && input.ty.dtype.is_integer(),
+        };
+        if exists { Ok(symbol) } else { Err(cursor.error(format!("the input %{number} has no such open size"))) }
+    }
+
+    fn value(&self, cursor: &mut Cursor<'_>) -> Result<NodeId> {
+        if !cursor.eat("%") {
+            return Err(cursor.expected("a value such as %0"));
+        }
+        let number: u32 = cursor.integer("the number of a value")?;
+        self.values.get(&number).copied().ok_or_else(|| cursor.error(format!("%{number} is not defined above")))
+    }
+
+    /// Values with commas between them, maybe none.
+    fn values(&self, cursor: &mut Cursor<'_>) -> Result<Vec<NodeId>> {
+        let mut values = Vec::new();
+        if cursor.is_done() {
+            return Ok(values);
+        }
+        loop {
+            values.push(self.value(cursor)?);
+            if !cursor.eat(",") {
+                return Ok(values);
+            }
+        }
+    }
+
+    /// Exactly so many values.
+    fn operands<const N: usize>(&self, cursor: &mut Cursor<'_>) -> Result<[NodeId; N]> {
+        let values = self.values(cursor)?;
+        let found = values.len();
+        values.try_into().map_err(|_| cursor.error(format!("expected {N} operands, found {found}")))
+    }
+}
+
+/// Sizes are multiplied in expressions as deep as a shape is long, so ranks are bounded.
+fn check_rank(cursor: &Cursor<'_>, shape: &[Dim]) -> Result<()> {
+    match shape.len() {
+        0..=MOST_AXES => Ok(()),
+        rank => Err(cursor.error(format!("a shape of {rank} axes; at most {MOST_AXES} are read"))),
+    }
+}
+
+fn dtype(cursor: &mut Cursor<'_>) -> Result<DType> {
+    let start = *cursor;
+    DType::from_name(cursor.word()).ok_or_else(|| start.expected("a dtype"))
+}
+
+fn value_of(dtype: DType) -> String {
+    format!("a value of {dtype}")
+}

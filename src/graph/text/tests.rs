@@ -1,0 +1,308 @@
+//! Round trips, error texts and hostile texts.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use smallvec::smallvec;
+
+use super::*;
+use crate::array::Array;
+use crate::dtype::{DType, Scalar};
+use crate::error::Error;
+use crate::graph::verify::verify;
+use crate::graph::{Custom, Dense, Graph, HostFunction, Input, Node, NodeId, Region, SliceRange, Type};
+use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use crate::shape::{Dim, InputId, Measure, Symbol};
+
+fn add(graph: &mut Graph, node: Node<NodeId>) -> NodeId {
+    graph.add(node, None).unwrap()
+}
+
+/// An input with open sizes, and its symbols.
+fn input(graph: &mut Graph, name: &str, dtype: DType, rank: u32) -> (NodeId, Vec<Dim>, Dim) {
+    let id = InputId::new();
+    let sizes: Vec<Dim> =
+        (0..rank).map(|axis| Dim::from(Symbol { input: id, measure: Measure::Extent(axis) })).collect();
+    let ty = Type { dtype, shape: sizes.iter().cloned().collect() };
+    let node = add(graph, Node::Input(Arc::new(Input { id, name: name.to_string(), ty })));
+    (node, sizes, Dim::from(Symbol { input: id, measure: Measure::Value }))
+}
+
+/// A graph with every kind of node, whose inputs are listed in the opposite order of their making.
+fn every_kind() -> Graph {
+    let mut graph = Graph::new();
+    let g = &mut graph;
+    let (count, _, value) = input(g, "count\n\"\\\u{7}é", DType::I64, 0);
+    let (x, sizes, _) = input(g, "x", DType::F64, 2);
+    let (n, m) = (sizes[0].clone(), sizes[1].clone());
+    let scalar = add(g, Node::Scalar(Scalar::F64(0.1)));
+    let nan = add(g, Node::Scalar(Scalar::from_bits(DType::F64, 0x7ff8_0000_0000_0123)));
+    let infinity = Array::from_slice(&[f32::NEG_INFINITY, 1e-45, -0.0, f32::NAN, f32::MAX, 1e7]);
+    let dense = add(g, Node::Dense(Dense(infinity.reshape(&[2, 3]).unwrap())));
+    let truths = add(g, Node::Dense(Dense(Array::from_slice(&[true, false]))));
+    let point = add(g, Node::Dense(Dense(Array::from_scalar(Scalar::I8(-128)))));
+    let empty = add(g, Node::Dense(Dense(Array::from_slice::<u64>(&[]))));
+    let iota = add(g, Node::Iota(value.larger(&Dim::ZERO).add(&n)));
+    let size = add(g, Node::Size(n.add(&Dim::from(1)).mul(&m).floor_div(&n.sub(&m).rem(&Dim::from(7)))));
+    let neg = add(g, Node::Unary(UnaryOp::Neg, x));
+    let sum = add(g, Node::Binary(BinaryOp::Add, [neg, scalar]));
+    let select = add(g, Node::Ternary(TernaryOp::MulAdd, [sum, nan, x]));
+    let cast = add(g, Node::Cast(DType::F32, select));
+    let reduce = add(g, Node::Reduce(ReduceOp::ArgMax, smallvec![0], cast));
+    let permute = add(g, Node::Permute(smallvec![1, 0], sum));
+    let reshape = add(g, Node::Reshape(smallvec![n.mul(&m)], permute));
+    let broadcast = add(g, Node::Broadcast(smallvec![Dim::from(4), n.mul(&m)], reshape));
+    let whole = SliceRange { start: n.sub(&Dim::ONE), step: -1, length: n.smaller(&m) };
+    let slice =
+        add(g, Node::Slice(smallvec![whole, SliceRange { start: Dim::ZERO, step: 2, length: m.ceil_div(2) }], x));
+    let concat = add(g, Node::Concat(0, vec![x, slice]));
+    let product = add(g, Node::MatMul([permute, x]));
+    let parameters: Vec<NodeId> = (0..2).map(|_| add(g, Node::Parameter(InputId::new(), g.ty(x).clone()))).collect();
+    let next = add(g, Node::Binary(BinaryOp::Mul, [parameters[0], parameters[1]]));
+    let body = Region { parameters: parameters.clone(), results: vec![parameters[1], next] };
+    let iterate = add(g, Node::Iterate { count, initial: vec![x, neg], body });
+    let project = add(g, Node::Project(1, iterate));
+    g.outputs =
+        vec![dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select];
+    g.inputs = vec![x, count];
+    graph
+}
+
+#[test]
+fn every_kind_of_node_comes_back() {
+    let graph = every_kind();
+    verify(&graph).unwrap();
+    let text = print(&graph);
+    let (again, constraints) = parse(&text).unwrap();
+    assert_eq!(print(&again), text);
+    assert_eq!(again.len(), graph.len());
+    assert!(!constraints.is_empty());
+    for name in ["nan(0x7ff8000000000123)", "[-inf, 1e-45, -0.0, nan(0x7fc00000), 3.4028235e38, 10000000.0]"] {
+        assert!(text.contains(name), "{text}");
+    }
+    let kinds: std::collections::HashSet<_> = again.ids().map(|id| std::mem::discriminant(again.node(id))).collect();
+    assert_eq!(kinds.len(), 19, "all kinds but host functions");
+}
+
+#[test]
+fn dead_nodes_are_left_out_and_inputs_kept() {
+    let mut graph = Graph::new();
+    let (a, ..) = input(&mut graph, "a", DType::F64, 1);
+    add(&mut graph, Node::Unary(UnaryOp::Neg, a));
+    let (b, sizes, _) = input(&mut graph, "b", DType::F64, 1);
+    let size = add(&mut graph, Node::Size(sizes[0].clone()));
+    (graph.inputs, graph.outputs) = (vec![a, b], vec![size]);
+    let expected = "kroton 1\n%0 = input \"a\" f64[?]\n%1 = input \"b\" f64[?]\n%2 = size %1.0 : i64[]\n\
+        return %2\ninputs %0, %1\n";
+    assert_eq!(print(&graph), expected);
+}
+
+#[test]
+fn a_function_without_inputs_or_outputs() {
+    let text = "kroton 1\nreturn\ninputs\n";
+    assert_eq!(print(&parse(text).unwrap().0), text);
+}
+
+#[test]
+fn dims_keep_their_meaning() {
+    let dims = [
+        "%0.0 - 9223372036854775808",
+        "-3*%0.0 + 7",
+        "((%0.0 + 1) / 2)",
+        "(%0.0 % (2*%1.0))",
+        "2*(%0.0 * %1.0) + min(%0.0, max(%1.0, 3))",
+        "((9223372036854775807*%0.0) * 2)",
+        "((9223372036854775807*%0.0 + 1) + (2*%0.0 + 3))",
+        "-9223372036854775808*%0.0",
+        "(7 / 0)",
+    ];
+    for dim in dims {
+        let text = format!(
+            "kroton 1\n%0 = input \"a\" f64[?]\n%1 = input \"b\" f64[?]\n%2 = size {dim} : i64[]\nreturn %2\ninputs %0, %1\n"
+        );
+        assert_eq!(print(&parse(&text).unwrap().0), text);
+    }
+}
+
+#[test]
+fn comments_blank_lines_and_any_numbering_are_read() {
+    let text = "// a comment\n\nkroton 1 // version\n%7 = input \"// name\" f64[?] // an input\n\
+        %3 = add %7, %7 : f64[%7.0]\n  return %3\ninputs %7\n";
+    let expected = "kroton 1\n%0 = input \"// name\" f64[?]\n%1 = add %0, %0 : f64[%0.0]\nreturn %1\ninputs %0\n";
+    assert_eq!(print(&parse(text).unwrap().0), expected);
+}
+
+#[test]
+fn errors_say_the_line_what_was_expected_and_what_was_found() {
+    let start = "kroton 1\n%0 = input \"a\" f64[?]\n";
+    let cases = [
+        ("", "line 1: expected a line `return …`, found the end"),
+        ("kroton 2", "line 1: expected `kroton 1`, the first line of a graph"),
+        ("%0 = add %1", "line 1: expected `kroton 1`, the first line of a graph"),
+        ("{}%1 = foo %0 : f64[]", "line 3: expected the name of a node, found `foo %0 : f64[]`"),
+        ("{}%1 = add %0 : f64[]", "line 3: expected 2 operands, found 1"),
+        ("{}%1 = neg %5 : f64[]", "line 3: %5 is not defined above"),
+        ("{}%1 = neg %0 : f64[3]", "line 3: the type is f64[%0.0], not f64[3]"),
+        ("{}%1 = neg %0", "line 3: expected `:`, found the end of the line"),
+        ("{}%1 = neg %0 : f65[%0.0]", "line 3: expected a dtype, found `f65[%0.0]`"),
+        ("{}%1 = neg %0 : f64[%0.1]", "line 3: the input %0 has no such open size"),
+        ("{}%1 = neg %0 : f64[%0.value]", "line 3: the input %0 has no such open size"),
+        ("{}%1 = not %0 : f64[%0.0]", "line 3: `not` takes bool and integers, not f64; convert with `cast`"),
+        ("{}%0 = neg %0 : f64[%0.0]", "line 3: %0 is defined twice"),
+        ("{}%1 = constant 300 : u8[]", "line 3: expected a value of u8, found `300 : u8[]`"),
+        ("{}%1 = constant nan(0x1) : f64[]", "line 3: expected a value of f64, found `nan(0x1) : f64[]`"),
+        ("{}%1 = constant 1.0 : f64[2]", "line 3: the type is f64[], not f64[2]"),
+        ("{}%1 = constant [3] [1, 2] : u8[3]", "line 3: expected as many values as [3] has, found 2"),
+        ("{}%1 = constant [2] [1, x] : u8[2]", "line 3: expected a value of u8, found `x] : u8[2]`"),
+        ("{}%1 = sum axes=[0 %0 : f64[]", "line 3: expected `,` or `]`, found `%0 : f64[]`"),
+        ("{}return %0 %0", "line 3: expected the end of the line, found `%0`"),
+        ("{}return %0\nreturn %0", "line 4: expected `%number = …`, one `return` or one `inputs`, found `return %0`"),
+        ("{}return %0", "line 3: expected a line `inputs …`, found the end"),
+        ("{}return %0\ninputs", "line 4: an input that is not listed: %0 = input \"a\" f64[?]"),
+        ("{}return %0\ninputs %0, %0", "line 4: an input listed twice: %0 = input \"a\" f64[?]"),
+        (
+            "{}%1 = parameter f64[]\nreturn %1\ninputs %0",
+            "line 5: a parameter outside every region: %1 = parameter f64[]",
+        ),
+        (
+            "{}%1 = custom \"f\" %0 : f64[]",
+            "the host function \"f\" cannot be read from a text; build that part of the graph in Rust",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = parse(&text.replace("{}", start)).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn host_functions_are_printed_but_not_read() {
+    let mut graph = Graph::new();
+    let x = add(&mut graph, Node::Scalar(Scalar::F64(1.0)));
+    let host = HostFunction {
+        name: "solve".to_string(),
+        infer: Box::new(|types| Ok(types[0].clone())),
+        call: Box::new(|arrays| Ok(arrays[0].clone())),
+    };
+    graph.outputs = vec![add(&mut graph, Node::Custom(Custom(Arc::new(host)), vec![x]))];
+    let text = print(&graph);
+    assert!(text.contains("%1 = custom \"solve\" %0 : f64[]"), "{text}");
+    assert!(matches!(parse(&text), Err(Error::Unsupported(message)) if message.contains("solve")));
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_overflow() {
+    for (open, close) in [("(", ")"), ("min(", ", 1)"), ("-", "")] {
+        let text = format!("kroton 1\n%0 = size {}1{} : i64[]\n", open.repeat(100_000), close.repeat(100_000));
+        assert!(matches!(parse(&text), Err(Error::Parse { line: 2, .. })));
+    }
+}
+
+#[test]
+fn a_shape_of_too_many_axes_is_an_error() {
+    let sizes = vec!["%0.0"; 100_000].join(", ");
+    let text = format!("kroton 1\n%0 = input \"a\" f64[?]\n%1 = broadcast [{sizes}] %0 : f64[{sizes}]\n");
+    assert_eq!(parse(&text).unwrap_err().to_string(), "line 3: a shape of 100000 axes; at most 64 are read");
+}
+
+#[test]
+fn a_long_chain_prints_and_parses() {
+    let mut graph = Graph::new();
+    let (mut x, ..) = input(&mut graph, "x", DType::F64, 1);
+    graph.inputs = vec![x];
+    for _ in 0..100_000 {
+        x = add(&mut graph, Node::Unary(UnaryOp::Neg, x));
+    }
+    graph.outputs = vec![x];
+    let text = print(&graph);
+    assert_eq!(print(&parse(&text).unwrap().0), text);
+}
+
+#[test]
+fn names_of_nodes_are_distinct() {
+    let kinds = every_kind();
+    let shapes = ["input", "parameter", "constant", "iota", "size", "cast", "permute", "reshape", "broadcast", "slice"];
+    let names = (shapes.into_iter().chain(["concat", "matmul", "iterate", "project", "custom"]))
+        .chain(UnaryOp::ALL.iter().map(|op| op.row().name))
+        .chain(BinaryOp::ALL.iter().map(|op| op.row().name))
+        .chain(TernaryOp::ALL.iter().map(|op| op.row().name))
+        .chain(ReduceOp::ALL.iter().map(|op| op.name()));
+    let names: Vec<&str> = names.collect();
+    let distinct: std::collections::HashSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    assert!(kinds.ids().all(|id| names.contains(&kinds.node(id).name())));
+}
+
+/// A text damaged at some places.
+fn damaged() -> impl Strategy<Value = String> {
+    let text = print(&every_kind());
+    let length = text.chars().count();
+    let pieces = prop::sample::select(vec![
+        "%",
+        "0",
+        "-",
+        "[",
+        "]",
+        "(",
+        "nan(",
+        "\"",
+        "\\",
+        "\n",
+        ",",
+        "//",
+        "9999999999999999999",
+        " ",
+        "é",
+        ":",
+        "min(",
+        "iterate",
+        "return",
+        "f64",
+        "\u{0}",
+        "*",
+        "1",
+        "",
+    ]);
+    prop::collection::vec((0..length, 0_usize..4, pieces), 1..6).prop_map(move |edits| {
+        let mut chars: Vec<char> = text.chars().collect();
+        for (at, removed, piece) in edits {
+            let at = at.min(chars.len());
+            let end = (at + removed).min(chars.len());
+            chars.splice(at..end, piece.chars());
+        }
+        chars.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn damaged_texts_never_panic(text in damaged()) {
+        if let Ok((graph, _)) = parse(&text) {
+            let printed = print(&graph);
+            prop_assert_eq!(print(&parse(&printed).unwrap().0), printed);
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(noise in "\\PC*") {
+        prop_assert!(parse(&noise).is_err());
+        let started = format!("kroton 1\n{noise}");
+        prop_assert!(parse(&started).is_err());
+    }
+
+    #[test]
+    fn names_and_values_come_back(name in ".*", bits in any::<u64>()) {
+        let mut graph = Graph::new();
+        let (a, ..) = input(&mut graph, &name, DType::F64, 0);
+        let wide = add(&mut graph, Node::Scalar(Scalar::from_bits(DType::F64, bits)));
+        let narrow = add(&mut graph, Node::Scalar(Scalar::from_bits(DType::F32, bits)));
+        (graph.inputs, graph.outputs) = (vec![a], vec![wide, narrow]);
+        let (again, _) = parse(&print(&graph)).unwrap();
+        prop_assert_eq!(again.node(again.outputs[0]), graph.node(wide));
+        prop_assert_eq!(again.node(again.outputs[1]), graph.node(narrow));
+        let Node::Input(input) = again.node(again.inputs[0]) else { panic!("not an input") };
+        prop_assert_eq!(&input.name, &name);
+    }
+}

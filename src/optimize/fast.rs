@@ -1,0 +1,97 @@
+//! Rules that relax rounding, for those who ask for them.
+//!
+//! They reassociate and use reciprocals: the relative error grows by some ULP, and what is finite may overflow.
+//! NaN and infinities are still not assumed away: x·0, x − x and x / x stay.
+
+use crate::dtype::Scalar;
+use crate::graph::{Node, NodeId};
+use crate::ops::BinaryOp;
+use crate::optimize::rewrite::Rewriter;
+use crate::optimize::rule::{Class, Rule, When};
+
+/// The highest power that is computed by multiplications.
+const HIGHEST_POWER: f64 = 32.0;
+
+/// The rules, in the order in which they are tried.
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        class: Class::Fast,
+        ..Rule::exact(
+            "reassociate",
+            When::Float,
+            ["(f (f ?x c) d)", "(f ?x (f c d))"],
+            "equal but for rounding and overflow",
+        )
+        .by("c and d constants; f among add and mul", &["add", "mul"], reassociate)
+    },
+    Rule::fast("reciprocal", ["(div ?x c)", "(mul ?x 1/c)"], "two roundings instead of one").by(
+        "c constant, 1/c a normal number",
+        &["div"],
+        reciprocal,
+    ),
+    Rule::fast(
+        "div_div",
+        ["(div (div ?x ?y) ?z)", "(div ?x (mul ?y ?z))"],
+        "a product is cheaper than a quotient; it may overflow",
+    ),
+    Rule::fast(
+        "div_by_div",
+        ["(div ?x (div ?y ?z))", "(div (mul ?x ?z) ?y)"],
+        "a product is cheaper than a quotient; it may overflow",
+    ),
+    Rule::fast("exp_sum", ["(mul (exp ?x) (exp ?y))", "(exp (add ?x ?y))"], "one exponential instead of two"),
+    Rule::fast("pow_integer", ["(pow ?x n)", "?x · ?x · …"], "repeated squaring, half an ULP for each product").by(
+        "n an integer, 4 < n ≤ 32",
+        &["pow"],
+        pow_integer,
+    ),
+];
+
+fn reassociate(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let &Node::Binary(op, [inner, d]) = rewriter.node(id) else { return None };
+    let &Node::Binary(inner_op, [x, c]) = rewriter.node(inner) else { return None };
+    let merged = op.apply(rewriter.constant(c)?, rewriter.constant(d)?)?;
+    if op != inner_op || !merged.dtype().is_float() || !merged.to_f64().is_normal() {
+        return None;
+    }
+    let merged = rewriter.scalar(merged)?;
+    rewriter.binary(op, x, merged)
+}
+
+fn reciprocal(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let &Node::Binary(BinaryOp::Div, [x, c]) = rewriter.node(id) else { return None };
+    let divisor = rewriter.constant(c)?;
+    let value = BinaryOp::Div.apply(Scalar::I64(1).cast(divisor.dtype()), divisor)?;
+    let normal = match value {
+        Scalar::F32(value) => value.is_normal(),
+        Scalar::F64(value) => value.is_normal(),
+        Scalar::Bool(_)
+        | Scalar::I8(_)
+        | Scalar::U8(_)
+        | Scalar::I32(_)
+        | Scalar::U32(_)
+        | Scalar::I64(_)
+        | Scalar::U64(_) => false,
+    };
+    let value = if normal { rewriter.scalar(value)? } else { return None };
+    rewriter.binary(BinaryOp::Mul, x, value)
+}
+
+fn pow_integer(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let &Node::Binary(BinaryOp::Pow, [x, exponent]) = rewriter.node(id) else { return None };
+    let value = rewriter.constant(exponent).filter(|value| value.dtype().is_float())?.to_f64();
+    if value.fract() != 0.0 || !(5.0..=HIGHEST_POWER).contains(&value) {
+        return None;
+    }
+    let (mut remaining, mut square, mut product) = (value as u32, x, None);
+    loop {
+        if remaining & 1 == 1 {
+            product = Some(product.map_or(Some(square), |so_far| rewriter.binary(BinaryOp::Mul, so_far, square))?);
+        }
+        remaining >>= 1;
+        if remaining == 0 {
+            return product;
+        }
+        square = rewriter.binary(BinaryOp::Mul, square, square)?;
+    }
+}

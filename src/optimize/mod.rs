@@ -1,0 +1,163 @@
+//! The optimizer: graph to graph, by named rules in an ordered list of passes.
+//!
+//! A rule is a row with a class: *exact* rules leave every bit as it is, *accuracy* rules change rounding for
+//! the better, *fast* rules are opt-in. The passes are run in order, over and over until nothing fires. Types
+//! of inputs and outputs, and their order, stay. Constraints on sizes are those of the graph before: a rule
+//! may remove the node that a constraint came from, never add one that was not implied.
+//! Must not know schedules, engines or the oracle.
+
+mod algebra;
+mod bits;
+mod fast;
+mod fold;
+mod fusion;
+mod merge;
+mod motion;
+mod pattern;
+mod rewrite;
+mod rule;
+mod shifted;
+mod specialize;
+mod stabilize;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use rule::{Class, Rule, When};
+pub use trace::{Firing, Trace};
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+
+/// Which classes of rules are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Level {
+    /// No rules, no passes: the graph as it was written.
+    None,
+    /// Exact and accuracy rules.
+    #[default]
+    Full,
+    /// All rules, those that relax rounding included.
+    Fast,
+}
+
+/// What to apply.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The classes of rules.
+    pub level: Level,
+    /// Names of rules, passes and classes that are left out.
+    pub exclude: Vec<String>,
+    /// Whether the target has a fused multiply-add, without which no `mul_add` is introduced.
+    pub has_fma: bool,
+}
+
+/// A pass: a name and the rules it applies, in order. The pass without rules removes dead nodes.
+#[derive(Debug)]
+pub struct Pass {
+    /// The name, by which the whole pass is excluded.
+    pub name: &'static str,
+    tables: &'static [&'static [Rule]],
+}
+
+/// The passes, in the order in which they run.
+pub static PASSES: &[Pass] = &[
+    Pass { name: "algebra", tables: &[algebra::RULES, bits::RULES] },
+    Pass { name: "fold", tables: &[fold::RULES] },
+    Pass { name: "stabilize", tables: &[stabilize::RULES, shifted::RULES] },
+    Pass { name: "specialize", tables: &[specialize::RULES] },
+    Pass { name: "fast", tables: &[fast::RULES] },
+    Pass { name: "contract", tables: &[fusion::RULES] },
+    Pass { name: "views", tables: &[merge::RULES, motion::RULES] },
+    Pass { name: "dead_code", tables: &[] },
+];
+
+/// How often the list of passes is run at most. Few graphs need more than two runs; whatever is left then is right as it is.
+const ROUNDS: usize = 6;
+
+impl Pass {
+    /// The rules of the pass, in the order in which they are tried.
+    pub fn rules(&self) -> impl Iterator<Item = &'static Rule> + use<> {
+        self.tables.iter().copied().flatten()
+    }
+}
+
+/// Every rule, in the order of the passes.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    PASSES.iter().flat_map(Pass::rules)
+}
+
+/// Checks names that are to be excluded.
+///
+/// # Errors
+/// `Argument` for a name that is neither a rule, a pass nor a class; it lists those that there are.
+pub fn check_names(exclude: &[String]) -> Result<()> {
+    let classes = Class::ALL.map(Class::name);
+    let known = || PASSES.iter().map(|pass| pass.name).chain(classes).chain(rules().map(|rule| rule.name));
+    let Some(unknown) = exclude.iter().find(|name| !known().any(|known| known == name.as_str())) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = rules().map(|rule| rule.name).collect();
+    let passes: Vec<&str> = PASSES.iter().map(|pass| pass.name).collect();
+    Err(Error::Argument(format!(
+        "no optimization is named `{unknown}`; the passes are {}; the classes are {}; the rules are {}",
+        passes.join(", "),
+        classes.join(", "),
+        names.join(", ")
+    )))
+}
+
+/// Rewrites a graph by the rules that the options admit, and says which fired.
+///
+/// # Errors
+/// `Argument` for an unknown name in `exclude`; `Internal` if a rule broke a type.
+pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
+    check_names(&options.exclude)?;
+    let mut trace = Trace::default();
+    if options.level == Level::None {
+        return Ok((graph, trace));
+    }
+    let passes: Vec<(&'static Pass, rewrite::Index)> = PASSES
+        .iter()
+        .filter(|pass| !options.excludes(pass.name))
+        .map(|pass| (pass, rewrite::Index::new(pass.rules().filter(|rule| options.admits(rule)))))
+        .collect();
+    let mut graph = graph;
+    // For each pass, whether the graph may have changed since it last found nothing to do.
+    let mut pending = vec![true; passes.len()];
+    for _ in 0..ROUNDS {
+        if !pending.contains(&true) {
+            break;
+        }
+        for (position, (pass, index)) in passes.iter().enumerate() {
+            if !std::mem::take(&mut pending[position]) {
+                continue;
+            }
+            if pass.tables.is_empty() {
+                graph = rewrite::remove_dead(&graph)?;
+                continue;
+            }
+            let (rewritten, fired) = rewrite::run(graph, pass.name, index, &mut trace)?;
+            graph = rewritten;
+            if fired {
+                pending.fill(true);
+            }
+        }
+    }
+    Ok((graph, trace))
+}
+
+impl Options {
+    fn excludes(&self, name: &str) -> bool {
+        self.exclude.iter().any(|excluded| excluded == name)
+    }
+
+    fn admits(&self, rule: &Rule) -> bool {
+        let level = match rule.class {
+            Class::Exact | Class::Accuracy => self.level != Level::None,
+            Class::Fast => self.level == Level::Fast,
+        };
+        level && (self.has_fma || !rule.needs_fma) && !self.excludes(rule.name) && !self.excludes(rule.class.name())
+    }
+}

@@ -1,0 +1,156 @@
+//! Stabilization of logarithms of sums of exponentials: the largest exponent is taken out first.
+//!
+//! ln Σ exp(x) = m + ln Σ exp(x − m) for any m; with m the largest x no exponential overflows and not all of
+//! them vanish. An infinite or NaN m is replaced by 0, since inf − inf is NaN. A maximum of no elements is an
+//! error while the sum is not, so along an axis that may be empty the maximum is taken over the elements and −∞.
+//! Invariant: what is visibly shifted already is left alone, the results of these rules among it.
+
+use smallvec::SmallVec;
+
+use crate::dtype::Scalar;
+use crate::graph::{Node, NodeId, Type};
+use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use crate::optimize::rewrite::Rewriter;
+use crate::optimize::rule::Rule;
+use crate::shape::{Atom, Dim, Measure, Shape, Symbol};
+
+/// The rules, in the order in which they are tried.
+pub(super) static RULES: &[Rule] = &[
+    Rule::accuracy(
+        "logsumexp",
+        ["(ln (sum (exp ?x)))", "m + (ln (sum (exp (sub ?x m)))), m = max ?x if finite, else 0"],
+        "ln Σ eˣ = m + ln Σ eˣ⁻ᵐ; the absolute error stays within one ULP of max(|result|, 1)",
+    )
+    .by("?x is not shifted by a maximum already; also under a reshape of the sum", &["ln"], logsumexp),
+    Rule::accuracy(
+        "logaddexp",
+        [
+            "(ln (add (exp ?x) (exp ?y)))",
+            "m + (ln (add (exp (sub ?x m)) (exp (sub ?y m)))), m = (maximum ?x ?y) if finite, else 0",
+        ],
+        "as logsumexp, for two terms",
+    )
+    .by("neither is shifted by a maximum already", &["ln"], logaddexp),
+    Rule::accuracy(
+        "log_softmax",
+        ["(ln (div (exp ?x) (sum (exp …))))", "(sub ?x (ln (sum (exp …))))"],
+        "ln(eˣ / s) = x − ln s for s ≥ +0, without underflow of the quotient",
+    )
+    .by("the divisor is a sum of exponentials, possibly reshaped or broadcast", &["ln"], log_softmax),
+];
+
+fn operand_of(rewriter: &Rewriter, id: NodeId, op: UnaryOp) -> Option<NodeId> {
+    if let &Node::Unary(found, x) = rewriter.node(id) { (found == op).then_some(x) } else { None }
+}
+
+/// What is under views of a node.
+fn under_views(rewriter: &Rewriter, mut id: NodeId) -> NodeId {
+    while let Node::Reshape(_, x) | Node::Broadcast(_, x) | Node::Permute(_, x) | Node::Slice(_, x) = rewriter.node(id)
+    {
+        id = *x;
+    }
+    id
+}
+
+/// Whether an exponent is a difference from a maximum.
+fn is_shifted(rewriter: &Rewriter, exponent: NodeId) -> bool {
+    let &Node::Binary(BinaryOp::Sub, [_, shift]) = rewriter.node(under_views(rewriter, exponent)) else { return false };
+    let mut shift = under_views(rewriter, shift);
+    if let &Node::Ternary(TernaryOp::Select, [_, finite, _]) = rewriter.node(shift) {
+        shift = under_views(rewriter, finite);
+    }
+    matches!(rewriter.node(shift), Node::Reduce(ReduceOp::Max, ..) | Node::Binary(BinaryOp::Maximum, _))
+}
+
+fn logsumexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let logarithm_of = operand_of(rewriter, id, UnaryOp::Ln)?;
+    let inner = if let Node::Reshape(_, x) = rewriter.node(logarithm_of) { *x } else { logarithm_of };
+    let Node::Reduce(ReduceOp::Sum, axes, exponential) = rewriter.node(inner) else { return None };
+    let axes = axes.clone();
+    let x = operand_of(rewriter, *exponential, UnaryOp::Exp).filter(|&x| !is_shifted(rewriter, x))?;
+    if axes.is_empty() {
+        return None;
+    }
+    let largest = maximum_over(rewriter, x, &axes)?;
+    let shift = finite_or_zero(rewriter, largest)?;
+    let kept = rewriter.ty(x).shape.iter().enumerate();
+    let kept: Shape =
+        kept.map(|(axis, dim)| if axes.contains(&(axis as u32)) { Dim::ONE } else { dim.clone() }).collect();
+    let aligned = rewriter.add(Node::Reshape(kept, shift))?;
+    let difference = rewriter.binary(BinaryOp::Sub, x, aligned)?;
+    let exponential = rewriter.unary(UnaryOp::Exp, difference)?;
+    let sum = rewriter.add(Node::Reduce(ReduceOp::Sum, axes, exponential))?;
+    let logarithm = rewriter.unary(UnaryOp::Ln, sum)?;
+    let result = rewriter.binary(BinaryOp::Add, logarithm, shift)?;
+    let shape = rewriter.ty(id).shape.clone();
+    if inner == logarithm_of { Some(result) } else { rewriter.add(Node::Reshape(shape, result)) }
+}
+
+fn finite_or_zero(rewriter: &mut Rewriter, x: NodeId) -> Option<NodeId> {
+    let dtype = rewriter.ty(x).dtype;
+    let finite = rewriter.unary(UnaryOp::IsFinite, x)?;
+    let zero = rewriter.scalar(Scalar::F64(0.0).cast(dtype))?;
+    rewriter.ternary(TernaryOp::Select, [finite, x, zero])
+}
+
+/// The maximum over some axes, −∞ where there are no elements.
+fn maximum_over(rewriter: &mut Rewriter, x: NodeId, axes: &[u32]) -> Option<NodeId> {
+    let shape = rewriter.ty(x).shape.clone();
+    let (sure, empty): (Vec<u32>, Vec<u32>) = axes.iter().partition(|&&axis| at_least_one(&shape[axis as usize]));
+    // Axes that may be empty go first and from the last one, so that the numbers of the others stay.
+    let mut largest = x;
+    for &axis in empty.iter().rev() {
+        let padded = with_lowest(rewriter, largest, axis)?;
+        largest = rewriter.add(Node::Reduce(ReduceOp::Max, SmallVec::from_slice(&[axis]), padded))?;
+    }
+    if sure.is_empty() {
+        return Some(largest);
+    }
+    let moved = |axis: u32| axis - empty.iter().filter(|&&gone| gone < axis).count() as u32;
+    rewriter.add(Node::Reduce(ReduceOp::Max, sure.into_iter().map(moved).collect(), largest))
+}
+
+/// The operand with −∞ appended along an axis.
+fn with_lowest(rewriter: &mut Rewriter, x: NodeId, axis: u32) -> Option<NodeId> {
+    let Type { dtype, mut shape } = rewriter.ty(x).clone();
+    shape[axis as usize] = Dim::ONE;
+    let lowest = rewriter.scalar(Scalar::F64(f64::NEG_INFINITY).cast(dtype))?;
+    let lowest = rewriter.add(Node::Broadcast(shape, lowest))?;
+    rewriter.add(Node::Concat(axis, vec![x, lowest]))
+}
+
+/// Whether a size is visibly not zero.
+fn at_least_one(size: &Dim) -> bool {
+    let (constant, terms) = size.parts();
+    let grows = |atom: &Atom| matches!(atom, Atom::Symbol(Symbol { measure: Measure::Extent(_), .. }));
+    constant >= 1 && terms.iter().all(|(atom, coefficient)| *coefficient > 0 && grows(atom))
+}
+
+fn logaddexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let sum = operand_of(rewriter, id, UnaryOp::Ln)?;
+    let &Node::Binary(BinaryOp::Add, [a, b]) = rewriter.node(sum) else { return None };
+    let (a, b) = (operand_of(rewriter, a, UnaryOp::Exp)?, operand_of(rewriter, b, UnaryOp::Exp)?);
+    if is_shifted(rewriter, a) || is_shifted(rewriter, b) {
+        return None;
+    }
+    let largest = rewriter.binary(BinaryOp::Maximum, a, b)?;
+    let shift = finite_or_zero(rewriter, largest)?;
+    let mut exponential = |exponent| {
+        let difference = rewriter.binary(BinaryOp::Sub, exponent, shift)?;
+        rewriter.unary(UnaryOp::Exp, difference)
+    };
+    let (a, b) = (exponential(a)?, exponential(b)?);
+    let sum = rewriter.binary(BinaryOp::Add, a, b)?;
+    let logarithm = rewriter.unary(UnaryOp::Ln, sum)?;
+    rewriter.binary(BinaryOp::Add, logarithm, shift)
+}
+
+fn log_softmax(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let quotient = operand_of(rewriter, id, UnaryOp::Ln)?;
+    let &Node::Binary(BinaryOp::Div, [exponential, divisor]) = rewriter.node(quotient) else { return None };
+    let x = operand_of(rewriter, exponential, UnaryOp::Exp)?;
+    let Node::Reduce(ReduceOp::Sum, _, terms) = rewriter.node(under_views(rewriter, divisor)) else { return None };
+    operand_of(rewriter, *terms, UnaryOp::Exp)?;
+    let logarithm = rewriter.unary(UnaryOp::Ln, divisor)?;
+    rewriter.binary(BinaryOp::Sub, x, logarithm)
+}

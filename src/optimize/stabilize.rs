@@ -1,0 +1,98 @@
+//! Stabilization of elementwise formulas: no cancellation, no needless overflow.
+//!
+//! Each replacement computes the same mathematical function; where the formula as written loses digits or
+//! overflows the replacement does not, elsewhere it is at most one ULP worse. Domains are kept: what was NaN
+//! outside the domain of a logarithm or a root stays NaN. `0 − x` instead of `−x` keeps the sign of a zero.
+
+use crate::graph::{Node, NodeId};
+use crate::ops::{BinaryOp, UnaryOp};
+use crate::optimize::rewrite::Rewriter;
+use crate::optimize::rule::Rule;
+
+const CANCELS: &str = "the sum rounds away what the function of the small argument keeps";
+const INVERSE: &str = "inverse functions on this domain; no rounding, overflow or underflow remains";
+
+/// The rules, in the order in which they are tried.
+pub(super) static RULES: &[Rule] = &[
+    Rule::accuracy("ln_exp", ["(ln (exp ?x))", "?x"], INVERSE),
+    Rule::accuracy("log2_exp2", ["(log2 (exp2 ?x))", "?x"], INVERSE),
+    Rule::accuracy("log1p_expm1", ["(log1p (expm1 ?x))", "?x"], INVERSE),
+    Rule::accuracy(
+        "exp_ln",
+        ["(exp (ln ?x))", "(select (lt ?x 0) nan (abs ?x))"],
+        "inverse functions from zero up, NaN below; the exponential would blow up the logarithm's rounding",
+    ),
+    Rule::accuracy(
+        "expm1_log1p",
+        ["(expm1 (log1p ?x))", "(select (lt ?x -1) nan ?x)"],
+        "inverse functions from −1 up, NaN below",
+    ),
+    Rule::accuracy(
+        "sqrt_square",
+        ["(sqrt (mul ?x ?x))", "(abs ?x)"],
+        "the root of a rounded square is the magnitude, unless the square overflows or underflows",
+    ),
+    Rule::accuracy(
+        "log_sigmoid",
+        ["(ln (div 1 (add (exp ?x) 1)))", "(sub 0 (log1p (exp ?x)))"],
+        "−ln(1 + eˣ) without the rounding of the quotient, which is near 1 for x below zero",
+    ),
+    Rule::accuracy(
+        "log_logistic",
+        [
+            "(ln (div (select (ge ?x 0) 1 (exp (neg (abs ?x)))) (add (exp (neg (abs ?x))) 1)))",
+            "(sub (minimum ?x 0) (log1p (exp (neg (abs ?x)))))",
+        ],
+        "the quotient is e^min(x, 0) / (1 + e^−|x|); its logarithm needs neither quotient nor sum",
+    ),
+    Rule::accuracy(
+        "one_minus_sigmoid",
+        ["(sub 1 (div 1 (add (exp ?x) 1)))", "(div 1 (add (exp (neg ?x)) 1))"],
+        "1 − 1/(1 + eˣ) = 1/(1 + e⁻ˣ), which does not cancel",
+    ),
+    Rule::accuracy(
+        "one_minus_logistic",
+        [
+            "(sub 1 (div (select (ge ?x 0) 1 (exp (neg (abs ?x)))) (add (exp (neg (abs ?x))) 1)))",
+            "(div (select (ge ?x 0) (exp (neg (abs ?x))) 1) (add (exp (neg (abs ?x))) 1))",
+        ],
+        "1 − σ(x) = σ(−x), which does not cancel",
+    ),
+    Rule::accuracy(
+        "sigmoid",
+        ["(div (exp ?x) (add (exp ?x) 1))", "(div (exp (minimum ?x 0)) (add (exp (neg (abs ?x))) 1))"],
+        "both sides divided by e^max(x, 0), so that neither exponential overflows",
+    ),
+    Rule::accuracy(
+        "log1mexp",
+        [
+            "(ln (sub 0 (expm1 ?x)))",
+            "(select (lt ?x -0.6931471805599453) (log1p (sub 0 (exp ?x))) (ln (neg (expm1 ?x))))",
+        ],
+        "Mächler 2012: below −ln 2 the difference is near 1, above it is near 0",
+    ),
+    Rule::accuracy("log1p", ["(ln (add ?x 1))", "(log1p ?x)"], CANCELS),
+    Rule::accuracy("log1p_minus", ["(ln (sub 1 ?x))", "(log1p (sub 0 ?x))"], CANCELS),
+    Rule::accuracy("ln_of_log1p_sub", ["(log1p (sub ?x 1))", "(ln ?x)"], CANCELS),
+    Rule::accuracy("ln_of_log1p_add", ["(log1p (add ?x -1))", "(ln ?x)"], CANCELS),
+    Rule::accuracy("expm1", ["(sub (exp ?x) 1)", "(expm1 ?x)"], CANCELS),
+    Rule::accuracy("expm1_add", ["(add (exp ?x) -1)", "(expm1 ?x)"], CANCELS),
+    Rule::accuracy("one_minus_exp", ["(sub 1 (exp ?x))", "(sub 0 (expm1 ?x))"], CANCELS),
+    Rule::accuracy(
+        "softplus",
+        ["(log1p (exp ?x))", "(add (maximum ?x 0) (log1p (exp (neg (abs ?x)))))"],
+        "ln(1 + eˣ) = x + ln(1 + e⁻ˣ), so that the exponential never overflows",
+    )
+    .guarded("?x is not below zero by construction", may_be_positive),
+];
+
+/// Whether the first variable is not visibly −|y| or min(y, 0), for which nothing is gained.
+fn may_be_positive(rewriter: &Rewriter, variables: &[NodeId]) -> bool {
+    let is_zero = |id: NodeId| rewriter.constant(id).is_some_and(|value| value.to_f64() == 0.0);
+    variables.first().is_none_or(|&x| {
+        if let &Node::Unary(UnaryOp::Neg, inner) = rewriter.node(x) {
+            return !matches!(rewriter.node(inner), Node::Unary(UnaryOp::Abs, _));
+        }
+        !matches!(rewriter.node(x), &Node::Binary(BinaryOp::Minimum, [a, b]) if is_zero(a) || is_zero(b))
+    })
+}

@@ -1,0 +1,371 @@
+//! One argument of a call: a borrowed view of any dtype, shape and strides, or a single value.
+//!
+//! An `Arg` is `Copy` and owns nothing; making one allocates nothing. What is passed by reference lends its shape
+//! and strides; a view passed by value keeps up to [`INLINE_AXES`] of them inline. An array of rank 0 is read when
+//! the `Arg` is made, so that every rank-0 argument carries its value. Strides are in elements, of any sign, and the
+//! address is that of the element at index zero of every axis.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use ndarray::{ArrayBase, ArrayRef, ArrayView, Data, Dimension};
+
+use crate::array::Array;
+use crate::dtype::{DType, Element, Scalar};
+use crate::error::{Error, Result};
+
+/// The highest rank of a view that is passed by value.
+pub const INLINE_AXES: usize = 6;
+
+/// A borrowed argument of a call.
+///
+/// Made by `Arg::from` of scalars, slices, arrays, `&Vec`, ndarray arrays and views, and `&kroton::Array`.
+#[derive(Debug, Clone, Copy)]
+pub struct Arg<'a> {
+    dtype: DType,
+    content: Content,
+    layout: Layout<'a>,
+    borrowed: PhantomData<&'a ()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// A Rust scalar passed by value, which yields to the dtype of the parameter.
+    Weak(Scalar),
+    /// A value of rank 0.
+    Value(Scalar),
+    /// The address of the first element.
+    Memory(*const u8),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Layout<'a> {
+    Borrowed { shape: &'a [usize], strides: &'a [isize] },
+    Inline { rank: usize, shape: [usize; INLINE_AXES], strides: [isize; INLINE_AXES] },
+    TooManyAxes(usize),
+}
+
+// SAFETY: an `Arg` only reads memory that it borrows for `'a`, of element types that are `Send` and `Sync`.
+unsafe impl Send for Arg<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Arg<'_> {}
+
+/// What an argument must be.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter<'a> {
+    /// The number of the input, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// Its dtype.
+    pub dtype: DType,
+    /// Its rank.
+    pub rank: usize,
+}
+
+impl<'a> Arg<'a> {
+    /// The dtype of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The sizes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        match &self.layout {
+            Layout::Borrowed { shape, .. } => shape,
+            Layout::Inline { rank, shape, .. } => &shape[..*rank],
+            Layout::TooManyAxes(_) => &[],
+        }
+    }
+
+    /// The steps along each axis, in elements.
+    pub fn strides(&self) -> &[isize] {
+        match &self.layout {
+            Layout::Borrowed { strides, .. } => strides,
+            Layout::Inline { rank, strides, .. } => &strides[..*rank],
+            Layout::TooManyAxes(_) => &[],
+        }
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        match self.layout {
+            Layout::Borrowed { shape, .. } => shape.len(),
+            Layout::Inline { rank, .. } | Layout::TooManyAxes(rank) => rank,
+        }
+    }
+
+    /// The address of the element at index zero of every axis; of rank 0, an address inside this `Arg`.
+    pub fn as_ptr(&self) -> *const u8 {
+        match &self.content {
+            Content::Weak(value) | Content::Value(value) => address(value),
+            Content::Memory(pointer) => *pointer,
+        }
+    }
+
+    /// The value of an argument of rank 0.
+    pub fn scalar(&self) -> Option<Scalar> {
+        match self.content {
+            Content::Weak(value) | Content::Value(value) => Some(value),
+            Content::Memory(_) => None,
+        }
+    }
+
+    /// Whether this is a Rust scalar passed by value, which converts to the parameter's dtype if it does so exactly.
+    pub fn is_weak_scalar(&self) -> bool {
+        matches!(self.content, Content::Weak(_))
+    }
+
+    /// Checks dtype and rank. The value in the parameter's dtype if that is of rank 0, else none: the memory at
+    /// `as_ptr` then has just this dtype and rank.
+    ///
+    /// # Errors
+    /// `Argument`, naming the parameter, what it is and what came.
+    pub fn fit(&self, parameter: &Parameter<'_>) -> Result<Option<Scalar>> {
+        if let Layout::TooManyAxes(rank) = self.layout {
+            return Err(mismatch(
+                parameter,
+                &format!("a view of rank {rank} by value, which holds at most {INLINE_AXES}; pass a reference to it"),
+            ));
+        }
+        match self.content {
+            Content::Weak(value) if parameter.rank == 0 => weak(value, parameter).map(Some),
+            Content::Weak(_) | Content::Value(_) | Content::Memory(_)
+                if self.dtype != parameter.dtype || self.rank() != parameter.rank =>
+            {
+                Err(mismatch(parameter, &described(self.dtype, self.rank())))
+            }
+            Content::Weak(value) | Content::Value(value) => Ok(Some(value)),
+            Content::Memory(_) => Ok(None),
+        }
+    }
+
+    fn weak_scalar(value: Scalar) -> Arg<'a> {
+        Arg { content: Content::Weak(value), ..Arg::value(value) }
+    }
+
+    fn value(value: Scalar) -> Arg<'a> {
+        let layout = Layout::Borrowed { shape: &[], strides: &[] };
+        Arg { dtype: value.dtype(), content: Content::Value(value), layout, borrowed: PhantomData }
+    }
+
+    fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
+        let mut shape = [0; INLINE_AXES];
+        shape[0] = source.len();
+        Arg::memory::<T>(source.as_ptr(), Layout::Inline { rank: 1, shape, strides: [1; INLINE_AXES] })
+    }
+
+    fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
+        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast()), layout, borrowed: PhantomData }
+    }
+}
+
+pub(super) fn address(value: &Scalar) -> *const u8 {
+    match value {
+        Scalar::Bool(value) => ptr::from_ref(value).cast(),
+        Scalar::I8(value) => ptr::from_ref(value).cast(),
+        Scalar::U8(value) => ptr::from_ref(value).cast(),
+        Scalar::I32(value) => ptr::from_ref(value).cast(),
+        Scalar::U32(value) => ptr::from_ref(value).cast(),
+        Scalar::I64(value) => ptr::from_ref(value).cast(),
+        Scalar::U64(value) => ptr::from_ref(value).cast(),
+        Scalar::F32(value) => ptr::from_ref(value).cast(),
+        Scalar::F64(value) => ptr::from_ref(value).cast(),
+    }
+}
+
+fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
+    value.cast_exact(parameter.dtype).ok_or_else(|| {
+        let (from, to) = (value.dtype(), parameter.dtype);
+        mismatch(parameter, &format!("the {from} {value}, which is not exactly a {to}; convert it with `as {to}`"))
+    })
+}
+
+fn mismatch(parameter: &Parameter<'_>, came: &str) -> Error {
+    let Parameter { index, name, dtype, rank } = parameter;
+    Error::Argument(format!("argument {index} (`{name}`) is {}; the call passed {came}", described(*dtype, *rank)))
+}
+
+/// `f64 of rank 1`, and so on.
+pub(super) fn described(dtype: DType, rank: usize) -> String {
+    format!("{dtype} of rank {rank}")
+}
+
+macro_rules! scalars {
+    ($($type:ty),*) => {
+        $(
+            impl<'a> From<$type> for Arg<'a> {
+                fn from(value: $type) -> Arg<'a> { Arg::weak_scalar(value.into()) }
+            }
+            impl<'a> From<&'a $type> for Arg<'a> {
+                fn from(value: &'a $type) -> Arg<'a> { Arg::value((*value).into()) }
+            }
+        )*
+    };
+}
+scalars!(bool, i8, u8, i32, u32, i64, u64, f32, f64);
+
+impl<'a> From<usize> for Arg<'a> {
+    fn from(value: usize) -> Arg<'a> {
+        Arg::weak_scalar(Scalar::U64(value as u64))
+    }
+}
+
+impl<'a> From<isize> for Arg<'a> {
+    fn from(value: isize) -> Arg<'a> {
+        Arg::weak_scalar(Scalar::I64(value as i64))
+    }
+}
+
+impl<'a, T: Element> From<&'a [T]> for Arg<'a> {
+    fn from(source: &'a [T]) -> Arg<'a> {
+        Arg::slice(source)
+    }
+}
+
+impl<'a, T: Element, const N: usize> From<&'a [T; N]> for Arg<'a> {
+    fn from(source: &'a [T; N]) -> Arg<'a> {
+        Arg::slice(source)
+    }
+}
+
+impl<'a, T: Element> From<&'a Vec<T>> for Arg<'a> {
+    fn from(source: &'a Vec<T>) -> Arg<'a> {
+        Arg::slice(source)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> From<&'a ArrayRef<T, D>> for Arg<'a> {
+    fn from(source: &'a ArrayRef<T, D>) -> Arg<'a> {
+        match source.first() {
+            Some(value) if source.ndim() == 0 => Arg::value(value.to_scalar()),
+            Some(_) | None => {
+                let layout = Layout::Borrowed { shape: source.shape(), strides: source.strides() };
+                Arg::memory(source.as_ptr(), layout)
+            }
+        }
+    }
+}
+
+impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for Arg<'a> {
+    fn from(source: &'a ArrayBase<S, D>) -> Arg<'a> {
+        let source: &'a ArrayRef<T, D> = source;
+        Arg::from(source)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> From<ArrayView<'a, T, D>> for Arg<'a> {
+    fn from(source: ArrayView<'a, T, D>) -> Arg<'a> {
+        let rank = source.ndim();
+        match source.first() {
+            Some(value) if rank == 0 => Arg::value(value.to_scalar()),
+            Some(_) | None if rank <= INLINE_AXES => {
+                let (mut shape, mut strides) = ([0; INLINE_AXES], [0; INLINE_AXES]);
+                shape[..rank].copy_from_slice(source.shape());
+                strides[..rank].copy_from_slice(source.strides());
+                Arg::memory(source.as_ptr(), Layout::Inline { rank, shape, strides })
+            }
+            Some(_) | None => Arg::memory(source.as_ptr(), Layout::TooManyAxes(rank)),
+        }
+    }
+}
+
+impl<'a> From<&'a Array> for Arg<'a> {
+    fn from(source: &'a Array) -> Arg<'a> {
+        if source.rank() == 0 {
+            return Arg::value(source.get(0));
+        }
+        Arg {
+            dtype: source.dtype(),
+            content: Content::Memory(source.bytes().as_ptr()),
+            layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
+            borrowed: PhantomData,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, ArrayD, IxDyn, array, s};
+
+    use super::*;
+
+    fn parameter(dtype: DType, rank: usize) -> Parameter<'static> {
+        Parameter { index: 1, name: "x", dtype, rank }
+    }
+
+    fn text(arg: Arg<'_>, dtype: DType, rank: usize) -> String {
+        arg.fit(&parameter(dtype, rank)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn strides_of_either_sign_and_zero_keep_the_logical_first_element() {
+        let a = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let flipped = a.slice(s![.., ..;-2]);
+        for arg in [Arg::from(flipped), Arg::from(&flipped)] {
+            assert_eq!((arg.shape(), arg.strides()), ([2, 2].as_slice(), [3, -2].as_slice()));
+            assert_eq!(arg.as_ptr(), ptr::from_ref(&a[[0, 2]]).cast());
+        }
+        let row = array![1_i32, 2];
+        let repeated = row.broadcast((5, 2)).unwrap();
+        let arg = Arg::from(&repeated);
+        assert_eq!((arg.shape(), arg.strides()), ([5, 2].as_slice(), [0, 1].as_slice()));
+        assert_eq!(arg.as_ptr(), row.as_ptr().cast());
+        assert_eq!(Arg::from(a.t()).strides(), [1, 3]);
+    }
+
+    #[test]
+    fn scalars_by_value_convert_when_exact() {
+        assert_eq!(Arg::from(5).fit(&parameter(DType::F64, 0)).unwrap(), Some(Scalar::F64(5.0)));
+        assert_eq!(Arg::from(5_usize).fit(&parameter(DType::U8, 0)).unwrap(), Some(Scalar::U8(5)));
+        assert_eq!(
+            text(Arg::from(0.1), DType::F32, 0),
+            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which is not exactly a f32; \
+             convert it with `as f32`"
+        );
+        assert!(Arg::from(&5).fit(&parameter(DType::F64, 0)).is_err());
+        assert!(text(Arg::from(5.0), DType::F64, 1).ends_with("is f64 of rank 1; the call passed f64 of rank 0"));
+    }
+
+    #[test]
+    fn arrays_are_strict() {
+        let xs = [1.0_f32, 2.0];
+        assert_eq!(
+            text(Arg::from(&xs), DType::F64, 1),
+            "argument 1 (`x`) is f64 of rank 1; the call passed f32 of rank 1"
+        );
+        assert_eq!(Arg::from(&xs).fit(&parameter(DType::F32, 1)).unwrap(), None);
+        assert!(text(Arg::from(&xs[..]), DType::F32, 2).contains("of rank 2; the call passed f32 of rank 1"));
+    }
+
+    #[test]
+    fn rank_zero_carries_its_value_and_its_address() {
+        let (zero, own) = (ndarray::arr0(2.5), Array::from_scalar(Scalar::F64(2.5)));
+        let dynamic = zero.clone().into_dyn();
+        for arg in [Arg::from(&zero), Arg::from(zero.view()), Arg::from(&own), Arg::from(&2.5), Arg::from(&dynamic)] {
+            assert_eq!((arg.scalar(), arg.rank(), arg.is_weak_scalar()), (Some(Scalar::F64(2.5)), 0, false));
+            // SAFETY: the address is inside `arg`, which lives.
+            assert_eq!(unsafe { arg.as_ptr().cast::<f64>().read() }, 2.5);
+        }
+    }
+
+    #[test]
+    fn views_of_many_axes_go_by_reference() {
+        let many = ArrayD::<u8>::zeros(IxDyn(&[1; 7]));
+        let view = many.view();
+        assert!(text(Arg::from(view.clone()), DType::U8, 7).contains("rank 7 by value"));
+        assert_eq!(Arg::from(&view).fit(&parameter(DType::U8, 7)).unwrap(), None);
+        let own = Array::from(&many);
+        assert_eq!(Arg::from(&own).strides(), [1; 7]);
+    }
+
+    #[test]
+    fn empty_arrays_are_arguments() {
+        let (none, empty): (Vec<f64>, Array1<f64>) = (vec![], Array1::zeros(0));
+        for arg in [Arg::from(&none), Arg::from(&empty), Arg::from(empty.view())] {
+            assert_eq!((arg.shape(), arg.scalar()), ([0].as_slice(), None));
+        }
+        let own = Array::zeros(DType::F64, &[2, 0]).unwrap();
+        assert_eq!(Arg::from(&own).shape(), [2, 0]);
+    }
+}

@@ -1,0 +1,342 @@
+//! The callable that `compile` returns.
+//!
+//! A call runs in a fixed order: number, dtypes and ranks of the arguments; their sizes against declared ones;
+//! sizes against each other; memory for the results; and only then the first write. What computes is behind
+//! `Implementation`, so that this module needs no graph.
+
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::runtime::arg::{Parameter, address};
+use crate::runtime::memory::{Memory, Sizes};
+use crate::runtime::place::{OutPlace, OutputSpec};
+use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
+use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
+
+/// A stage of compilation that can be printed with [`Function::dump`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The graph as it was built.
+    Graph,
+    /// The graph after optimisation, and the rules that fired.
+    Optimized,
+    /// Which nodes share a kernel, and where results live.
+    Schedule,
+    /// The kernels in the loop IR.
+    Loops,
+    /// The kernels in Cranelift's IR.
+    Clif,
+    /// The kernels as machine code.
+    Asm,
+    /// All of the above.
+    All,
+}
+
+impl Stage {
+    /// Every single stage, in the order of compilation.
+    pub const EACH: [Stage; 6] =
+        [Stage::Graph, Stage::Optimized, Stage::Schedule, Stage::Loops, Stage::Clif, Stage::Asm];
+}
+
+/// An input as a call sees it.
+#[derive(Debug, Clone)]
+pub struct InputSpec {
+    /// The identity that symbols refer to.
+    pub id: InputId,
+    /// The user's name.
+    pub name: String,
+    /// The dtype.
+    pub dtype: DType,
+    /// The sizes; open ones are symbols of this input.
+    pub shape: Shape,
+}
+
+/// An output as a call sees it.
+#[derive(Debug, Clone)]
+pub struct OutputType {
+    /// The dtype.
+    pub dtype: DType,
+    /// The sizes, as expressions over the symbols of the inputs.
+    pub shape: Shape,
+}
+
+/// What computes.
+pub trait Implementation: Send + Sync {
+    /// Checks the sizes of a call against each other.
+    ///
+    /// # Errors
+    /// `Shape`, naming inputs and sizes.
+    fn check(&self, symbols: &Symbols) -> Result<()>;
+
+    /// Computes the outputs.
+    ///
+    /// # Safety
+    /// Inputs are valid for reads and outputs for writes of the types of the function under these symbols, which
+    /// passed `check`; outputs overlap nothing.
+    ///
+    /// # Errors
+    /// `Memory`, before anything is written.
+    unsafe fn run(&self, inputs: &[Memory], outputs: &[Memory], symbols: &Symbols) -> Result<()>;
+
+    /// The text of one stage.
+    ///
+    /// # Errors
+    /// Whatever making the text meets.
+    fn dump(&self, stage: Stage) -> Result<String>;
+
+    /// How many kernels a call runs.
+    fn kernel_count(&self) -> usize;
+
+    /// How many variants of machine code have been made so far.
+    fn compilations(&self) -> usize;
+}
+
+/// A compiled function: cheap to clone, callable from many threads at once.
+///
+/// ```
+/// use kroton::{compile, vector};
+/// let (a, b) = (vector::<f64>("a"), vector::<f64>("b"));
+/// let f = compile([&a, &b], &a * &a + &b * &b)?;
+/// let y: Vec<f64> = f.call((&[0.0, 1.0, 2.0], &[3.0, 4.0, 5.0]))?;
+/// assert_eq!(y, [9.0, 17.0, 29.0]);
+/// # Ok::<(), kroton::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Function(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    inputs: Vec<InputSpec>,
+    outputs: Vec<OutputType>,
+    implementation: Box<dyn Implementation>,
+}
+
+/// The arguments of a call as memory, and the symbols that they give.
+struct Bound {
+    memory: SmallVec<[Memory; 4]>,
+    symbols: Symbols,
+}
+
+impl Function {
+    pub(crate) fn new(
+        name: String,
+        inputs: Vec<InputSpec>,
+        outputs: Vec<OutputType>,
+        implementation: Box<dyn Implementation>,
+    ) -> Function {
+        Function(Arc::new(Inner { name, inputs, outputs, implementation }))
+    }
+
+    /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
+    /// [`Array`](crate::Array), tuples and arrays of these.
+    ///
+    /// # Errors
+    /// `Argument` if an argument or the type of the result does not fit, `Shape` if sizes do not fit together,
+    /// `Memory` if there is none for the results. Nothing has been computed then.
+    ///
+    /// ```
+    /// use kroton::{compile, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = compile([&x], (x.sum(..), x.max(..)))?;
+    /// let (sum, max): (f64, f64) = f.call((&[1.0, 5.0, 2.0],))?;
+    /// assert_eq!((sum, max), (8.0, 5.0));
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
+        arguments.with(|arguments| {
+            let mut converted = SmallVec::new();
+            let bound = self.bind(arguments, &mut converted)?;
+            let shapes = self.output_shapes(&bound.symbols)?;
+            R::produce(&self.output_specs(&shapes), |places| self.run(&bound, places))
+        })
+    }
+
+    /// Calls the function and writes the results into the caller's arrays, of any strides.
+    ///
+    /// # Errors
+    /// As [`call`](Function::call); `Argument` also if an output array has another dtype or shape than the result.
+    /// The arrays are untouched then.
+    ///
+    /// ```
+    /// use kroton::{compile, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = compile([&x], 2.0 * &x)?;
+    /// let mut out = [0.0; 3];
+    /// f.call_into((&[1.0, 2.0, 3.0],), (&mut out,))?;
+    /// assert_eq!(out, [2.0, 4.0, 6.0]);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
+        arguments.with(|arguments| {
+            let mut converted = SmallVec::new();
+            let bound = self.bind(arguments, &mut converted)?;
+            let shapes = self.output_shapes(&bound.symbols)?;
+            let specs = self.output_specs(&shapes);
+            outputs.with(|places| {
+                if places.len() != specs.len() {
+                    let (wanted, came) = (specs.len(), places.len());
+                    return Err(Error::Argument(format!("{} has {wanted} outputs, not {came}", self.title())));
+                }
+                for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
+                    place.fit(index, spec)?;
+                }
+                self.run(&bound, places)
+            })
+        })
+    }
+
+    /// Inputs and outputs with dtype and shape; `?` is a size that each call decides.
+    ///
+    /// ```
+    /// let x = kroton::vector::<f64>("x");
+    /// let f = kroton::compile([&x], x.sum(..))?;
+    /// assert_eq!(f.signature(), "function(x: f64[?]) -> (f64[])");
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn signature(&self) -> String {
+        let sizes = |shape: &Shape| {
+            let sizes = shape.iter().map(|dim| dim.constant().map_or("?".to_string(), |size| size.to_string()));
+            sizes.collect::<Vec<_>>().join(", ")
+        };
+        let inputs = self.0.inputs.iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
+        let outputs = self.0.outputs.iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
+        let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
+        format!("{}({inputs}) -> ({outputs})", self.0.name)
+    }
+
+    /// The text of a stage of compilation.
+    ///
+    /// # Errors
+    /// `Unsupported` for a stage that the device does not have.
+    ///
+    /// ```
+    /// let x = kroton::vector::<f64>("x");
+    /// let f = kroton::compile([&x], &x + &x)?;
+    /// assert!(f.dump(kroton::Stage::Graph)?.starts_with("kroton 1"));
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn dump(&self, stage: Stage) -> Result<String> {
+        if stage != Stage::All {
+            return self.0.implementation.dump(stage);
+        }
+        let mut text = String::new();
+        for stage in Stage::EACH {
+            match self.0.implementation.dump(stage) {
+                Ok(part) => text.push_str(&format!("=== {stage:?}\n{}\n\n", part.trim_end())),
+                Err(Error::Unsupported(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(text)
+    }
+
+    /// How many kernels a call runs.
+    #[doc(hidden)]
+    pub fn kernel_count(&self) -> usize {
+        self.0.implementation.kernel_count()
+    }
+
+    /// How many variants of machine code have been made so far.
+    #[doc(hidden)]
+    pub fn compilations(&self) -> usize {
+        self.0.implementation.compilations()
+    }
+
+    fn title(&self) -> String {
+        format!("`{}`", self.0.name)
+    }
+
+    /// Checks the arguments; `converted` holds the values of those of rank 0.
+    fn bind(&self, arguments: &[Arg<'_>], converted: &mut SmallVec<[Scalar; 4]>) -> Result<Bound> {
+        let inputs = &self.0.inputs;
+        if arguments.len() != inputs.len() {
+            let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Error::Argument(format!(
+                "{} takes {} arguments ({names}); the call passed {}",
+                self.title(),
+                inputs.len(),
+                arguments.len()
+            )));
+        }
+        let mut bound = Bound { memory: SmallVec::new(), symbols: Symbols::default() };
+        let mut scalars: SmallVec<[(usize, usize); 4]> = SmallVec::new();
+        for (index, (argument, input)) in arguments.iter().zip(inputs).enumerate() {
+            let parameter = Parameter { index, name: &input.name, dtype: input.dtype, rank: input.shape.len() };
+            if let Some(value) = argument.fit(&parameter)? {
+                scalars.push((index, converted.len()));
+                converted.push(value);
+                if let Some(size) = value.to_i64() {
+                    bound.symbols.set(Symbol { input: input.id, measure: Measure::Value }, size);
+                }
+            }
+            bind_sizes(index, argument, input, &mut bound.symbols)?;
+            bound.memory.push(Memory {
+                pointer: argument.as_ptr().cast_mut(),
+                dtype: input.dtype,
+                shape: SmallVec::from_slice(argument.shape()),
+                strides: SmallVec::from_slice(argument.strides()),
+            });
+        }
+        for (index, value) in scalars {
+            bound.memory[index].pointer = address(&converted[value]).cast_mut();
+        }
+        self.0.implementation.check(&bound.symbols)?;
+        Ok(bound)
+    }
+
+    fn output_shapes(&self, symbols: &Symbols) -> Result<SmallVec<[Sizes<usize>; 2]>> {
+        let size = |dim: &crate::shape::Dim| {
+            let size = dim.evaluate(symbols)?;
+            usize::try_from(size).map_err(|_| Error::Shape(format!("an output would have the size {size}")))
+        };
+        self.0.outputs.iter().map(|output| output.shape.iter().map(size).collect()).collect()
+    }
+
+    fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>]) -> SmallVec<[OutputSpec<'s>; 2]> {
+        let spec = |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec { name: "", dtype: output.dtype, shape };
+        self.0.outputs.iter().zip(shapes).map(spec).collect()
+    }
+
+    fn run(&self, bound: &Bound, places: &mut [OutPlace]) -> Result<()> {
+        let outputs: SmallVec<[Memory; 2]> = places
+            .iter()
+            .map(|place| Memory {
+                pointer: place.as_mut_ptr(),
+                dtype: place.dtype(),
+                shape: SmallVec::from_slice(place.shape()),
+                strides: SmallVec::from_slice(place.strides()),
+            })
+            .collect();
+        // SAFETY: arguments borrow their memory for the call and passed `fit`; places are exclusive, fit their
+        // outputs, and the symbols passed `check` in `bind`.
+        unsafe { self.0.implementation.run(&bound.memory, &outputs, &bound.symbols) }
+    }
+}
+
+/// Sets the symbols of an argument's sizes and checks the declared ones.
+fn bind_sizes(index: usize, argument: &Arg<'_>, input: &InputSpec, symbols: &mut Symbols) -> Result<()> {
+    for (axis, (dim, &size)) in input.shape.iter().zip(argument.shape()).enumerate() {
+        match dim.constant() {
+            Some(declared) if declared == size as i64 => {}
+            Some(declared) => {
+                return Err(Error::Argument(format!(
+                    "argument {index} (`{}`) has {size} along axis {axis}, which is declared as {declared}",
+                    input.name
+                )));
+            }
+            None => symbols.set(Symbol { input: input.id, measure: Measure::Extent(axis as u32) }, size as i64),
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Function({})", self.signature())
+    }
+}

@@ -5,34 +5,10 @@
 
 mod common;
 
-use common::{Argument, Layout, Random, call_scalars, difference, engines, plain, same};
+use common::{Argument, Layout, Random, call_scalars, difference, engines, in_order, plain, same};
 use kroton::expr::apply_reduce;
 use kroton::ops::ReduceOp;
 use kroton::{Compiler, DType, Device, Expr, Function, Scalar};
-
-/// Reduces states in the defined order: blocks of 1024, 16 lanes, a halving tree, and a binary counter.
-fn in_order<S: Copy>(elements: &[S], init: S, merge: impl Fn(S, S) -> S) -> S {
-    let mut counter: Vec<S> = Vec::new();
-    for (k, block) in elements.chunks(1024).enumerate() {
-        let mut lanes = [init; 16];
-        for (i, &element) in block.iter().enumerate() {
-            lanes[i % 16] = merge(lanes[i % 16], element);
-        }
-        for width in [8, 4, 2, 1] {
-            for lane in 0..width {
-                lanes[lane] = merge(lanes[lane], lanes[lane + width]);
-            }
-        }
-        counter.push(lanes[0]);
-        for _ in 0..k.trailing_ones() {
-            let newer = counter.pop().unwrap();
-            let older = counter.pop().unwrap();
-            counter.push(merge(older, newer));
-        }
-    }
-    let Some(newest) = counter.pop() else { return init };
-    counter.into_iter().rev().fold(newest, |newer, older| merge(older, newer))
-}
 
 /// Sum, product and squared deviations of floats, each operation rounded in the type.
 macro_rules! float_reference {
@@ -184,7 +160,7 @@ fn values(dtype: DType, count: usize, wild: bool, random: &mut Random) -> Vec<Sc
 fn compile_reduction(compiler: Compiler, op: ReduceOp, dtype: DType, case: &Case) -> Function {
     let x = kroton::input("x", dtype, vec![None; case.rank]);
     let axes: Vec<i64> = case.axes.iter().map(|&axis| axis as i64).collect();
-    let y: Expr = apply_reduce(op, &x, &axes);
+    let y: Expr = apply_reduce(op, &x, axes);
     assert_eq!(y.dtype(), op.result(dtype), "{op} {dtype}");
     compiler.compile([&x], &y).unwrap()
 }

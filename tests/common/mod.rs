@@ -30,6 +30,7 @@ macro_rules! with_element {
         }
     }};
 }
+#[allow(unused_imports)] // as above
 pub(crate) use with_element;
 
 /// Every engine, with its name for messages.
@@ -278,6 +279,31 @@ fn nasty_f32() -> Vec<f32> {
         std::f32::consts::PI,
     ];
     sizes.into_iter().flat_map(|x| [x, -x]).chain([f32::NAN]).collect()
+}
+
+/// Reduces states in the order that `src/ops/reduction.rs` defines in words: blocks of 1024, 16 lanes, a halving
+/// tree, and a binary counter.
+pub fn in_order<S: Copy>(elements: &[S], init: S, merge: impl Fn(S, S) -> S) -> S {
+    let mut counter: Vec<S> = Vec::new();
+    for (k, block) in elements.chunks(1024).enumerate() {
+        let mut lanes = [init; 16];
+        for (i, &element) in block.iter().enumerate() {
+            lanes[i % 16] = merge(lanes[i % 16], element);
+        }
+        for width in [8, 4, 2, 1] {
+            for lane in 0..width {
+                lanes[lane] = merge(lanes[lane], lanes[lane + width]);
+            }
+        }
+        counter.push(lanes[0]);
+        for _ in 0..k.trailing_ones() {
+            let newer = counter.pop().unwrap();
+            let older = counter.pop().unwrap();
+            counter.push(merge(older, newer));
+        }
+    }
+    let Some(newest) = counter.pop() else { return init };
+    counter.into_iter().rev().fold(newest, |newer, older| merge(older, newer))
 }
 
 /// A small generator of pseudo-random numbers (SplitMix64).

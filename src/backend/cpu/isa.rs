@@ -33,7 +33,10 @@ pub(super) struct Isa {
 
 impl std::fmt::Debug for Isa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Isa").field("target", &self.target.triple().to_string()).field("features", &self.features).finish()
+        f.debug_struct("Isa")
+            .field("target", &self.target.triple().to_string())
+            .field("features", &self.features)
+            .finish()
     }
 }
 

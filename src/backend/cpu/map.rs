@@ -43,9 +43,8 @@ impl Map {
 
     /// The code for operands of such classes.
     pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        self.variants.get(classes, &self.program, |classes| {
-            Code::new(self.isa, map_function(self.isa, &self.program, classes)?)
-        })
+        self.variants
+            .get(classes, &self.program, |classes| Code::new(self.isa, map_function(self.isa, &self.program, classes)?))
     }
 
     /// The strides of a single element: as if it were one of a contiguous row, so that no variant is made for it.

@@ -122,7 +122,19 @@ impl<'a> Run<'a> {
         let epilogue_strides = epilogue_strides(reduce, outer);
         let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
         let merger = Merger { code: merge, slots: reduce.slots };
-        Ok(Run { reduce, outer, origin, count, blocks, block_code, merger, epilogue_code, strides, epilogue_strides, gather })
+        Ok(Run {
+            reduce,
+            outer,
+            origin,
+            count,
+            blocks,
+            block_code,
+            merger,
+            epilogue_code,
+            strides,
+            epilogue_strides,
+            gather,
+        })
     }
 
     /// Each task does some of the results.

@@ -28,13 +28,15 @@ pub(super) fn origin(launch: &Launch<'_>, ports: impl Iterator<Item = Port>) -> 
     ports
         .map(|port| match port.source {
             Source::State(_) => Ok(0),
-            Source::Kernel(id) => match (launch.bindings.get(id.0 as usize).map(|binding| binding.base), port.operand.access) {
-                (Some(Base::Host(address)), Access::Read | Access::Write) => Ok(address.expose_provenance() as i64),
-                (Some(Base::Position(position)), Access::Index) => Ok(position),
-                (Some(Base::Host(_) | Base::Position(_)) | None, _) => {
-                    Err(Error::Internal(format!("operand {} is bound to something else than its use", id.0)))
+            Source::Kernel(id) => {
+                match (launch.bindings.get(id.0 as usize).map(|binding| binding.base), port.operand.access) {
+                    (Some(Base::Host(address)), Access::Read | Access::Write) => Ok(address.expose_provenance() as i64),
+                    (Some(Base::Position(position)), Access::Index) => Ok(position),
+                    (Some(Base::Host(_) | Base::Position(_)) | None, _) => {
+                        Err(Error::Internal(format!("operand {} is bound to something else than its use", id.0)))
+                    }
                 }
-            },
+            }
         })
         .collect()
 }
@@ -99,7 +101,8 @@ impl Space {
             return;
         }
         let key = |space: &Space, axis: usize| -> i64 {
-            let written = space.strides(axis).iter().zip(ports).filter(|(_, port)| port.operand.access == Access::Write);
+            let written =
+                space.strides(axis).iter().zip(ports).filter(|(_, port)| port.operand.access == Access::Write);
             written.map(|(stride, _)| stride.abs()).sum()
         };
         let mut order: SmallVec<[usize; 4]> = (0..self.axes()).collect();

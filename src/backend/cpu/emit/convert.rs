@@ -159,8 +159,7 @@ impl Emitter<'_> {
         let double = dtype == DType::F64;
         if self.lanes == 1 {
             let x = x.parts[0];
-            let value =
-                if double { self.b.ins().fpromote(types::F64, x) } else { self.b.ins().fdemote(types::F32, x) };
+            let value = if double { self.b.ins().fpromote(types::F64, x) } else { self.b.ins().fdemote(types::F32, x) };
             return Lanes::scalar(dtype, value);
         }
         let parts = if double { self.promote(&x.parts) } else { self.demote(&x.parts) };
@@ -194,7 +193,8 @@ impl Emitter<'_> {
                 Ok(if signed { ins.fcvt_from_sint(ty, x) } else { ins.fcvt_from_uint(ty, x) })
             });
         }
-        let parts = if x.width == 4 && dtype == DType::F64 { self.widen_words(&x.parts, signed) } else { x.parts.clone() };
+        let parts =
+            if x.width == 4 && dtype == DType::F64 { self.widen_words(&x.parts, signed) } else { x.parts.clone() };
         let vector = super::vector_of(scalar_type(dtype));
         let parts = parts.into_iter().map(|part| {
             let ins = self.b.ins();

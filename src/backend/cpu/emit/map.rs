@@ -3,8 +3,8 @@
 //! A loop over several steps of vectors, one over single steps, and a scalar loop for the rest, all by the same walk.
 //! Must not know: who calls it, other axes.
 
-use cranelift_codegen::ir::{self, types};
 use cranelift_codegen::ir::InstBuilder;
+use cranelift_codegen::ir::{self, types};
 use smallvec::SmallVec;
 
 use super::{Class, Cursor, Emitter, Unit, VECTOR, emit_function, no_values};

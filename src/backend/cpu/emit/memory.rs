@@ -191,7 +191,8 @@ impl Emitter<'_> {
         if place.access != Access::Write || place.dtype != value.dtype {
             return Err(Error::Internal(format!("a store of {} to a {:?} {}", value.dtype, place.access, place.dtype)));
         }
-        let stored = if value.dtype == DType::Bool && self.lanes > 1 { self.bytes_of_mask(value) } else { value.clone() };
+        let stored =
+            if value.dtype == DType::Bool && self.lanes > 1 { self.bytes_of_mask(value) } else { value.clone() };
         match place.class {
             Class::Contiguous => {
                 let (address, offset) = self.contiguous(place)?;
@@ -200,7 +201,8 @@ impl Emitter<'_> {
                 }
             }
             Class::Strided | Class::Broadcast => {
-                let stored = Lanes { dtype: if stored.dtype == DType::Bool { DType::U8 } else { stored.dtype }, ..stored };
+                let stored =
+                    Lanes { dtype: if stored.dtype == DType::Bool { DType::U8 } else { stored.dtype }, ..stored };
                 for (lane, address) in self.addresses(place)?.into_iter().enumerate() {
                     let element = self.lane(&stored, lane);
                     self.b.ins().store(unaligned(), element, address, 0);

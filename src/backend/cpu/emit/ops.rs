@@ -256,7 +256,8 @@ fn select(e: &mut Emitter<'_>, condition: &Lanes, a: &Lanes, b: &Lanes) -> Lanes
     }
     let width = if a.dtype == DType::Bool { condition.width.min(a.width).min(b.width) } else { a.width };
     let mask = e.mask_to(condition, width);
-    let (a, b) = if a.dtype == DType::Bool { (e.mask_to(a, width), e.mask_to(b, width)) } else { (a.clone(), b.clone()) };
+    let (a, b) =
+        if a.dtype == DType::Bool { (e.mask_to(a, width), e.mask_to(b, width)) } else { (a.clone(), b.clone()) };
     let vector = vector_of(a.lane());
     let parts = mask.parts.iter().map(|&part| e.reinterpret(part, vector)).collect::<Vec<_>>();
     let mask = mask.with(parts);
@@ -342,7 +343,9 @@ impl Emitter<'_> {
     fn known_amount(&self, amount: &Lanes) -> Option<u64> {
         let inst = self.b.func.dfg.value_def(amount.parts[0]).inst()?;
         match self.b.func.dfg.insts[inst] {
-            ir::InstructionData::UnaryImm { opcode: ir::Opcode::Iconst, imm } => Some(low_bits(imm.bits() as u64, amount.width)),
+            ir::InstructionData::UnaryImm { opcode: ir::Opcode::Iconst, imm } => {
+                Some(low_bits(imm.bits() as u64, amount.width))
+            }
             ir::InstructionData::UnaryConst { opcode: ir::Opcode::Vconst, constant_handle } => {
                 let bytes = self.b.func.dfg.constants.get(constant_handle).as_slice();
                 let lanes: Option<Vec<u64>> = bytes.chunks(amount.width).map(little_endian).collect();

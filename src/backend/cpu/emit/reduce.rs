@@ -164,7 +164,8 @@ fn runs(e: &mut Emitter<'_>, lanes: usize, state: &[Lanes]) -> Vec<Vec<Lanes>> {
     let count = e.lanes / lanes;
     let mut runs = vec![Vec::new(); count];
     for component in state {
-        let component = if component.dtype == DType::Bool { e.mask_to(component, VECTOR / lanes) } else { component.clone() };
+        let component =
+            if component.dtype == DType::Bool { e.mask_to(component, VECTOR / lanes) } else { component.clone() };
         for (run, chunk) in runs.iter_mut().zip(component.chunks(component.parts.len() / count)) {
             run.push(chunk);
         }

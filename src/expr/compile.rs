@@ -15,9 +15,9 @@ use crate::expr::{Expr, threads};
 use crate::graph::{Constraint, Graph, Node, Origin, verify};
 use crate::lower::lower;
 use crate::optimize::{self, Level, Options, Trace};
-use crate::runtime::Function;
 use crate::runtime::function::{Implementation, InputSpec, OutputType};
 use crate::runtime::program::Program;
+use crate::runtime::Function;
 use crate::schedule::schedule;
 
 /// What runs a function.

@@ -7,6 +7,9 @@ mod block;
 mod kernel;
 pub mod plan;
 
+#[cfg(test)]
+mod tests;
+
 use smallvec::SmallVec;
 
 pub use plan::Plan;

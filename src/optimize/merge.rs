@@ -3,8 +3,6 @@
 //! Views move elements and compute nothing, so every rule is exact. Sizes are compared as forms: two sizes
 //! that are merely equal at call time are left alone.
 
-use smallvec::SmallVec;
-
 use crate::graph::{Node, NodeId, SliceRange};
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::{Rule, When};

@@ -113,10 +113,14 @@ fn over(
 }
 
 fn broadcast_last(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
-    let under = |rewriter: &mut Rewriter, operand: NodeId| {
+    let mut any = false;
+    rewriter.node(id).for_each_operand(|&operand| any |= matches!(rewriter.node(operand), Node::Broadcast(..)));
+    if !any {
+        return None;
+    }
+    over(rewriter, id, |rewriter, operand| {
         Some(if let Node::Broadcast(_, x) = rewriter.node(operand) { *x } else { operand })
-    };
-    over(rewriter, id, under).filter(|&result| result != id)
+    })
 }
 
 /// The operand with leading axes of size 1 up to this rank.

@@ -255,15 +255,13 @@ impl Rewriter<'_> {
         if self.forward[id.index()] != id {
             return Ok(None);
         }
-        let target = match self.rebuild(id)? {
-            Some(target) => Some(target),
-            None => self.fire(id),
-        };
-        let Some(target) = target.filter(|target| self.state[target.index()] != State::Active) else {
-            return Ok(None);
-        };
-        self.forward[id.index()] = target;
+        let rebuilt = self.rebuild(id)?.filter(|target| self.state[target.index()] != State::Active);
+        if let Some(target) = rebuilt {
+            self.uses[target.index()] += self.uses[id.index()];
+        }
+        let Some(target) = rebuilt.or_else(|| self.fire(id)) else { return Ok(None) };
         self.uses[target.index()] = self.uses[target.index()].max(self.uses[id.index()]);
+        self.forward[id.index()] = target;
         Ok(Some(target))
     }
 

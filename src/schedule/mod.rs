@@ -19,6 +19,9 @@ mod walk;
 pub use form::{Form, View, ViewAxis};
 pub use walk::{Context, operand_context, outer_context, reduced_contexts};
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::Target;

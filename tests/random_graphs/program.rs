@@ -235,10 +235,6 @@ impl Program {
         self.shape(a).len()
     }
 
-    pub fn is_float(&self, a: usize) -> bool {
-        self.dtype(a).is_float()
-    }
-
     pub fn dtype_of(&self, a: usize) -> DType {
         self.dtype(a)
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// A function in machine code.
 pub(super) struct Code {
-    module: ManuallyDrop<JITModule>,
+    module: ManuallyDrop<Box<JITModule>>,
     entry: *const u8,
 }
 
@@ -51,7 +51,7 @@ impl Code {
                 builder.symbol(symbol.name(), address);
             }
         }
-        let mut code = Code { module: ManuallyDrop::new(JITModule::new(builder)), entry: std::ptr::null() };
+        let mut code = Code { module: ManuallyDrop::new(Box::new(JITModule::new(builder))), entry: std::ptr::null() };
         code.entry = define(&mut code.module, isa, unit).map_err(failed)?;
         Ok(code)
     }

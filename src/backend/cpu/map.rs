@@ -7,7 +7,7 @@ use super::form::Program;
 use super::isa::Isa;
 use super::jit::Code;
 use super::parallel::{run, share, tasks};
-use super::space::{Bases, Space, advance, origin};
+use super::space::{Bases, Space, advance, origin, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
 use crate::error::Result;
@@ -47,40 +47,54 @@ impl Map {
             .get(classes, &self.program, |classes| Code::new(self.isa, map_function(self.isa, &self.program, classes)?))
     }
 
-    /// The strides of a single element: as if it were one of a contiguous row, so that no variant is made for it.
-    pub fn single_strides(&self) -> Bases {
-        single_strides(&self.program)
-    }
-
     /// Runs it over some axes of a launch.
     ///
     /// # Safety
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         let ports = &self.program.ports;
+        if let Some((length, origin, strides)) = single_row(launch, axes, ports)?
+            && tasks(parallelism, length, self.weight) == 1
+        {
+            if length > 0 {
+                let code = self.code(&classify(&self.program, &strides))?;
+                // SAFETY: the row's elements are those of the launch, whose promises are the caller's; the code was
+                // made for this program and the classes of these strides.
+                unsafe { code.call_map(&origin, &strides, length) };
+            }
+            return Ok(());
+        }
         let mut space = Space::new(launch, axes, ports.iter().copied())?;
         if space.len() == 0 {
             return Ok(());
         }
         space.sort_for(ports);
         let origin = origin(launch, ports.iter().copied())?;
+        // SAFETY: by the caller's word.
+        unsafe { self.rows(&space, &origin, parallelism) }
+    }
+
+    /// Runs it over a space, row by row.
+    ///
+    /// # Safety
+    /// The elements of the space may be accessed as the operands' uses say.
+    unsafe fn rows(&self, space: &Space, origin: &[i64], parallelism: &Parallelism) -> Result<()> {
         let strides = match space.axes() {
-            0 => self.single_strides(),
+            0 => single_strides(&self.program),
             axes => Bases::from_slice(space.strides(axes - 1)),
         };
         let code = self.code(&classify(&self.program, &strides))?;
-        let (outer, row) = (space.without_rows(), space.row());
+        let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());
+        let outer = space.without_rows();
         let rows = outer.len();
-        let tasks = tasks(parallelism, space.len(), self.weight);
         let pieces = if rows >= tasks { 1 } else { tasks.div_ceil(rows).min(row.div_ceil(GRAIN)).max(1) };
         let shares = if pieces > 1 { rows } else { tasks.min(rows) };
         let task = |task: usize| {
             let columns = piece(row, pieces, task % pieces);
-            let mut first = origin.clone();
+            let mut first = Bases::from_slice(origin);
             advance(&mut first, &strides, columns.start as i64);
             outer.visit(&first, share(rows, shares, task / pieces), |bases| {
-                // SAFETY: the row's elements are those of the launch, whose promises are the caller's; the code was
-                // made for this program and the classes of these strides.
+                // SAFETY: by the caller's word; the code was made for this program and the classes of these strides.
                 unsafe { code.call_map(bases, &strides, columns.len()) }
             });
         };
@@ -89,7 +103,7 @@ impl Map {
     }
 }
 
-/// The strides of a single element of a program.
+/// The strides of a single element: as if it were one of a contiguous row, so that no variant is made for it.
 pub(super) fn single_strides(program: &Program) -> Bases {
     let stride = |access: Access, size: usize| if access == Access::Index { 0 } else { size as i64 };
     program.ports.iter().map(|port| stride(port.operand.access, port.operand.dtype.size())).collect()

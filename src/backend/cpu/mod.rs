@@ -66,7 +66,7 @@ impl Backend for Cpu {
 
     fn prepare(&self, kernel: Kernel) -> Result<Arc<dyn Executable>> {
         let body = match classify(&kernel)? {
-            Form::Map { axes, program } => Body::Map(axes, Map::new(self.isa, program)),
+            Form::Map { axes, program } => Body::Map(axes, Box::new(Map::new(self.isa, program))),
             Form::Reduce(form) => Body::Reduce(Box::new(Reduce::new(self.isa, form))),
         };
         Ok(Arc::new(Prepared { isa: self.isa, kernel, body }))
@@ -75,7 +75,7 @@ impl Backend for Cpu {
 
 #[derive(Debug)]
 enum Body {
-    Map(Vec<Axis>, Map),
+    Map(Vec<Axis>, Box<Map>),
     Reduce(Box<Reduce>),
 }
 

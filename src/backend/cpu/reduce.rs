@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use smallvec::SmallVec;
+
 use super::emit::{block_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
@@ -147,7 +149,7 @@ impl<'a> Run<'a> {
     fn some_results(&self, results: Range<usize>) {
         let mut states = Counter::default();
         let mut scratch = Vec::new();
-        let mut batch = Vec::new();
+        let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
         let (mut start, row) = (results.start, self.outer.row());
         while start < results.end {
             let length = BATCH.min(row - start % row).min(results.end - start);

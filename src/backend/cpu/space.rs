@@ -25,20 +25,18 @@ pub(super) struct Space {
 
 /// The bases of the ports; 0 for slots of a state.
 pub(super) fn origin(launch: &Launch<'_>, ports: impl Iterator<Item = Port>) -> Result<Bases> {
-    ports
-        .map(|port| match port.source {
-            Source::State(_) => Ok(0),
-            Source::Kernel(id) => {
-                match (launch.bindings.get(id.0 as usize).map(|binding| binding.base), port.operand.access) {
-                    (Some(Base::Host(address)), Access::Read | Access::Write) => Ok(address.expose_provenance() as i64),
-                    (Some(Base::Position(position)), Access::Index) => Ok(position),
-                    (Some(Base::Host(_) | Base::Position(_)) | None, _) => {
-                        Err(Error::Internal(format!("operand {} is bound to something else than its use", id.0)))
-                    }
-                }
-            }
-        })
-        .collect()
+    ports.map(|port| base(launch, port)).collect()
+}
+
+fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
+    let Source::Kernel(id) = port.source else { return Ok(0) };
+    match (launch.bindings.get(id.0 as usize).map(|binding| binding.base), port.operand.access) {
+        (Some(Base::Host(address)), Access::Read | Access::Write) => Ok(address.expose_provenance() as i64),
+        (Some(Base::Position(position)), Access::Index) => Ok(position),
+        (Some(Base::Host(_) | Base::Position(_)) | None, _) => {
+            Err(Error::Internal(format!("operand {} is bound to something else than its use", id.0)))
+        }
+    }
 }
 
 impl Space {
@@ -184,6 +182,20 @@ impl Space {
             indices[axis] = 0;
         }
     }
+}
+
+/// The length, bases and strides of a launch in which at most one axis has more than one iteration, which needs no
+/// space; `None` for any other.
+pub(super) fn single_row(launch: &Launch<'_>, axes: &[Axis], ports: &[Port]) -> Result<Option<(usize, Bases, Bases)>> {
+    let mut long = axes.iter().filter(|Axis(axis)| launch.extents.get(*axis as usize) != Some(&1));
+    let (Some(&Axis(axis)), None) = (long.next(), long.next()) else { return Ok(None) };
+    let length = launch.extents.get(axis as usize).copied().ok_or_else(|| unbound(axis))?;
+    let (mut bases, mut strides) = (Bases::new(), Bases::new());
+    for &port in ports {
+        bases.push(base(launch, port)?);
+        strides.push(stride(launch, port, axis as usize)?);
+    }
+    Ok(Some((length, bases, strides)))
 }
 
 /// Moves each base by so many steps.

@@ -1,0 +1,120 @@
+//! Layouts, lengths and splits of maps.
+
+use super::*;
+use crate::ops::BinaryOp;
+
+/// x · 2 + index, over any number of axes.
+fn doubled_plus_index(axes: u32) -> Arc<dyn Executable> {
+    let mut build = Build::new(axes);
+    let x = build.read(DType::F64);
+    let index = build.operand(DType::I64, Access::Index);
+    let index = build.define(DType::I64, Operation::Load(index));
+    let index = build.define(DType::F64, Operation::Cast(DType::F64, index));
+    let twice = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [x, x]));
+    let sum = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [twice, index]));
+    build.write(sum);
+    prepare(build.map())
+}
+
+fn f64s(values: impl IntoIterator<Item = f64>) -> Memory {
+    Memory::of(DType::F64, &values.into_iter().map(Scalar::F64).collect::<Vec<_>>())
+}
+
+fn numbers(memory: &Memory) -> Vec<f64> {
+    memory.all().into_iter().map(Scalar::to_f64).collect()
+}
+
+#[test]
+fn rows_of_every_length_and_direction() {
+    let executable = doubled_plus_index(1);
+    for length in [0usize, 1, 3, 17, 1000] {
+        let x = f64s((0..length * 3).map(|x| x as f64));
+        let back = length.saturating_sub(1) as isize;
+        for (first, stride) in [(0, 1), (back, -1), (0, 3), (0, 0)] {
+            let y = Memory::zeros(DType::F64, length + 4);
+            let bindings = [x.bind(first, &[stride]), positions(5, &[7]), y.bind(0, &[1])];
+            launch(&executable, &[length], &bindings);
+            let want = (0..length as isize).map(|i| (2 * (first + i * stride) + 5 + 7 * i) as f64);
+            let want: Vec<f64> = want.chain([0.0; 4]).collect();
+            assert_eq!(numbers(&y), want, "{length} {stride}");
+        }
+    }
+}
+
+#[test]
+fn axes_in_any_order_and_direction() {
+    let executable = doubled_plus_index(3);
+    let extents = [4usize, 5, 37];
+    let (x, y) = (f64s((0..740).map(f64::from)), Memory::zeros(DType::F64, 740));
+    for parallelism in [Parallelism::default(), threads(3)] {
+        for (first, strides) in
+            [(0, [185, 37, 1]), (0, [1, 4, 20]), (184, [185, -37, -1]), (0, [0, 37, 1]), (0, [37, 0, 1])]
+        {
+            for out in [[185, 37, 1], [1, 4, 20], [37, 148, 1]] {
+                let bindings = [x.bind(first, &strides), positions(0, &[100, -10, 1]), y.bind(0, &out)];
+                launch_with(&executable, &extents, &bindings, &parallelism);
+                let got = numbers(&y);
+                for (i, j, k) in (0..740).map(|n: isize| (n / 185, n / 37 % 5, n % 37)) {
+                    let from = first + strides[0] * i + strides[1] * j + strides[2] * k;
+                    let want = (2 * from + 100 * i - 10 * j + k) as f64;
+                    assert_eq!(got[(out[0] * i + out[1] * j + out[2] * k) as usize], want, "{strides:?} {out:?}");
+                }
+            }
+        }
+    }
+    launch(&executable, &[4, 0, 37], &[x.bind(0, &[1, 1, 1]), positions(0, &[1, 1, 1]), y.bind(0, &[1, 1, 1])]);
+}
+
+#[test]
+fn no_axes_are_one_element() {
+    let executable = doubled_plus_index(0);
+    let (x, y) = (f64s([3.0]), Memory::zeros(DType::F64, 1));
+    launch(&executable, &[], &[x.bind(0, &[]), positions(4, &[]), y.bind(0, &[])]);
+    assert_eq!(numbers(&y), [10.0]);
+}
+
+#[test]
+fn splits_change_nothing_and_use_the_pool() {
+    let executable = doubled_plus_index(2);
+    let parallelism = threads(3);
+    for (rows, row) in [(1usize, 100_003usize), (7, 1001), (1000, 3)] {
+        let (x, y) = (f64s((0..rows * row).map(|x| x as f64)), Memory::zeros(DType::F64, rows * row));
+        let strides = [row as isize, 1];
+        let bindings = [x.bind(0, &strides), positions(0, &strides), y.bind(0, &strides)];
+        launch_with(&executable, &[rows, row], &bindings, &parallelism);
+        assert!(numbers(&y).into_iter().enumerate().all(|(i, got)| got == 3.0 * i as f64), "{rows} {row}");
+    }
+}
+
+#[test]
+fn variants_are_few_and_made_once_whoever_asks() {
+    let executable = doubled_plus_index(1);
+    let (x, y) = (f64s((0..64).map(f64::from)), Memory::zeros(DType::F64, 64));
+    let run = |stride: isize, index: isize, out: isize| {
+        launch(&executable, &[16], &[x.bind(0, &[stride]), positions(0, &[index]), y.bind(0, &[out])]);
+        let got = numbers(&y);
+        for i in 0..16 {
+            assert_eq!(got[(i * out) as usize], (2 * i * stride + i * index) as f64);
+        }
+    };
+    assert_eq!(executable.compilations(), 0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let y = Memory::zeros(DType::F64, 16);
+                launch(&executable, &[16], &[x.bind(0, &[1]), positions(0, &[1]), y.bind(0, &[1])]);
+            });
+        }
+    });
+    run(1, 1, 1);
+    run(1, 9, 1);
+    assert_eq!(executable.compilations(), 1);
+    for stride in 0..4 {
+        for index in 0..3 {
+            for out in 1..4 {
+                run(stride, index, out);
+            }
+        }
+    }
+    assert_eq!(executable.compilations(), 7);
+}

@@ -1,0 +1,162 @@
+//! Every op and cast on every dtype, against its scalar function, in vector bodies and tails, contiguous and strided.
+
+use super::*;
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
+
+/// Runs a map of one row on operands, all contiguous, then all at a stride of two; gives what is written each time.
+fn run(kernel: Kernel, inputs: &[Vec<Scalar>], result: DType) -> [Vec<Scalar>; 2] {
+    let executable = prepare(kernel);
+    let length = inputs[0].len();
+    [1, 2].map(|stride: usize| {
+        let spread = |values: &Vec<Scalar>| {
+            let mut memory = Memory::zeros(values[0].dtype(), length * stride);
+            values.iter().enumerate().for_each(|(index, &value)| memory.set(index * stride, value));
+            memory
+        };
+        let memories: Vec<Memory> = inputs.iter().map(spread).collect();
+        let output = Memory::zeros(result, length * stride);
+        let mut bindings: Vec<Binding> = memories.iter().map(|memory| memory.bind(0, &[stride as isize])).collect();
+        bindings.push(output.bind(0, &[stride as isize]));
+        launch(&executable, &[length], &bindings);
+        output.all().into_iter().step_by(stride).collect()
+    })
+}
+
+/// Lists of operands of equal length: all pairs (or triples of a few) of nasty values; odd, so that there is a tail.
+fn operands<const N: usize>(dtypes: [DType; N], limit: usize) -> Vec<Vec<Scalar>> {
+    let lists = dtypes.map(|dtype| {
+        let mut list = nasty(dtype);
+        list.truncate(limit);
+        list
+    });
+    let total: usize = lists.iter().map(Vec::len).product();
+    let mut columns = vec![Vec::new(); N];
+    for index in 0..total.max(67) {
+        let mut rest = index % total;
+        for (column, list) in columns.iter_mut().zip(&lists) {
+            column.push(list[rest % list.len()]);
+            rest /= list.len();
+        }
+    }
+    if columns[0].len().is_multiple_of(16) {
+        columns.iter_mut().for_each(|column| column.push(column[0]));
+    }
+    columns
+}
+
+fn check(what: &str, inputs: &[Vec<Scalar>], got: [Vec<Scalar>; 2], want: impl Fn(&[Scalar]) -> Scalar) {
+    for (layout, got) in ["contiguous", "strided"].iter().zip(got) {
+        for (index, got) in got.into_iter().enumerate() {
+            let operands: Vec<Scalar> = inputs.iter().map(|column| column[index]).collect();
+            let want = want(&operands);
+            assert!(same(got, want), "{what} {layout} {operands:?}: {got:?}, not {want:?}");
+        }
+    }
+}
+
+#[test]
+fn unary_ops_are_their_definitions() {
+    for &op in UnaryOp::ALL {
+        for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
+            let result = op.row().result(dtype);
+            let mut build = Build::new(1);
+            let x = build.read(dtype);
+            let y = build.define(result, Operation::Unary(op, x));
+            build.write(y);
+            let inputs = operands([dtype], 99);
+            let got = run(build.map(), &inputs, result);
+            check(&format!("{op} {dtype}"), &inputs, got, |x| op.apply(x[0]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn binary_ops_are_their_definitions() {
+    for &op in BinaryOp::ALL {
+        for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
+            let result = op.row().result(dtype);
+            let mut build = Build::new(1);
+            let (x, y) = (build.read(dtype), build.read(dtype));
+            let z = build.define(result, Operation::Binary(op, [x, y]));
+            build.write(z);
+            let inputs = operands([dtype, dtype], 99);
+            let got = run(build.map(), &inputs, result);
+            check(&format!("{op} {dtype}"), &inputs, got, |x| op.apply(x[0], x[1]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn ops_with_a_constant_are_their_definitions() {
+    for op in [BinaryOp::Shl, BinaryOp::Shr, BinaryOp::Mul, BinaryOp::Lt, BinaryOp::Maximum] {
+        for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
+            for constant in [0, 1, 7, 8, 31, 33, 63, 64, -1, -9].map(|value| Scalar::I64(value).cast(dtype)) {
+                let result = op.row().result(dtype);
+                let mut build = Build::new(1);
+                let x = build.read(dtype);
+                let y = build.define(dtype, Operation::Constant(constant));
+                let z = build.define(result, Operation::Binary(op, [x, y]));
+                build.write(z);
+                let inputs = operands([dtype], 99);
+                let got = run(build.map(), &inputs, result);
+                check(&format!("{op} {dtype} {constant}"), &inputs, got, |x| op.apply(x[0], constant).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn ternary_ops_are_their_definitions() {
+    for &op in TernaryOp::ALL {
+        for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
+            let first = if op == TernaryOp::Select { DType::Bool } else { dtype };
+            let mut build = Build::new(1);
+            let (x, y, z) = (build.read(first), build.read(dtype), build.read(dtype));
+            let result = build.define(dtype, Operation::Ternary(op, [x, y, z]));
+            build.write(result);
+            let inputs = operands([first, dtype, dtype], 19);
+            let got = run(build.map(), &inputs, dtype);
+            check(&format!("{op} {dtype}"), &inputs, got, |x| op.apply(x[0], x[1], x[2]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn casts_are_scalar_cast() {
+    for from in DType::ALL {
+        for to in DType::ALL {
+            let mut build = Build::new(1);
+            let x = build.read(from);
+            let y = build.define(to, Operation::Cast(to, x));
+            build.write(y);
+            let inputs = operands([from], 99);
+            let got = run(build.map(), &inputs, to);
+            check(&format!("{from} to {to}"), &inputs, got, |x| x[0].cast(to));
+        }
+    }
+}
+
+/// Masks of every width meet those of every other, without bools in memory.
+#[test]
+fn masks_of_different_widths_meet() {
+    for a in DType::ALL {
+        for b in DType::ALL {
+            let mut build = Build::new(1);
+            let (x, y) = (build.read(a), build.read(b));
+            let zeros = [a, b].map(|dtype| build.define(dtype, Operation::Constant(Scalar::I64(0).cast(dtype))));
+            let p = build.define(DType::Bool, Operation::Binary(BinaryOp::Gt, [x, zeros[0]]));
+            let q = build.define(DType::Bool, Operation::Binary(BinaryOp::Gt, [y, zeros[1]]));
+            let p_or_q = build.define(DType::Bool, Operation::Binary(BinaryOp::Or, [p, q]));
+            let chosen = build.define(DType::Bool, Operation::Ternary(TernaryOp::Select, [q, p_or_q, p]));
+            let z = build.define(a, Operation::Ternary(TernaryOp::Select, [chosen, x, zeros[0]]));
+            build.write(z);
+            let inputs = operands([a, b], 99);
+            let got = run(build.map(), &inputs, a);
+            let positive =
+                |x: Scalar| BinaryOp::Gt.apply(x, Scalar::I64(0).cast(x.dtype())) == Some(Scalar::Bool(true));
+            check(&format!("{a} {b}"), &inputs, got, |x| {
+                if positive(x[0]) || positive(x[1]) { x[0] } else { Scalar::I64(0).cast(a) }
+            });
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Kernels of small graphs, as text, and all of them through the verifier.
+
+use super::*;
+use crate::graph::text::parse;
+use crate::loops::{Target, verify::verify};
+use crate::schedule::schedule;
+
+fn plan(source: &str) -> Plan<Kernel> {
+    let graph = parse(source).unwrap().0;
+    let plan = lower(&graph, &schedule(&graph, &Target::host(false)).unwrap(), "k").unwrap();
+    plan.kernels().for_each(|kernel| verify(kernel).unwrap());
+    plan
+}
+
+#[test]
+fn a_reduction_with_an_epilogue() {
+    let source = "kroton 1\n%0 = input \"x\" f64[?]\n%1 = mul %0, %0 : f64[%0.0]\n%2 = sum axes=[0] %1 : f64[]\n\
+        %3 = sqrt %2 : f64[]\nreturn %3\ninputs %0\n";
+    let expected = "\
+kernel k_0 (i)
+  read o0: f64  write o1: f64
+  map
+    reduce i
+      v0: f64 = load o0
+      v1: f64 = mul v0, v0
+      v4: f64 = fold v1 from 0.0 by v2, v3
+        v5: f64 = add v2, v3
+        yield v5
+    block
+      v6: f64 = sqrt v4
+      store o1, v6
+";
+    let text = plan(source).kernels().next().unwrap().to_string();
+    assert_eq!(text.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD"), expected.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD"));
+}
+
+#[test]
+fn slices_become_starts_and_steps() {
+    let source = "kroton 1\n%0 = input \"x\" f64[8, 6]\n%1 = slice [6:-2:3, 1:2:2] %0 : f64[3, 2]\n%2 = neg %1 : f64[3, 2]\nreturn %2\ninputs %0\n";
+    let plan = plan(source);
+    let Step::Kernel(step) = &plan.steps[0] else { panic!("a kernel") };
+    let window = &step.windows[0];
+    assert_eq!(window.starts.as_slice(), [(0, Dim::from(6)), (1, Dim::from(1))]);
+    assert_eq!(window.walks.iter().map(|walk| walk.step).collect::<Vec<_>>(), [-2, 2]);
+}
+
+#[test]
+fn sequences_and_sizes_need_no_memory() {
+    let source = "kroton 1\n%0 = input \"x\" i64[?]\n%1 = iota %0.0 : i64[%0.0]\n%2 = size %0.0 : i64[]\n\
+        %3 = mul %1, %2 : i64[%0.0]\n%4 = add %3, %0 : i64[%0.0]\nreturn %4\ninputs %0\n";
+    let plan = plan(source);
+    let Step::Kernel(step) = &plan.steps[0] else { panic!("a kernel") };
+    let sources: Vec<&Source> = step.windows.iter().map(|window| &window.source).collect();
+    assert!(sources.contains(&&Source::Positions) && plan.slots.is_empty());
+}
+
+#[test]
+fn parts_of_a_concatenation_are_written_where_they_belong() {
+    let source = "kroton 1\n%0 = input \"x\" f64[?, 2]\n%1 = exp %0 : f64[%0.0, 2]\n%2 = concat axis=0 %0, %1 : f64[2*%0.0, 2]\nreturn %2\ninputs %0\n";
+    let plan = plan(source);
+    assert_eq!((plan.steps.len(), plan.slots.len()), (2, 0));
+}

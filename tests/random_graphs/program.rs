@@ -156,7 +156,7 @@ impl Program {
         &self.nodes[id].shape
     }
 
-    fn cast(&mut self, id: usize, dtype: DType) -> usize {
+    pub fn cast(&mut self, id: usize, dtype: DType) -> usize {
         if self.dtype(id) == dtype { id } else { self.push(Op::Cast(id), dtype, self.shape(id).clone()) }
     }
 
@@ -189,6 +189,10 @@ impl Program {
                 }
             }
             Kind::Idiom => crate::idioms::add(self, op, step.dtype, a, knob),
+            Kind::Phrase => {
+                let b = self.partner(&self.shape(a).clone(), b).unwrap_or(a);
+                crate::phrases::add(self, op, step.dtype, a, b, knob);
+            }
         }
     }
 
@@ -196,6 +200,11 @@ impl Program {
     fn fit(row: &kroton::ops::Row, asked: Option<DType>, own: DType) -> DType {
         let candidates = asked.into_iter().chain([own, DType::F64, DType::I64]);
         candidates.into_iter().find(|&dtype| row.class.contains(dtype)).unwrap()
+    }
+
+    /// Whether two nodes broadcast together.
+    pub fn fits(&self, a: usize, b: usize) -> bool {
+        broadcast(self.shape(a), self.shape(b)).is_some()
     }
 
     pub fn unary(&mut self, op: UnaryOp, a: usize) -> usize {

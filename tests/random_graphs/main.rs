@@ -15,6 +15,7 @@ mod idioms;
 mod phrases;
 mod program;
 mod recipe;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

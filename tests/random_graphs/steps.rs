@@ -20,13 +20,13 @@ impl Program {
         let declared = shape.iter().map(|size| size.fixed.then_some(size.value)).collect();
         let count = values_of(&shape).iter().product();
         let special = nasty(input.dtype);
-        let ordinary = |random: &mut Random| match input.dtype {
-            dtype if dtype.is_float() && random.below(2) == 0 => Scalar::F64(random.unit() * 3.0).cast(dtype),
-            dtype => Scalar::I64(random.below(13) as i64 - 4).cast(dtype),
-        };
-        let draw = |random: &mut Random| match !input.tame && random.below(2) == 0 {
-            true => special[random.below(special.len())],
-            false => ordinary(random),
+        let draw = |random: &mut Random| match random.below(if input.tame { 8 } else { 16 }) {
+            8.. => special[random.below(special.len())],
+            0 => Scalar::F64(-0.0).cast(input.dtype),
+            1 if !input.tame => Scalar::F64(f64::NAN).cast(input.dtype),
+            2 if !input.tame => Scalar::F64(f64::NEG_INFINITY).cast(input.dtype),
+            3..6 if input.dtype.is_float() => Scalar::F64(random.unit() * 3.0).cast(input.dtype),
+            _ => Scalar::I64(random.below(13) as i64 - 4).cast(input.dtype),
         };
         let values = (0..count).map(|_| draw(&mut random)).collect();
         self.inputs.push((declared, Argument::new(input.dtype, &values_of(&shape), values, input.layout)));

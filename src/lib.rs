@@ -42,5 +42,5 @@ pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
 pub use expr::text_form::{from_text, to_text};
-pub use ndarray::s;
+pub use ndarray::{NewAxis, s};
 pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};

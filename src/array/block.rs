@@ -76,7 +76,7 @@ impl Block {
     }
 
     /// The size in bytes.
-    pub fn len(&self) -> usize {
+    pub fn byte_len(&self) -> usize {
         self.len
     }
 

@@ -99,7 +99,7 @@ impl Array {
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.block.len() / self.dtype.size()
+        self.block.byte_len() / self.dtype.size()
     }
 
     /// Whether there are no elements.
@@ -170,7 +170,7 @@ impl Array {
     /// # Errors
     /// `Shape` if the numbers of elements differ.
     pub fn reshape(self, shape: &[usize]) -> Result<Array> {
-        if byte_size(shape, self.dtype.size())? != self.block.len() {
+        if byte_size(shape, self.dtype.size())? != self.block.byte_len() {
             return Err(Error::Shape(format!("an array of shape {:?} cannot take the shape {shape:?}", self.shape())));
         }
         Ok(Array { shape: SmallVec::from_slice(shape), strides: row_major_strides(shape), ..self })
@@ -178,7 +178,7 @@ impl Array {
 
     fn unique_block(&mut self) -> &mut Block {
         if !self.is_unique() {
-            let mut copy = Block::for_existing(self.block.len());
+            let mut copy = Block::for_existing(self.block.byte_len());
             copy.bytes_mut().copy_from_slice(self.block.bytes());
             self.block = Arc::new(copy);
         }

@@ -117,11 +117,8 @@ fn empty_reductions() {
     assert_eq!(f64s(&reduce::reduce(ReduceOp::Sum, &[0], &x).unwrap()), [0.0; 3]);
     assert_eq!(f64s(&reduce::reduce(ReduceOp::Prod, &[0, 1], &x).unwrap()), [1.0]);
     assert_eq!(reduce::reduce(ReduceOp::Min, &[1], &x).unwrap().shape(), [0]);
-    let error = reduce::reduce(ReduceOp::Min, &[0], &x).unwrap_err();
-    assert!(error.to_string().contains("empty"), "{error}");
-    let lines = "%0 = input \"a\" f64[?]\n%1 = argmax axes=[0] %0 : i64[]";
-    let error = run(lines, "%1", &[Array::from_slice::<f64>(&[])]).unwrap_err();
-    assert!(matches!(&error, Error::Shape(text) if text.contains("empty")), "{error}");
+    // Whoever built the graph is refused before; a rewrite may count on the row's initial state.
+    assert_eq!(f64s(&reduce::reduce(ReduceOp::Min, &[0], &x).unwrap()), [f64::INFINITY; 3]);
 }
 
 #[test]

@@ -11,13 +11,14 @@ use crate::expr::convert::{IntoExpr, IntoInputs, IntoOutputs};
 use crate::expr::engine::{Compiled, Oracle};
 use crate::expr::intern::{intern, used_inputs};
 use crate::expr::sizes::SizeChecks;
+use crate::expr::unify::unify;
 use crate::expr::{Expr, threads};
 use crate::graph::{Constraint, Graph, Node, Origin, verify};
 use crate::lower::lower;
 use crate::optimize::{self, Level, Options, Trace};
+use crate::runtime::Function;
 use crate::runtime::function::{Implementation, InputSpec, OutputType};
 use crate::runtime::program::Program;
-use crate::runtime::Function;
 use crate::schedule::schedule;
 
 /// What runs a function.
@@ -167,12 +168,13 @@ impl Compiler {
     pub fn compile(&self, inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<Function> {
         let (inputs, outputs) = (inputs.into_inputs(), outputs.into_outputs());
         let (built, constraints) = intern(&inputs, &outputs, &self.givens)?;
+        let unified = unify(&built, &constraints)?;
         self.check_unused(&built, &constraints)?;
         let output_types = output_types(&built);
         let input_specs = input_specs(&inputs)?;
         let checks = SizeChecks::new(&input_specs, constraints);
         let engine = self.engine()?;
-        let (graph, trace) = self.rewrite(&built, engine.as_deref())?;
+        let (graph, trace) = self.rewrite(unified, engine.as_deref())?;
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
         let implementation: Box<dyn Implementation> = match engine {
             None => Box::new(Oracle { built, graph, trace, checks }),
@@ -181,7 +183,7 @@ impl Compiler {
         Ok(Function::new(name, input_specs, output_types, implementation))
     }
 
-    fn rewrite(&self, built: &Graph, engine: Option<&dyn Backend>) -> Result<(Graph, Trace)> {
+    fn rewrite(&self, unified: Graph, engine: Option<&dyn Backend>) -> Result<(Graph, Trace)> {
         let level = match self.level {
             OptLevel::None => Level::None,
             OptLevel::Full => Level::Full,
@@ -189,8 +191,8 @@ impl Compiler {
         };
         let has_fma = engine.is_some_and(|engine| engine.target().has_fma);
         let options = Options { level, exclude: self.exclude.clone(), has_fma };
-        verified(built)?;
-        let (graph, trace) = optimize::optimize(built.clone(), &options)?;
+        verified(&unified)?;
+        let (graph, trace) = optimize::optimize(unified, &options)?;
         verified(&graph)?;
         Ok((graph, trace))
     }
@@ -237,7 +239,7 @@ impl Compiler {
     }
 
     fn check_unused(&self, graph: &Graph, constraints: &[(Constraint, Origin)]) -> Result<()> {
-        let used = used_inputs(graph, constraints);
+        let used = used_inputs(graph, constraints, &self.givens);
         let unused = graph.inputs.iter().zip(used).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
         let names: Vec<&str> = unused
             .filter_map(|node| match node {

@@ -27,7 +27,7 @@ pub trait IntoConstant {
 /// let x = vector::<f32>("x");
 /// assert_eq!((&x * 2.5_f64).dtype(), DType::F32);
 /// assert_eq!((&x * constant(2.5_f64)).dtype(), DType::F64);
-/// assert_eq!(constant(&[[1_i32, 2, 3].as_slice(), &[]].concat()).rank(), 1);
+/// assert_eq!(constant(vec![1_i32, 2, 3]).rank(), 1);
 /// ```
 #[track_caller]
 pub fn constant(value: impl IntoConstant) -> Expr {

@@ -3,7 +3,6 @@
 //! An open dimension of an input is a symbol of that input; each input has its own identity, so two inputs of
 //! one name differ.
 
-use std::panic::Location;
 use std::sync::Arc;
 
 use crate::dtype::{DType, Element};
@@ -123,7 +122,7 @@ pub fn full(shape: impl IntoShape, value: impl IntoExpr) -> Expr {
     }
     let sizes = shape.into_shape();
     if sizes.is_empty() {
-        return Expr::build_at(value.node().clone(), false, Location::caller());
+        return value.cast_to(value.dtype());
     }
     value.broadcast_to(sizes)
 }

@@ -288,10 +288,12 @@ impl Expr {
     /// ```
     #[track_caller]
     pub fn cast_to(&self, dtype: DType) -> Expr {
-        match self.node() {
-            Node::Scalar(value) if self.error().is_none() => Expr::build(Node::Scalar(value.cast(dtype))),
-            _ if self.dtype() == dtype && !self.is_weak() => self.clone(),
-            _ => Expr::build(Node::Cast(dtype, self.clone())),
+        if let Node::Scalar(value) = self.node() {
+            return Expr::build(Node::Scalar(value.cast(dtype)));
         }
+        if self.dtype() == dtype && !self.is_weak() {
+            return self.clone();
+        }
+        Expr::build(Node::Cast(dtype, self.clone()))
     }
 }

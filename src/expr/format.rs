@@ -113,7 +113,8 @@ impl Formula {
             }
             Node::Slice(ranges, x) => {
                 self.write(f, x, Binding::Atom, depth + 1)?;
-                let ranges: Vec<String> = ranges.iter().map(|range| self.range(range)).collect();
+                let ranges: Vec<String> =
+                    ranges.iter().zip(x.dims()).map(|(range, size)| self.range(range, size)).collect();
                 write!(f, "[{}]", ranges.join(", "))
             }
             Node::Concat(axis, parts) => {
@@ -179,10 +180,14 @@ impl Formula {
         format!("[{}]", sizes.join(", "))
     }
 
-    fn range(&self, range: &SliceRange) -> String {
-        let end = range.start.add(&range.length.scale(range.step));
-        let bounds = format!("{}..{}", self.dim(&range.start), self.dim(&end));
-        if range.step == 1 { bounds } else { format!("{bounds};{}", range.step) }
+    /// `start..end`, or `start..;step × length`; `..` for a whole axis.
+    fn range(&self, range: &SliceRange, size: &Dim) -> String {
+        let start = self.dim(&range.start);
+        match range.step {
+            1 if range.start == Dim::ZERO && range.length == *size => "..".to_string(),
+            1 => format!("{start}..{}", self.dim(&range.start.add(&range.length))),
+            step => format!("{start}..;{step} × {}", self.dim(&range.length)),
+        }
     }
 
     fn symbol(&self, symbol: Symbol) -> String {
@@ -203,11 +208,10 @@ fn write_array(f: &mut fmt::Formatter<'_>, array: &Array) -> fmt::Result {
 }
 
 fn binding(node: &Node<Expr>) -> Binding {
-    match node {
-        Node::Binary(op, _) => infix(*op).map_or(Binding::Atom, |(_, binding, _)| binding),
-        Node::Unary(UnaryOp::Neg | UnaryOp::Not, _) => Binding::Prefix,
-        _ => Binding::Atom,
+    if let Node::Binary(op, _) = node {
+        return infix(*op).map_or(Binding::Atom, |(_, binding, _)| binding);
     }
+    if matches!(node, Node::Unary(UnaryOp::Neg | UnaryOp::Not, _)) { Binding::Prefix } else { Binding::Atom }
 }
 
 /// The sign of an op that is written between its operands, how tightly it binds, and the next tighter binding.

@@ -1,14 +1,14 @@
 //! From the user's handles into an arena, and back.
 //!
 //! The walk is an iterative post-order over shared nodes, each visited once; equal nodes get one id. Inputs come
-//! first, in order, used or not. Afterwards sizes that must be equal are made one (see `unify.rs`); the
-//! constraints are returned as they were before that, each with the source line of the node that made it.
+//! first, in order, used or not. Each constraint on sizes is returned with the source line of the node that made
+//! it. Every input keeps its own symbols; `unify.rs` makes one of those that must be equal.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::expr::unify::{symbols_of, unify};
+use crate::expr::unify::symbols_of;
 use crate::graph::{Constraint, Graph, Node, NodeId, Origin, describe};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
@@ -36,33 +36,36 @@ pub(crate) fn intern(
         let id = interner.add(output)?;
         interner.graph.outputs.push(id);
     }
-    let graph = unify(interner.graph, &interner.constraints)?;
-    Ok((graph, interner.constraints))
+    Ok((interner.graph, interner.constraints))
 }
 
-/// Handles on the inputs and the outputs of a graph.
+/// Handles on the inputs and the outputs of a graph; nodes without a source line get that of the caller.
+#[track_caller]
 pub(crate) fn extern_graph(graph: &Graph) -> (Vec<Expr>, Vec<Expr>) {
-    let unknown = std::panic::Location::caller();
+    let caller = std::panic::Location::caller();
     let mut exprs: Vec<Expr> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
         let node = graph.node(id).map(|operand| exprs[operand.index()].clone());
-        exprs.push(Expr::build_at(node, false, graph.origin(id).unwrap_or(unknown)));
+        exprs.push(Expr::build_at(node, false, graph.origin(id).unwrap_or(caller)));
     }
     let handles = |ids: &[NodeId]| ids.iter().map(|id| exprs[id.index()].clone()).collect();
     (handles(&graph.inputs), handles(&graph.outputs))
 }
 
-/// For each input, whether an output, a size or a check needs it.
-pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)]) -> Vec<bool> {
+/// For each input, whether an output, a size or a check needs it. One that a given replaces counts as used.
+pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)], givens: &[(Expr, Expr)]) -> Vec<bool> {
     let mut used: FxHashSet<InputId> = FxHashSet::default();
+    for (old, _) in givens {
+        if let Node::Input(input) = old.node() {
+            used.insert(input.id);
+        }
+    }
     let live = graph.live();
     for id in graph.ids().filter(|id| live[id.index()]) {
-        match graph.node(id) {
-            Node::Input(input) => {
-                used.insert(input.id);
-            }
-            node => used.extend(symbols_of(node).into_iter().map(|symbol| symbol.input)),
+        if let Node::Input(input) = graph.node(id) {
+            used.insert(input.id);
         }
+        used.extend(symbols_of(graph.node(id)).into_iter().map(|symbol| symbol.input));
     }
     for (constraint, _) in constraints {
         for_each_dim(constraint, &mut |dim| {
@@ -172,11 +175,12 @@ impl Interner {
                 continue;
             }
             let before = pending.len();
-            expr.node().for_each_operand(|operand| {
+            // The first operand is to be on top, so that nodes are numbered as they are written.
+            for operand in expr.node().operands().into_iter().rev() {
                 if !self.known.contains_key(&operand.key()) {
                     pending.push(operand);
                 }
-            });
+            }
             if pending.len() == before {
                 let id = self.add_node(expr)?;
                 self.known.insert(expr.key(), id);
@@ -243,5 +247,125 @@ impl Interner {
         }
         let replace = |symbol: Symbol| self.sizes.get(&symbol).cloned().flatten().unwrap_or_else(|| symbol.into());
         Ok(node.map_dims(&|dim| dim.substitute(&replace)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cloned_ref_to_slice_refs)] // lists of one read like lists of two
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::dtype::Scalar;
+    use crate::expr::unify::unify;
+    use crate::shape::Shape;
+    use crate::{input, matrix, scalar, vector};
+
+    fn argument_error(inputs: &[Expr], outputs: &[Expr], givens: &[(Expr, Expr)]) -> String {
+        match intern(inputs, outputs, givens) {
+            Err(Error::Argument(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn equal_nodes_get_one_id_and_inputs_come_first() {
+        let (x, unused) = (vector::<f64>("x"), scalar::<f64>("unused"));
+        let outputs = [(&x * 2.0).exp() + (&x * 2.0).exp(), x.sum(..)];
+        let (graph, constraints) = intern(&[unused, x], &outputs, &[]).unwrap();
+        assert_eq!((graph.len(), graph.inputs.as_slice()), (7, [NodeId(0), NodeId(1)].as_slice()));
+        assert_eq!(used_inputs(&graph, &constraints, &[]), [false, true]);
+        assert!(constraints.is_empty());
+    }
+
+    #[test]
+    fn sizes_that_meet_become_one() {
+        let (a, b, c) = (vector::<f64>("a"), vector::<f64>("b"), input("c", DType::F64, [Some(3)]));
+        let sum = &b * 2.0 + &a * 2.0;
+        let line = sum.origin().line();
+        let (graph, constraints) = intern(&[a.clone(), b.clone()], std::slice::from_ref(&sum), &[]).unwrap();
+        let graph = unify(&graph, &constraints).unwrap();
+        let size = a.dims()[0].clone();
+        assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == size)));
+        let [(Constraint::Equal(left, right), Some(origin))] = constraints.as_slice() else {
+            panic!("{constraints:?}");
+        };
+        assert_eq!((left, right, origin.line()), (&b.dims()[0], &size, line));
+        let (graph, constraints) = intern(&[a, b, c.clone()], &[sum + c], &[]).unwrap();
+        let graph = unify(&graph, &constraints).unwrap();
+        assert!(graph.ids().all(|id| graph.ty(id).shape.iter().all(|dim| *dim == Dim::from(3))));
+        assert_eq!(constraints.len(), 2);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_equal_are_found() {
+        let (a, b, c) = (vector::<f64>("a"), input("b", DType::F64, [Some(3)]), input("c", DType::F64, [Some(4)]));
+        let (outputs, line) = ([&a + &b, &a + &c], line!());
+        let (graph, constraints) = intern(&[a, b, c], &outputs, &[]).unwrap();
+        match unify(&graph, &constraints) {
+            Err(Error::Build { location, .. }) => assert_eq!(location.line(), line),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_named() {
+        let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+        let sum = &x + &y;
+        let text = argument_error(&[x.clone()], &[sum.clone()], &[]);
+        assert!(text.contains("\"y\" (f64[?]) is used but is not among"), "{text}");
+        let text = argument_error(&[x.clone(), x.clone()], &[sum.clone()], &[]);
+        assert!(text.contains("\"x\" is listed twice"), "{text}");
+        let text = argument_error(&[x.clone(), &y + 1.0], &[sum], &[]);
+        assert!(text.contains("input 1 is not an input but the expression `y + 1.0`"), "{text}");
+        let text = argument_error(&[x], &[y.len()], &[]);
+        assert!(text.contains("is not among the inputs"), "{text}");
+        let (bad, line) = (&y & 1.5, line!());
+        let error = intern(&[y], &[bad.exp()], &[]).unwrap_err();
+        assert!(matches!(error, Error::Build { location, .. } if location.line() == line));
+    }
+
+    #[test]
+    fn givens_replace_values_and_sizes() {
+        let (x, m, n) = (vector::<f64>("x"), matrix::<f64>("m"), scalar::<i64>("n"));
+        let rows = m.sum(1);
+        let output = x.exp().reshape((x.len(), 1)) + crate::arange(&n).sum(..);
+        let givens = [(x.clone(), &rows * 2.0), (n.clone(), crate::constant(5_i64))];
+        let (graph, constraints) = intern(&[m.clone()], &[output.clone()], &givens).unwrap();
+        assert_eq!(graph.ty(graph.outputs[0]).shape, Shape::from_iter([m.dims()[0].clone(), Dim::ONE]));
+        assert!(graph.ids().any(|id| graph.node(id) == &Node::Iota(Dim::from(5))));
+        assert_eq!(used_inputs(&graph, &constraints, &givens), [true]);
+        // Within the replacement nothing is replaced, and expressions can be replaced too.
+        let (graph, _) = intern(&[x.clone()], &[x.exp()], &[(x.clone(), x.sin())]).unwrap();
+        assert_eq!(graph.len(), 3);
+        let fixed = [(x.clone(), crate::constant([1.0, 2.0]))];
+        let (graph, constraints) = intern(&[x.clone()], &[x.exp()], &fixed).unwrap();
+        assert_eq!(used_inputs(&graph, &constraints, &fixed), [true]);
+        assert_eq!(graph.ty(graph.outputs[0]).shape.as_slice(), [Dim::from(2)]);
+        let (graph, _) = intern(&[x.clone()], &[(&rows + 0.0) * 1.0], &[(rows, x.clone())]).unwrap();
+        assert!(graph.ids().any(|id| graph.node(id) == &Node::Scalar(Scalar::F64(0.0))));
+        let text = argument_error(&[m.clone()], &[output], &[(x, m)]);
+        assert!(text.contains("dtype and rank must be equal"), "{text}");
+        let text = argument_error(&[], &[crate::arange(&n)], &[(n.clone(), crate::constant([3_i64]).sum(..))]);
+        assert!(text.contains("not a size"), "{text}");
+    }
+
+    #[test]
+    fn a_size_uses_its_input() {
+        let (x, n) = (vector::<f64>("x"), scalar::<i32>("n"));
+        let (graph, constraints) = intern(&[x.clone(), n.clone()], &[x.len() + crate::arange(&n)], &[]).unwrap();
+        assert_eq!(used_inputs(&graph, &constraints, &[]), [true, true]);
+        assert!(constraints.iter().all(|(constraint, _)| matches!(constraint, Constraint::NonNegative(_))));
+    }
+
+    #[test]
+    fn handles_of_a_graph_intern_to_the_same_graph() {
+        let (x, y) = (matrix::<f32>("x"), vector::<f32>("y"));
+        let outputs = [x.softmax(-1).matmul(&y), x.slice(ndarray::s![1.., ..;-1]).max(0)];
+        let (graph, constraints) = intern(&[x, y], &outputs, &[]).unwrap();
+        let (inputs, outputs) = extern_graph(&graph);
+        let (again, more) = intern(&inputs, &outputs, &[]).unwrap();
+        assert_eq!((again.len(), again.outputs.len()), (graph.len(), 2));
+        assert!(graph.ids().all(|id| again.ids().any(|other| again.node(other).name() == graph.node(id).name())));
+        assert!(more.len() <= constraints.len());
     }
 }

@@ -9,14 +9,14 @@
 //! nothing recurses over the depth of an expression, dropping included.
 
 pub mod axes;
+pub mod compile;
 pub mod compose;
 pub mod constant;
 pub mod constructors;
 pub mod convert;
-pub mod compile;
 mod dims;
-mod engine;
 pub mod elementwise;
+mod engine;
 mod format;
 pub mod functions;
 pub mod generic;
@@ -25,9 +25,9 @@ pub mod join;
 pub mod linear;
 mod operators;
 mod promote;
-mod sizes;
 pub mod reductions;
 pub mod shape_ops;
+mod sizes;
 pub mod slicing;
 pub mod text_form;
 mod threads;

@@ -33,14 +33,15 @@ pub(crate) fn float_of(dtype: DType) -> DType {
 /// # Errors
 /// A sentence, if an integer literal does not fit.
 pub(crate) fn convert(x: &Expr, dtype: DType, origin: &'static Location<'static>) -> Result<Expr, String> {
-    match x.node() {
-        _ if x.dtype() == dtype || x.error().is_some() => Ok(x.clone()),
-        Node::Scalar(value) if x.is_weak() => {
-            let value = literal(*value, dtype)?;
-            Ok(Expr::build_at(Node::Scalar(value), true, origin))
-        }
-        _ => Ok(Expr::build_at(Node::Cast(dtype, x.clone()), x.is_weak(), origin)),
+    if x.dtype() == dtype || x.error().is_some() {
+        return Ok(x.clone());
     }
+    if let Node::Scalar(value) = x.node()
+        && x.is_weak()
+    {
+        return Ok(Expr::build_at(Node::Scalar(literal(*value, dtype)?), true, origin));
+    }
+    Ok(Expr::build_at(Node::Cast(dtype, x.clone()), x.is_weak(), origin))
 }
 
 /// A literal in the dtype of what it meets: an integer must fit an integer, a float rounds.

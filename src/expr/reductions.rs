@@ -143,8 +143,9 @@ impl Expr {
         match op {
             ReduceOp::Sum | ReduceOp::Prod => self.cast_to(self.dtype().accumulator()),
             ReduceOp::Min | ReduceOp::Max | ReduceOp::All | ReduceOp::Any => self.clone(),
-            ReduceOp::ArgMin | ReduceOp::ArgMax => self.ne(self).cast::<i64>() * 0,
-            ReduceOp::SquaredDeviations => self - self,
+            // Nothing is less than itself: the position 0.
+            ReduceOp::ArgMin | ReduceOp::ArgMax => self.lt(self).cast::<i64>(),
+            ReduceOp::SquaredDeviations => self.sub(self),
         }
     }
 

@@ -52,7 +52,8 @@ impl SizeChecks {
             }
             Constraint::NonEmpty(op, count) => {
                 let value = count.evaluate(symbols)?;
-                (value == 0).then(|| format!("`{op}` of an empty array: {} is 0, and it has no value then", self.spell(count)))
+                (value == 0)
+                    .then(|| format!("`{op}` of an empty array: {} is 0, and it has no value then", self.spell(count)))
             }
             Constraint::InBounds { range, size } => {
                 let (start, length) = (range.start.evaluate(symbols)?, range.length.evaluate(symbols)?);

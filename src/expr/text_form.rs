@@ -1,37 +1,40 @@
-//! Graphs as text, and pictures of expressions, from the user's handles.
+//! Graphs as texts and back: the text form of `graph::text` over handles.
+//!
+//! No format of its own.
 
 use std::collections::HashSet;
 
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::expr::convert::{IntoExprs, IntoInputs};
+use crate::expr::convert::{IntoInputs, IntoOutputs};
 use crate::expr::intern::{extern_graph, intern};
 use crate::graph::{Graph, Node, text};
 
-/// The text of the function from inputs to outputs. It starts `kroton 1`, and [`from_text`] reads it back.
-///
-/// # Errors
-/// As [`compile`](crate::compile): an ill-typed expression, or inputs that do not fit.
+/// The graph of some outputs over some inputs as a text that [`from_text`] reads back.
 ///
 /// ```
 /// let x = kroton::vector::<f64>("x");
-/// let text = kroton::to_text([&x], [&(&x + 1.0)])?;
-/// assert!(text.starts_with("kroton 1"));
+/// let text = kroton::to_text([&x], x.exp() + 1)?;
 /// let (inputs, outputs) = kroton::from_text(&text)?;
-/// assert_eq!(kroton::to_text(&inputs[..], &outputs[..])?, text);
+/// assert_eq!((inputs.len(), outputs[0].to_string().as_str()), (1, "exp(x) + 1.0"));
 /// # Ok::<(), kroton::Error>(())
 /// ```
-pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoExprs) -> Result<String> {
-    let (graph, _) = intern(&inputs.into_inputs(), &outputs.into_exprs(), &[])?;
+///
+/// # Errors
+/// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing.
+#[track_caller]
+pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<String> {
+    let (graph, _) = intern(&inputs.into_inputs(), &outputs.into_outputs(), &[])?;
     Ok(text::print(&graph))
 }
 
-/// The inputs and outputs of a function in text form. Names, dtypes, shapes and constants come back as they were.
+/// The inputs and the outputs of a graph that [`to_text`] wrote. The inputs are new ones.
 ///
 /// # Errors
-/// `Parse`, with the line and what was expected there.
-pub fn from_text(text: &str) -> Result<(Vec<Expr>, Vec<Expr>)> {
-    let (graph, _) = text::parse(text)?;
+/// `Parse`, with the line, for a text that is not a graph.
+#[track_caller]
+pub fn from_text(source: &str) -> Result<(Vec<Expr>, Vec<Expr>)> {
+    let (graph, _) = text::parse(source)?;
     Ok(extern_graph(&graph))
 }
 

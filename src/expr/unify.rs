@@ -1,8 +1,11 @@
 //! Sizes that must be equal become one.
 //!
-//! `a + b` demands that two symbols be equal; when they are checked before a call runs, one of them can stand for
+//! `a + b` demands that two symbols be equal; since that is checked before a call runs, one of them can stand for
 //! both everywhere, in the types of the inputs too, so that equal spaces have equal `Dim`s and kernels can fuse
 //! across them. A constant stands for the symbols that must equal it.
+//!
+//! The unified graph no longer says what was unified: the constraints from before must be checked in each call,
+//! with every extent bound to the symbol of its own input and axis, whatever the unified type of the input says.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,23 +20,24 @@ use crate::shape::{Dim, Symbol};
 ///
 /// # Errors
 /// `Build` for a node that is ill-typed once sizes are known to be equal.
-pub(crate) fn unify(graph: Graph, constraints: &[(Constraint, Origin)]) -> Result<Graph> {
-    let mut classes = Classes::of_inputs(&graph);
+pub(crate) fn unify(graph: &Graph, constraints: &[(Constraint, Origin)]) -> Result<Graph> {
+    let mut classes = Classes::of_inputs(graph);
     for (constraint, _) in constraints {
         if let Constraint::Equal(left, right) = constraint {
             classes.join(left, right);
         }
     }
     if classes.parent.is_empty() {
-        return Ok(graph);
+        return Ok(graph.clone());
     }
     let replace = |dim: &Dim| dim.substitute(&|symbol| classes.representative(&Dim::from(symbol)));
     let mut unified = Graph::new();
     let mut ids: Vec<NodeId> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
-        let node = match graph.node(id) {
-            Node::Input(input) => Node::Input(Arc::new(replace_sizes(input, &replace))),
-            node => node.map(|operand| ids[operand.index()]).map_dims(&replace),
+        let node = if let Node::Input(input) = graph.node(id) {
+            Node::Input(Arc::new(replace_sizes(input, &replace)))
+        } else {
+            graph.node(id).map(|operand| ids[operand.index()]).map_dims(&replace)
         };
         ids.push(unified.add(node, graph.origin(id))?);
     }
@@ -45,15 +49,10 @@ pub(crate) fn unify(graph: Graph, constraints: &[(Constraint, Origin)]) -> Resul
 /// The symbols in the sizes that a node itself holds.
 pub(crate) fn symbols_of(node: &Node<NodeId>) -> Vec<Symbol> {
     let found = RefCell::new(Vec::new());
-    if matches!(
-        node,
-        Node::Parameter(..) | Node::Iota(_) | Node::Size(_) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..)
-    ) {
-        let _same = node.clone().map_dims(&|dim| {
-            dim.for_each_symbol(&mut |symbol| found.borrow_mut().push(symbol));
-            dim.clone()
-        });
-    }
+    let _same = node.clone().map_dims(&|dim| {
+        dim.for_each_symbol(&mut |symbol| found.borrow_mut().push(symbol));
+        dim.clone()
+    });
     found.into_inner()
 }
 

@@ -97,14 +97,20 @@ pub struct Region<R> {
     pub results: Vec<R>,
 }
 
+/// From the types of operands to that of the result.
+pub type InferFunction = dyn Fn(&[&Type]) -> Result<Type> + Send + Sync;
+
+/// From operands to the result.
+pub type CallFunction = dyn Fn(&[Array]) -> Result<Array> + Send + Sync;
+
 /// A function of the host with one result, called on whole arrays.
 pub struct HostFunction {
     /// The name in texts and errors; with the types it is what equality looks at.
     pub name: String,
     /// The type of the result from those of the operands.
-    pub infer: Box<dyn Fn(&[&Type]) -> Result<Type> + Send + Sync>,
+    pub infer: Box<InferFunction>,
     /// The computation.
-    pub call: Box<dyn Fn(&[Array]) -> Result<Array> + Send + Sync>,
+    pub call: Box<CallFunction>,
 }
 
 impl std::fmt::Debug for HostFunction {

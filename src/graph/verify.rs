@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::regions::enclosing;
 use crate::graph::text::describe_node;
 use crate::graph::{Constraint, Graph, Node, NodeId, Region, Type, describe, infer};
-use crate::shape::{Dim, InputId, Measure, Symbol};
+use crate::shape::{Dim, InputId, Measure};
 
 /// Checks a graph: operands come before users, types are what inference says, inputs and outputs exist and no
 /// input is listed twice, sizes refer to listed inputs, and regions own their parameters.
@@ -192,6 +192,7 @@ mod tests {
     use crate::dtype::{DType, Scalar};
     use crate::graph::text::parse;
     use crate::ops::{BinaryOp, UnaryOp};
+    use crate::shape::Symbol;
 
     const LOOP: &str = "kroton 1\n%0 = input \"x\" f64[?]\n%1 = constant 3 : i64[]\n%2 = parameter f64[%0.0]\n\
         %3 = neg %2 : f64[%0.0]\n%4 = iterate %1 [%0] [%2] -> [%3] : f64[%0.0]\n%5 = project 0 %4 : f64[%0.0]\n\

@@ -37,8 +37,8 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
             schedule::Step::ConcatPart { node, part } => {
                 Step::Kernel(kernel::concat_part(&mut lowering, *node, *part, format!("{name}_{index}"))?)
             }
-            schedule::Step::MatMul(node) => Step::MatMul(lowering.matmul(*node)?),
-            schedule::Step::Custom(node) => Step::Custom(lowering.custom(*node)?),
+            schedule::Step::MatMul(node) => Step::MatMul(Box::new(lowering.matmul(*node)?)),
+            schedule::Step::Custom(node) => Step::Custom(Box::new(lowering.custom(*node)?)),
         });
     }
     Ok(Plan { steps, slots: schedule.slots.clone(), constants: lowering.constants })

@@ -97,9 +97,9 @@ pub enum Step<K> {
     /// One kernel.
     Kernel(KernelStep<K>),
     /// A matrix product.
-    MatMul(MatMulStep),
+    MatMul(Box<MatMulStep>),
     /// A host function.
-    Custom(CustomStep),
+    Custom(Box<CustomStep>),
 }
 
 /// The program.

@@ -31,7 +31,10 @@ kernel k_0 (i)
       store o1, v6
 ";
     let text = plan(source).kernels().next().unwrap().to_string();
-    assert_eq!(text.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD"), expected.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD"));
+    assert_eq!(
+        text.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD"),
+        expected.replace("v4: f64 = fold v1 from 0.0 by v2, v3", "FOLD")
+    );
 }
 
 #[test]

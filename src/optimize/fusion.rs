@@ -53,11 +53,14 @@ fn step_of(rewriter: &Rewriter, id: NodeId) -> Option<Step> {
     if !rewriter.ty(id).dtype.is_float() {
         return None;
     }
-    let (product, constant) = match (op, rewriter.scalar_value(a), rewriter.scalar_value(b)) {
-        (BinaryOp::Add, _, Some(value)) => (a, value),
-        (BinaryOp::Add, Some(value), None) => (b, value),
-        (BinaryOp::Sub, _, Some(value)) => (a, UnaryOp::Neg.apply(value)?),
-        (_, _, _) => return None,
+    let (product, constant) = if op == BinaryOp::Sub {
+        (a, UnaryOp::Neg.apply(rewriter.scalar_value(b)?)?)
+    } else if op != BinaryOp::Add {
+        return None;
+    } else if let Some(value) = rewriter.scalar_value(b) {
+        (a, value)
+    } else {
+        (b, rewriter.scalar_value(a)?)
     };
     let &Node::Binary(BinaryOp::Mul, factors) = rewriter.node(product) else { return None };
     Some(Step { factors, constant })

@@ -5,14 +5,12 @@
 //! error while the sum is not, so along an axis that may be empty the maximum is taken over the elements and −∞.
 //! Invariant: what is visibly shifted already is left alone, the results of these rules among it.
 
-use smallvec::SmallVec;
-
 use crate::dtype::Scalar;
-use crate::graph::{Node, NodeId, Type};
+use crate::graph::{Node, NodeId};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::Rule;
-use crate::shape::{Atom, Dim, Measure, Shape, Symbol};
+use crate::shape::{Dim, Shape};
 
 /// The rules, in the order in which they are tried.
 pub(super) static RULES: &[Rule] = &[
@@ -71,7 +69,8 @@ fn logsumexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     if axes.is_empty() {
         return None;
     }
-    let largest = maximum_over(rewriter, x, &axes)?;
+    // Of nothing it is −∞, and so is the logarithm of the empty sum.
+    let largest = rewriter.add(Node::Reduce(ReduceOp::Max, axes.clone(), x))?;
     let shift = finite_or_zero(rewriter, largest)?;
     let kept = rewriter.ty(x).shape.iter().enumerate();
     let kept: Shape =
@@ -91,39 +90,6 @@ fn finite_or_zero(rewriter: &mut Rewriter, x: NodeId) -> Option<NodeId> {
     let finite = rewriter.unary(UnaryOp::IsFinite, x)?;
     let zero = rewriter.scalar(Scalar::F64(0.0).cast(dtype))?;
     rewriter.ternary(TernaryOp::Select, [finite, x, zero])
-}
-
-/// The maximum over some axes, −∞ where there are no elements.
-fn maximum_over(rewriter: &mut Rewriter, x: NodeId, axes: &[u32]) -> Option<NodeId> {
-    let shape = rewriter.ty(x).shape.clone();
-    let (sure, empty): (Vec<u32>, Vec<u32>) = axes.iter().partition(|&&axis| at_least_one(&shape[axis as usize]));
-    // Axes that may be empty go first and from the last one, so that the numbers of the others stay.
-    let mut largest = x;
-    for &axis in empty.iter().rev() {
-        let padded = with_lowest(rewriter, largest, axis)?;
-        largest = rewriter.add(Node::Reduce(ReduceOp::Max, SmallVec::from_slice(&[axis]), padded))?;
-    }
-    if sure.is_empty() {
-        return Some(largest);
-    }
-    let moved = |axis: u32| axis - empty.iter().filter(|&&gone| gone < axis).count() as u32;
-    rewriter.add(Node::Reduce(ReduceOp::Max, sure.into_iter().map(moved).collect(), largest))
-}
-
-/// The operand with −∞ appended along an axis.
-fn with_lowest(rewriter: &mut Rewriter, x: NodeId, axis: u32) -> Option<NodeId> {
-    let Type { dtype, mut shape } = rewriter.ty(x).clone();
-    shape[axis as usize] = Dim::ONE;
-    let lowest = rewriter.scalar(Scalar::F64(f64::NEG_INFINITY).cast(dtype))?;
-    let lowest = rewriter.add(Node::Broadcast(shape, lowest))?;
-    rewriter.add(Node::Concat(axis, vec![x, lowest]))
-}
-
-/// Whether a size is visibly not zero.
-fn at_least_one(size: &Dim) -> bool {
-    let (constant, terms) = size.parts();
-    let grows = |atom: &Atom| matches!(atom, Atom::Symbol(Symbol { measure: Measure::Extent(_), .. }));
-    constant >= 1 && terms.iter().all(|(atom, coefficient)| *coefficient > 0 && grows(atom))
 }
 
 fn logaddexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {

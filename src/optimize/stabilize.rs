@@ -46,19 +46,6 @@ pub(super) static RULES: &[Rule] = &[
         "the quotient is e^min(x, 0) / (1 + e^−|x|); its logarithm needs neither quotient nor sum",
     ),
     Rule::accuracy(
-        "one_minus_sigmoid",
-        ["(sub 1 (div 1 (add (exp ?x) 1)))", "(div 1 (add (exp (neg ?x)) 1))"],
-        "1 − 1/(1 + eˣ) = 1/(1 + e⁻ˣ), which does not cancel",
-    ),
-    Rule::accuracy(
-        "one_minus_logistic",
-        [
-            "(sub 1 (div (select (ge ?x 0) 1 (exp (neg (abs ?x)))) (add (exp (neg (abs ?x))) 1)))",
-            "(div (select (ge ?x 0) (exp (neg (abs ?x))) 1) (add (exp (neg (abs ?x))) 1))",
-        ],
-        "1 − σ(x) = σ(−x), which does not cancel",
-    ),
-    Rule::accuracy(
         "sigmoid",
         ["(div (exp ?x) (add (exp ?x) 1))", "(div (exp (minimum ?x 0)) (add (exp (neg (abs ?x))) 1))"],
         "both sides divided by e^max(x, 0), so that neither exponential overflows",

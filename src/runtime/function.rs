@@ -203,7 +203,8 @@ impl Function {
             let sizes = shape.iter().map(|dim| dim.constant().map_or("?".to_string(), |size| size.to_string()));
             sizes.collect::<Vec<_>>().join(", ")
         };
-        let inputs = self.0.inputs.iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
+        let inputs =
+            self.0.inputs.iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
         let outputs = self.0.outputs.iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
         let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
         format!("{}({inputs}) -> ({outputs})", self.0.name)
@@ -298,7 +299,8 @@ impl Function {
     }
 
     fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>]) -> SmallVec<[OutputSpec<'s>; 2]> {
-        let spec = |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec { name: "", dtype: output.dtype, shape };
+        let spec =
+            |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec { name: "", dtype: output.dtype, shape };
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 

@@ -138,6 +138,9 @@ fn reduce_form(
     if body.ports.iter().any(|port| port.operand.access == Access::Write) {
         return Err(Error::Unsupported(format!("kernel {}: a store inside a reduction", kernel.name)));
     }
+    if reductions.iter().all(|reduction| reduction.init.is_empty()) {
+        return Err(Error::Unsupported(format!("kernel {}: a reduction of nothing", kernel.name)));
+    }
     let (mut folds, mut slots) = (Vec::new(), 0);
     for reduction in reductions {
         let Reduction { init, lifted, merge, .. } = reduction.clone();

@@ -103,6 +103,9 @@ fn finish(builder: isa::Builder) -> Result<Isa> {
         // Code and functions it calls may lie further apart than a short branch reaches.
         ("use_colocated_libcalls", "false"),
         ("unwind_info", "false"),
+        // Frames may be larger than the guard page of a thread's stack.
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
     ];
     for (name, value) in choices {
         flags.set(name, value).map_err(unavailable)?;

@@ -78,6 +78,25 @@ impl Code {
         function(bases.as_ptr(), strides.as_ptr(), count as i64, first as i64, state.as_mut_ptr());
     }
 
+    /// Runs a columns function; `strides` are those along the results, then those along the reduction.
+    ///
+    /// # Safety
+    /// As for `call_block`, of a columns function; `states` has room for so many states.
+    pub unsafe fn call_columns(
+        &self,
+        bases: &[i64],
+        strides: &[i64],
+        rows: [usize; 2],
+        columns: usize,
+        states: &mut [u64],
+    ) {
+        let [first, count] = rows.map(|row| row as i64);
+        // SAFETY: as in `call_map`, by `emit::columns_function`.
+        let function: extern "C" fn(*const i64, *const i64, i64, i64, i64, *mut u64) =
+            unsafe { std::mem::transmute(self.entry) };
+        function(bases.as_ptr(), strides.as_ptr(), count, first, columns as i64, states.as_mut_ptr());
+    }
+
     /// Runs a merge function.
     ///
     /// # Safety

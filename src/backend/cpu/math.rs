@@ -6,6 +6,7 @@
 
 use crate::dtype::{DType, Scalar};
 use crate::ops::binary::binary_table;
+use crate::ops::scalar::{Float, Integer};
 use crate::ops::unary::unary_table;
 use crate::ops::{BinaryOp, Outcome, TernaryOp, UnaryOp};
 
@@ -169,7 +170,6 @@ macro_rules! binary_addresses {
     };
 }
 
-use crate::ops::scalar::{Float, Integer};
 unary_table!(unary_addresses);
 binary_table!(binary_addresses);
 

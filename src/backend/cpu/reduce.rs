@@ -8,19 +8,19 @@ use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
-use super::emit::{block_function, merge_function};
+use super::emit::{Class, block_function, columns_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
 use super::parallel::{run, share, tasks};
-use super::space::{Bases, Space, origin};
+use super::space::{Bases, Space, advance, origin};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
-use crate::loops::{Axis, Launch};
+use crate::loops::{Access, Axis, Launch};
 use crate::ops::reduction::BLOCK;
 
 /// Results that go through the epilogue at once.
@@ -38,6 +38,7 @@ pub(super) struct Reduce {
     initial: Vec<u64>,
     weight: usize,
     block: Variants,
+    columns: Variants,
     merge: OnceLock<Result<Code>>,
     epilogue: Map,
 }
@@ -49,13 +50,17 @@ impl Reduce {
         let initial = folds.iter().flat_map(|fold| fold.init.iter().map(|value| value.bits())).collect();
         let merging: usize = folds.iter().map(|fold| fold.merge.block.statements.len()).sum();
         let weight = body.weight() + merging;
-        let (block, merge, epilogue) = (Variants::default(), OnceLock::new(), Map::new(isa, epilogue));
-        Reduce { isa, outer, inner, body, folds, slots, initial, weight, block, merge, epilogue }
+        let (block, columns) = (Variants::default(), Variants::default());
+        let (merge, epilogue) = (OnceLock::new(), Map::new(isa, epilogue));
+        Reduce { isa, outer, inner, body, folds, slots, initial, weight, block, columns, merge, epilogue }
     }
 
     /// How many variants have been compiled.
     pub fn compilations(&self) -> usize {
-        self.block.compilations() + self.epilogue.compilations() + usize::from(self.merge.get().is_some())
+        self.block.compilations()
+            + self.columns.compilations()
+            + self.epilogue.compilations()
+            + usize::from(self.merge.get().is_some())
     }
 
     fn merge_code(&self) -> Result<&Code> {
@@ -65,6 +70,27 @@ impl Reduce {
 
     fn ports(&self) -> impl Iterator<Item = Port> + Clone {
         self.body.ports.iter().chain(&self.epilogue.program().ports).copied()
+    }
+
+    /// What does neighboring results at once, if the operands lie better along these than along the reduction; with
+    /// the strides along both.
+    fn columns_code(&self, outer: &Space, inner: &Space) -> Result<Option<(&Code, Bases)>> {
+        if inner.axes() != 1 || inner.len() == 0 || outer.axes() == 0 || outer.row() < NEIGHBORS {
+            return Ok(None);
+        }
+        let along = &outer.strides(outer.axes() - 1)[..self.body.ports.len()];
+        let strided = |strides: &[i64]| {
+            let classes = classify(&self.body, strides);
+            let memory =
+                |(class, port): (&Class, &Port)| *class == Class::Strided && port.operand.access != Access::Index;
+            classes.iter().zip(&self.body.ports).any(memory)
+        };
+        if strided(along) || !strided(inner.strides(0)) {
+            return Ok(None);
+        }
+        let make = |classes: &[_]| Code::new(self.isa, columns_function(self.isa, &self.body, &self.folds, classes)?);
+        let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
+        Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
     }
 
     /// Runs it.
@@ -79,16 +105,20 @@ impl Reduce {
             return Ok(());
         }
         let origin = origin(launch, self.ports())?;
-        let run = Run::new(self, &outer, &inner, &origin)?;
         let tasks = tasks(parallelism, results.saturating_mul(count.max(1)), self.weight);
-        if tasks <= results || run.blocks < 2 {
-            run.split_results(tasks.min(results), parallelism);
+        if tasks <= results || count <= BLOCK {
+            let run = Run::new(self, &outer, &inner, &origin, self.columns_code(&outer, &inner)?)?;
+            let most = if run.columns.is_some() { results.div_ceil(NEIGHBORS) } else { results };
+            run.split_results(tasks.min(most), parallelism);
         } else {
-            run.split_blocks(tasks, parallelism);
+            Run::new(self, &outer, &inner, &origin, None)?.split_blocks(tasks, parallelism);
         }
         Ok(())
     }
 }
+
+/// Results that are done at once at least, where they lie better than the reduction.
+const NEIGHBORS: usize = 16;
 
 /// One launch.
 struct Run<'a> {
@@ -99,6 +129,8 @@ struct Run<'a> {
     count: usize,
     blocks: usize,
     block_code: Option<&'a Code>,
+    /// What does several results at once, and its strides, where the operands lie so.
+    columns: Option<(&'a Code, Bases)>,
     merger: Merger<'a>,
     epilogue_code: &'a Code,
     /// The strides of the body's operands along the reduction, and of the epilogue's along the results.
@@ -108,7 +140,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(reduce: &'a Reduce, outer: &'a Space, inner: &'a Space, origin: &'a [i64]) -> Result<Run<'a>> {
+    fn new(
+        reduce: &'a Reduce,
+        outer: &'a Space,
+        inner: &'a Space,
+        origin: &'a [i64],
+        columns: Option<(&'a Code, Bases)>,
+    ) -> Result<Run<'a>> {
         let (count, body) = (inner.len(), &reduce.body);
         let gather = (inner.axes() > 1 && count > 0).then(|| Gather::new(body, inner));
         let strides = match (&gather, inner.axes()) {
@@ -118,7 +156,8 @@ impl<'a> Run<'a> {
         };
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, &strides) };
         let make = |classes: &[_]| Code::new(reduce.isa, block_function(reduce.isa, body, &reduce.folds, classes)?);
-        let block_code = if count == 0 { None } else { Some(reduce.block.get(&classes, body, make)?) };
+        let unused = count == 0 || columns.is_some();
+        let block_code = if unused { None } else { Some(reduce.block.get(&classes, body, make)?) };
         let blocks = count.div_ceil(BLOCK);
         let merge = if blocks > 1 { Some(reduce.merge_code()?) } else { None };
         let epilogue_strides = epilogue_strides(reduce, outer);
@@ -131,6 +170,7 @@ impl<'a> Run<'a> {
             count,
             blocks,
             block_code,
+            columns,
             merger,
             epilogue_code,
             strides,
@@ -147,21 +187,59 @@ impl<'a> Run<'a> {
 
     /// Some results from beginning to end, in batches along the innermost outer axis.
     fn some_results(&self, results: Range<usize>) {
-        let mut states = Counter::default();
+        let mut states: SmallVec<[Counter; 1]> = SmallVec::new();
+        states.resize_with(if self.columns.is_some() { BATCH } else { 1 }, Counter::default);
         let mut scratch = Vec::new();
         let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
         let (mut start, row) = (results.start, self.outer.row());
         while start < results.end {
             let length = BATCH.min(row - start % row).min(results.end - start);
             batch.resize(length * self.reduce.slots, 0);
-            let mut index = 0;
-            self.outer.visit(self.origin, start..start + length, |bases| {
-                let state = &mut batch[index * self.reduce.slots..(index + 1) * self.reduce.slots];
-                self.reduce_blocks(bases, 0..self.blocks, &mut states, &mut scratch, state);
-                index += 1;
-            });
+            if let Some((code, strides)) = &self.columns {
+                self.reduce_columns(
+                    code,
+                    strides,
+                    &self.outer.bases_at(self.origin, start),
+                    &mut states[..length],
+                    &mut batch,
+                );
+            } else {
+                let mut batch = batch.chunks_exact_mut(self.reduce.slots.max(1));
+                self.outer.visit(self.origin, start..start + length, |bases| {
+                    let state = batch.next().unwrap_or_default();
+                    self.reduce_blocks(bases, 0..self.blocks, &mut states[0], &mut scratch, state);
+                });
+            }
             self.finish(start, length, &batch);
             start += length;
+        }
+    }
+
+    /// The states of neighboring results.
+    fn reduce_columns(
+        &self,
+        code: &Code,
+        strides: &[i64],
+        bases: &[i64],
+        counters: &mut [Counter],
+        states: &mut [u64],
+    ) {
+        let ports = self.reduce.body.ports.len();
+        let mut bases = Bases::from_slice(&bases[..ports]);
+        counters.iter_mut().for_each(Counter::clear);
+        for block in 0..self.blocks {
+            let first = block * BLOCK;
+            let count = BLOCK.min(self.count - first);
+            // SAFETY: the elements are those of the launch; the code was made for this body and the classes of these
+            // strides; there is a state for each counter.
+            unsafe { code.call_columns(&bases, strides, [first, count], counters.len(), states) };
+            advance(&mut bases, &strides[ports..], BLOCK as i64);
+            for (counter, state) in counters.iter_mut().zip(states.chunks_exact(self.reduce.slots.max(1))) {
+                counter.push(state, self.merger);
+            }
+        }
+        for (counter, state) in counters.iter_mut().zip(states.chunks_exact_mut(self.reduce.slots.max(1))) {
+            counter.finish(state, self.merger);
         }
     }
 

@@ -216,7 +216,8 @@ impl Parser {
                 cursor.integer::<u32>("`?` or a size").map(|size| Dim::from(i64::from(size)))
             };
         }
-        let same = if cursor.sees(",") || cursor.sees("]") { axis } else { cursor.integer::<u32>("an earlier axis")? };
+        let same =
+            if cursor.sees(",") || cursor.sees("]") { axis } else { cursor.integer::<u32>("an earlier axis")? };
         if same > axis {
             return Err(cursor.error(format!("`?{same}` at axis {axis} is not an earlier axis of the input")));
         }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::literal::{quote, write_literal};
 use crate::array::Array;
-use crate::graph::{Input, Graph, Node, NodeId, Type};
+use crate::graph::{Graph, Input, Node, NodeId, Type};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
 /// How a text spells what a node refers to.
@@ -117,7 +117,11 @@ impl Numbering {
     fn input_size(&self, input: &Input, axis: u32, dim: &Dim) -> String {
         match dim.as_symbol() {
             Some(Symbol { input: id, measure: Measure::Extent(own) }) if id == input.id => {
-                if own == axis { "?".to_string() } else { format!("?{own}") }
+                if own == axis {
+                    "?".to_string()
+                } else {
+                    format!("?{own}")
+                }
             }
             Some(_) | None => self.dim(dim),
         }
@@ -127,7 +131,8 @@ impl Numbering {
         let node = graph.node(id);
         let spelling = Spelling { value: &|id| self.value(id), dim: &|dim| self.dim(dim), elements: usize::MAX };
         if let Node::Input(input) = node {
-            let sizes: Vec<String> = (0..).zip(&input.ty.shape).map(|(axis, dim)| self.input_size(input, axis, dim)).collect();
+            let sizes: Vec<String> =
+                (0..).zip(&input.ty.shape).map(|(axis, dim)| self.input_size(input, axis, dim)).collect();
             return format!("{} {}[{}]", spell_node(node, &spelling), input.ty.dtype, sizes.join(", "));
         }
         let separator = if matches!(node, Node::Parameter(..)) { "" } else { ": " };

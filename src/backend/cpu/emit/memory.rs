@@ -44,16 +44,38 @@ impl Emitter<'_> {
                 emitter.b.ins().load(types::I64, unaligned().with_readonly(), table, (index * 8) as i32)
             };
             let (base, stride) = (read(self, bases), read(self, strides));
-            let dtype = port.operand.dtype;
-            let element = match (class, port.operand.access) {
-                (Class::Contiguous | Class::Strided, _) | (Class::Broadcast, Access::Write) => None,
-                (Class::Broadcast, Access::Index) => Some(base),
-                (Class::Broadcast, Access::Read) => {
-                    let stored = self.b.ins().load(scalar_type(dtype), unaligned(), base, 0);
-                    Some(if dtype == DType::Bool { self.truth_of_byte(stored) } else { stored })
-                }
-            };
-            self.places.push(Place { dtype, access: port.operand.access, class, base, stride, element });
+            let place =
+                Place { dtype: port.operand.dtype, access: port.operand.access, class, base, stride, element: None };
+            let element = self.broadcast_element(place);
+            self.places.push(Place { element, ..place });
+        }
+    }
+
+    /// The one element of a broadcast operand.
+    fn broadcast_element(&mut self, place: Place) -> Option<ir::Value> {
+        match (place.class, place.access) {
+            (Class::Contiguous | Class::Strided, _) | (Class::Broadcast, Access::Write) => None,
+            (Class::Broadcast, Access::Index) => Some(place.base),
+            (Class::Broadcast, Access::Read) => {
+                let stored = self.b.ins().load(scalar_type(place.dtype), unaligned(), place.base, 0);
+                Some(if place.dtype == DType::Bool { self.truth_of_byte(stored) } else { stored })
+            }
+        }
+    }
+
+    /// The bases of all operands.
+    pub(super) fn place_bases(&self) -> Vec<ir::Value> {
+        self.places.iter().map(|place| place.base).collect()
+    }
+
+    /// Moves all operands to a row that lies so many strides from the bases.
+    pub(super) fn move_places(&mut self, bases: &[ir::Value], strides: &[ir::Value], row: ir::Value) {
+        for (index, (&base, &stride)) in bases.iter().zip(strides).enumerate() {
+            let distance = self.b.ins().imul(row, stride);
+            let base = self.b.ins().iadd(base, distance);
+            let place = Place { base, ..self.places[index] };
+            let element = self.broadcast_element(place);
+            self.places[index] = Place { element, ..place };
         }
     }
 
@@ -177,6 +199,9 @@ impl Emitter<'_> {
 
     /// The positions of the cursor's elements within the reduction.
     pub(super) fn positions(&mut self) -> Result<Lanes> {
+        if let Some(row) = self.row {
+            return Ok(self.splat(DType::I64, row));
+        }
         let cursor = self.at()?;
         let first = self.first.ok_or_else(|| Error::Internal("a position outside a reduction".into()))?;
         let start = self.b.ins().iadd(first, cursor.index);

@@ -5,12 +5,14 @@
 //! shapes give the same bits for an element. `ops`, `convert` and `memory` hold the pieces, `map` and `reduce` the
 //! functions built from them. Must not know: addresses, sizes, threads.
 
+mod columns;
 mod convert;
 mod map;
 mod memory;
 mod ops;
 mod reduce;
 
+pub(super) use columns::columns_function;
 pub(super) use map::map_function;
 pub(super) use memory::Class;
 pub(super) use reduce::{block_function, merge_function};
@@ -72,6 +74,8 @@ pub(super) struct Emitter<'a> {
     cursor: Option<Cursor>,
     /// The position of index 0 within the reduction.
     first: Option<ir::Value>,
+    /// The position of all lanes, where these are results.
+    row: Option<ir::Value>,
 }
 
 /// Makes a function with so many register parameters.
@@ -98,6 +102,7 @@ fn emit_function(
         lanes: 1,
         cursor: None,
         first: None,
+        row: None,
     };
     body(&mut emitter, &params)?;
     emitter.b.ins().return_(&[]);

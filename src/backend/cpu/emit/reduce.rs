@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::ops::reduction::LANES;
 
 /// Bodies up to this many statements keep the virtual lanes in registers.
-const SHORT: usize = 48;
+pub(super) const SHORT: usize = 48;
 
 /// The states of the virtual lanes of one fold, in groups of so many lanes.
 struct Lanewise {
@@ -71,15 +71,17 @@ pub(in crate::backend::cpu) fn merge_function(isa: &Isa, body: &Program, folds: 
 }
 
 /// What is being compiled.
-struct BlockCode<'a> {
+pub(super) struct BlockCode<'a> {
     body: &'a Program,
-    folds: &'a [Fold],
+    /// What is folded.
+    pub(super) folds: &'a [Fold],
     /// Elements of a step of the body.
-    lanes: usize,
+    pub(super) lanes: usize,
 }
 
 impl<'a> BlockCode<'a> {
-    fn new(body: &'a Program, folds: &'a [Fold]) -> BlockCode<'a> {
+    /// The code of a body and its folds.
+    pub(super) fn new(body: &'a Program, folds: &'a [Fold]) -> BlockCode<'a> {
         let smallest = folds.iter().filter_map(|fold| fold.smallest(&body.types)).chain(body.smallest()).min();
         BlockCode { body, folds, lanes: vector_lanes(smallest) }
     }
@@ -151,7 +153,12 @@ fn in_registers(
 }
 
 /// The lifted states, one list for each fold, of some elements.
-fn lift(e: &mut Emitter<'_>, block: &BlockCode<'_>, cursor: Cursor, lanes: usize) -> Result<Vec<Vec<Lanes>>> {
+pub(super) fn lift(
+    e: &mut Emitter<'_>,
+    block: &BlockCode<'_>,
+    cursor: Cursor,
+    lanes: usize,
+) -> Result<Vec<Vec<Lanes>>> {
     (e.lanes, e.cursor) = (lanes, Some(cursor));
     let mut values = no_values(&block.body.types);
     walk(&block.body.statements, &mut values, e)?;
@@ -174,7 +181,7 @@ fn runs(e: &mut Emitter<'_>, lanes: usize, state: &[Lanes]) -> Vec<Vec<Lanes>> {
 }
 
 /// Merges states of so many lanes.
-fn merge(
+pub(super) fn merge(
     e: &mut Emitter<'_>,
     block: &BlockCode<'_>,
     fold: &Fold,

@@ -181,6 +181,25 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
+/// Neighboring results are done at once where that is how the elements lie; the bits are the same.
+#[test]
+fn columns_give_the_same_bits() {
+    for dtype in DType::ALL {
+        for &op in ReduceOp::ALL.iter().filter(|op| op.accepts(dtype)) {
+            for (columns, rows) in [(16, 1), (33, 21), (37, 1100)] {
+                let mut values = sample(dtype, columns * rows, columns as u64);
+                values.iter_mut().zip(nasty(dtype)).for_each(|(value, nasty)| *value = nasty);
+                check(&[op], &values, &[columns, rows], &[1, columns as isize], &threads(2));
+            }
+        }
+    }
+    let ops = [ReduceOp::Sum, ReduceOp::ArgMax, ReduceOp::SquaredDeviations, ReduceOp::Min];
+    let values = sample(DType::F32, 300 * 2500, 9);
+    for parallelism in [Parallelism::default(), threads(3)] {
+        check(&ops, &values, &[300, 2500], &[1, 300], &parallelism);
+    }
+}
+
 #[test]
 fn empty_reductions_yield_their_initial_states() {
     let values = sample(DType::F64, 8, 1);

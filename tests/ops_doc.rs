@@ -1,0 +1,96 @@
+//! docs/ops.md is the op table in prose: this test generates it from the rows and compares.
+//!
+//! `KROTON_UPDATE=1 cargo test --test ops_doc` rewrites the file.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use kroton::DType;
+use kroton::ops::{BinaryOp, Outcome, ReduceOp, Row, TernaryOp, UnaryOp};
+
+const HEAD: &str = "# Operations
+
+Generated from the op table (`src/ops/`) by `KROTON_UPDATE=1 cargo test --test ops_doc`; do not edit.
+
+Every op is a method of `Expr` of the same name. Operands promote and broadcast before the op runs: dtypes that an op
+does not take are converted where that loses nothing (`x.exp()` of integers is in f64), else the expression is refused.
+
+An *exact* op gives the same bits on every engine. For a function, the bound is the largest error against the exact
+result in units in the last place (ULP), on the CPU. `gamma`, `lgamma` and `digamma` keep their bound for x > 0 outside
+neighbourhoods of their roots; elsewhere they are within 4 ULP of max(|result|, 1).
+";
+
+fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = &'static Row>) {
+    let _ = write!(text, "\n## {title}\n\n| op | takes | gives | | exact | ULP f32 | ULP f64 |\n");
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|");
+    for row in rows {
+        let gives = match row.outcome {
+            Outcome::Same => "the same",
+            Outcome::Truth => "bool",
+        };
+        let floats = row.class.contains(DType::F64);
+        let exact = row.ulp.f32 == 0.0 && row.ulp.f64 == 0.0;
+        let bound = |bound: f32| if floats && !exact { bound.to_string() } else { String::new() };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {gives} | {} | {} | {} | {} |",
+            row.name,
+            row.class.describe(),
+            row.doc.replace('|', "\\|"),
+            if exact { "yes" } else { "" },
+            bound(row.ulp.f32),
+            bound(row.ulp.f64),
+        );
+    }
+}
+
+fn reductions(text: &mut String) {
+    let _ = write!(
+        text,
+        "\n## Reductions\n\nThe order in which elements are merged is part of the definition (see \
+         `src/ops/reduction.rs`), so that every engine and every number\nof threads gives the same bits.\n\n\
+         | reduction | takes | gives | |\n|---|---|---|---|\n"
+    );
+    for op in ReduceOp::ALL {
+        let takes: Vec<DType> = DType::ALL.into_iter().filter(|&dtype| op.accepts(dtype)).collect();
+        let same = takes.iter().all(|&dtype| op.result(dtype) == dtype);
+        let gives: Vec<&str> = takes.iter().map(|&dtype| op.result(dtype).name()).collect();
+        let gives = match gives.iter().all(|name| *name == gives[0]) {
+            true => gives[0],
+            false if same => "the same",
+            false => "i64, u64 or the float",
+        };
+        let takes = match takes.len() {
+            9 => "every dtype".to_string(),
+            _ => takes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(", "),
+        };
+        let _ = writeln!(text, "| `{op}` | {takes} | {gives} | {} |", op.doc().replace('|', "\\|"));
+    }
+}
+
+fn page() -> String {
+    let mut text = HEAD.to_string();
+    rows(&mut text, "One operand", UnaryOp::ALL.iter().map(|op| op.row()));
+    rows(&mut text, "Two operands", BinaryOp::ALL.iter().map(|op| op.row()));
+    rows(&mut text, "Three operands", TernaryOp::ALL.iter().map(|op| op.row()));
+    reductions(&mut text);
+    text
+}
+
+#[test]
+fn the_page_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ops.md");
+    let page = page();
+    if std::env::var_os("KROTON_UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let first = page.lines().zip(written.lines()).position(|(a, b)| a != b);
+    assert!(
+        written == page,
+        "docs/ops.md is not what the table says (first difference in line {:?}); run \
+         `KROTON_UPDATE=1 cargo test --test ops_doc`",
+        first.map(|line| line + 1)
+    );
+}

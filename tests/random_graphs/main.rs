@@ -1,0 +1,194 @@
+//! Random graphs drawn from the op table, held against a second oracle and across engines and optimization levels.
+//!
+//! As written, every engine gives the bits of `evaluate.rs`; with exact rules only, still the same bits; with accuracy
+//! rules, values within the bound that `bounded.rs` carries from node to node. At the end every op × dtype must have
+//! occurred. A failing graph shrinks and is printed in its text form with its arguments.
+//!
+//! `KROTON_SEED=7 KROTON_CASES=10000 cargo test --test random_graphs` draws others.
+
+mod bounded;
+mod build;
+#[path = "../common/mod.rs"]
+mod common;
+mod evaluate;
+mod idioms;
+mod program;
+mod recipe;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bounded::Bounded;
+use kroton::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use kroton::optimize::{Class, rules};
+use kroton::{Arg, Array, Compiler, DType, Device, Expr, OptLevel};
+use program::{Op, Program};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use recipe::Recipe;
+
+/// What the cases covered together.
+#[derive(Default)]
+struct Coverage {
+    seen: Mutex<BTreeSet<(String, DType)>>,
+    compared: AtomicUsize,
+    bounded: AtomicUsize,
+}
+
+/// How the values of a function are compared with the bounds.
+#[derive(Clone, Copy, PartialEq)]
+enum Equal {
+    Bits,
+    Bounds,
+}
+
+/// The first element out of place.
+fn misplaced(got: &[Array], program: &Program, expected: &[Vec<Bounded>], equal: Equal) -> Option<String> {
+    for (index, (array, &output)) in got.iter().zip(&program.outputs).enumerate() {
+        let node = &program.nodes[output];
+        if array.shape() != program::values_of(&node.shape) || array.dtype() != node.dtype {
+            return Some(format!("output {index} is {:?}, not {} {:?}", array, node.dtype, node.shape));
+        }
+        for (i, (&got, expected)) in common::scalars(array).iter().zip(&expected[output]).enumerate() {
+            let near = match equal {
+                Equal::Bits => common::same(got, expected.value),
+                Equal::Bounds if expected.is_unknown() => true,
+                Equal::Bounds if expected.is_exact() => common::same(got, expected.value),
+                Equal::Bounds => (got.to_f64() - expected.value.to_f64()).abs() <= expected.error,
+            };
+            if !near {
+                let Bounded { value, error } = *expected;
+                return Some(format!("output {index}, element {i} is {got:?}, not {value:?} ± {error:e}"));
+            }
+        }
+    }
+    (got.len() != program.outputs.len()).then(|| format!("{} outputs", got.len()))
+}
+
+fn run(compiler: &Compiler, inputs: &[Expr], outputs: &[Expr], program: &Program) -> kroton::Result<Vec<Array>> {
+    let f = compiler.clone().on_unused_input(kroton::OnUnused::Ignore).compile(inputs, outputs)?;
+    let args: Vec<Arg<'_>> = program.inputs.iter().map(|(_, argument)| argument.arg()).collect();
+    f.call(args.as_slice())
+}
+
+/// Every way to compile a graph, and what it promises.
+fn ways(program: &Program) -> Vec<(String, Compiler, Equal)> {
+    let exact_rules = |compiler: Compiler| {
+        let accuracy = rules().filter(|rule| rule.class != Class::Exact);
+        accuracy.fold(compiler.optimize(OptLevel::Full), |compiler, rule| compiler.exclude(rule.name))
+    };
+    let engine = |compiler: Compiler, device| compiler.device(device);
+    let raw = Compiler::new().optimize(OptLevel::None);
+    // The oracle sums a matrix product in order; other engines may not.
+    let engines = if program.has_float_matmul() { Equal::Bounds } else { Equal::Bits };
+    let oracle = Device::Interpreter;
+    vec![
+        ("as written, oracle".into(), engine(raw.clone(), oracle), Equal::Bits),
+        ("as written, loops".into(), engine(raw.clone(), Device::Loops), engines),
+        ("as written, cpu".into(), engine(raw.clone(), Device::Cpu), engines),
+        ("exact rules, oracle".into(), engine(exact_rules(raw.clone()), oracle), engines),
+        ("exact rules, cpu".into(), engine(exact_rules(raw), Device::Cpu), engines),
+        ("optimized, oracle".into(), engine(Compiler::new(), oracle), Equal::Bounds),
+        ("optimized, loops".into(), engine(Compiler::new(), Device::Loops), Equal::Bounds),
+        ("optimized, cpu".into(), engine(Compiler::new(), Device::Cpu), Equal::Bounds),
+    ]
+}
+
+fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
+    let program = Program::new(recipe);
+    let (inputs, outputs) = build::build(&program);
+    let expected = evaluate::evaluate(&program);
+    for (way, compiler, equal) in ways(&program) {
+        let got = run(&compiler, &inputs, &outputs, &program).map_err(|error| format!("{way}: {error}"))?;
+        if let Some(difference) = misplaced(&got, &program, &expected, equal) {
+            return Err(format!("{way}: {difference}"));
+        }
+    }
+    count(&program, &expected, coverage);
+    Ok(())
+}
+
+fn count(program: &Program, expected: &[Vec<Bounded>], coverage: &Coverage) {
+    let mut seen = coverage.seen.lock().unwrap();
+    for node in &program.nodes {
+        let operand = |x: usize| program.nodes[x].dtype;
+        let (name, dtype) = match &node.op {
+            Op::Unary(op, x) => (op.to_string(), operand(*x)),
+            Op::Binary(op, [a, _]) => (op.to_string(), operand(*a)),
+            Op::Ternary(op, [_, b, _]) => (op.to_string(), operand(*b)),
+            Op::Reduce(op, _, x) => (op.to_string(), operand(*x)),
+            Op::Cast(x) => (format!("cast to {}", node.dtype), operand(*x)),
+            Op::Permute(..) => ("permute".into(), node.dtype),
+            Op::Reshape(..) => ("reshape".into(), node.dtype),
+            Op::Broadcast(_) => ("broadcast".into(), node.dtype),
+            Op::Slice(..) => ("slice".into(), node.dtype),
+            Op::Concat(..) => ("concat".into(), node.dtype),
+            Op::MatMul(_) => ("matmul".into(), node.dtype),
+            Op::Input(_) | Op::Constant(_) | Op::Dense(_) | Op::Iota | Op::Size(..) => continue,
+        };
+        seen.insert((name, dtype));
+    }
+    let elements = || program.outputs.iter().flat_map(|&output| &expected[output]);
+    coverage.compared.fetch_add(elements().count(), Ordering::Relaxed);
+    coverage.bounded.fetch_add(elements().filter(|x| !x.is_unknown()).count(), Ordering::Relaxed);
+}
+
+/// Everything that must have occurred.
+fn everything() -> BTreeSet<(String, DType)> {
+    let mut all = BTreeSet::new();
+    for dtype in DType::ALL {
+        let unary = UnaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
+        let binary = BinaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
+        let ternary = TernaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
+        let reductions = ReduceOp::ALL.iter().filter(|op| op.accepts(dtype)).map(|op| op.to_string());
+        let views = ["permute", "reshape", "broadcast", "slice", "concat"].map(String::from);
+        let casts = DType::ALL.into_iter().filter(|&to| to != dtype).map(|to| format!("cast to {to}"));
+        let names = unary.chain(binary).chain(ternary).chain(reductions).chain(views).chain(casts);
+        all.extend(names.map(|name| (name, dtype)));
+        if dtype.size() > 1 {
+            all.insert(("matmul".into(), dtype));
+        }
+    }
+    all
+}
+
+fn describe(recipe: &Recipe) -> String {
+    let program = Program::new(recipe);
+    let (inputs, outputs) = build::build(&program);
+    let text = kroton::to_text(&inputs, &outputs).unwrap_or_else(|error| error.to_string());
+    let arguments: Vec<String> = program.inputs.iter().map(|(_, argument)| format!("{argument:?}")).collect();
+    format!("{text}\n{}\nfrom {recipe:?}", arguments.join("\n"))
+}
+
+fn run_cases(seed: u64, cases: u32, coverage: &Coverage) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let outcome = runner.run(&recipe::recipe(), |recipe| check(&recipe, coverage).map_err(TestCaseError::fail));
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, recipe)) => panic!("{reason}\n{}", describe(&recipe)),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn random_graphs_agree_on_every_engine() {
+    let setting = |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().unwrap());
+    let (seed, cases) = (setting("KROTON_SEED", 1), setting("KROTON_CASES", 2400));
+    let coverage = Coverage::default();
+    const THREADS: u64 = 2;
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let coverage = &coverage;
+            scope.spawn(move || run_cases(seed * THREADS + thread, (cases / THREADS) as u32, coverage));
+        }
+    });
+    let seen = coverage.seen.into_inner().unwrap();
+    let missing: Vec<_> = everything().difference(&seen).cloned().collect();
+    assert!(missing.is_empty() || cases < 2000, "never drawn: {missing:?}");
+    // Bounds that allow anything would make the comparison empty.
+    let (bounded, compared) = (coverage.bounded.into_inner(), coverage.compared.into_inner());
+    assert!(bounded * 2 > compared, "only {bounded} of {compared} elements had a bound");
+}

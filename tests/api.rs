@@ -363,7 +363,7 @@ fn every_stage_prints() -> Test {
 fn expressions_print() -> Test {
     let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
     let z = (&x + &y) * 2.0;
-    assert_eq!(z.to_string(), "(x + y) * 2");
+    assert_eq!(z.to_string(), "(x + y) * 2.0");
     assert!(format!("{z:?}").len() < 500);
     let text = kroton::to_text([&x, &y], [&z])?;
     assert!(text.starts_with("kroton 1\n"), "{text}");

@@ -113,7 +113,7 @@ fn ill_typed_expressions_carry_the_users_line() {
     let mistakes: [Mistake; 12] = [
         (|v| v.sum(1), &["axis", "1"]),
         (|v| v.sum([0, 0]), &["0"]),
-        (|v| v.permute([1, 0]), &["axes"]),
+        (|v| v.permute([1, 0]), &["axis 1"]),
         (|v| v.reshape([-1, -1]), &["-1"]),
         (|v| v.expand_dims(5), &["5"]),
         (|v| v.squeeze(0), &["1"]),

@@ -251,8 +251,9 @@ impl Interner {
 }
 
 #[cfg(test)]
-#[allow(clippy::cloned_ref_to_slice_refs)] // lists of one read like lists of two
 mod tests {
+    #![allow(clippy::cloned_ref_to_slice_refs)] // lists of one read like lists of two
+
     use super::*;
     use crate::dtype::DType;
     use crate::dtype::Scalar;

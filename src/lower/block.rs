@@ -136,10 +136,11 @@ impl BlockBuilder {
             return None;
         }
         for (axis, kernel) in view.axes.iter().zip(context) {
-            match axis {
-                Some(axis) if axis.step == 1 => source[axis.axis as usize] = *kernel,
-                Some(_) => return None,
-                None => {}
+            match (axis, kernel) {
+                (Some(axis), Some(_)) if axis.step == 1 => source[axis.axis as usize] = *kernel,
+                (Some(_), Some(_)) => return None,
+                // Along a size that is statically 1 the step does not matter.
+                (Some(_), None) | (None, _) => {}
             }
         }
         self.values.get(&(view.source, source)).copied()

@@ -89,7 +89,7 @@ pub enum Domain {
 }
 
 /// The largest error of a function against the correctly rounded result, in units in the last place, on the
-/// CPU. Zero means exact. `absolute` adds so many ULP of `max(|result|, 1)` near roots.
+/// CPU. Zero means exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UlpBound {
     /// For f32.

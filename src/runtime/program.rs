@@ -13,8 +13,7 @@ use crate::backend::matmul::{Matrix, matmul};
 use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
-use crate::lower::Plan;
-use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Source, Step, Window};
+use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
 use crate::runtime::memory::{Memory, Sizes, copy};
 use crate::shape::{Dim, Symbols, row_major_strides};
 

@@ -159,7 +159,8 @@ impl<'a> Run<'a> {
         let unused = count == 0 || columns.is_some();
         let block_code = if unused { None } else { Some(reduce.block.get(&classes, body, make)?) };
         let blocks = count.div_ceil(BLOCK);
-        let merge = if blocks > 1 { Some(reduce.merge_code()?) } else { None };
+        // Made with the first block, so that no later size needs a compilation.
+        let merge = if blocks > 0 { Some(reduce.merge_code()?) } else { None };
         let epilogue_strides = epilogue_strides(reduce, outer);
         let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
         let merger = Merger { code: merge, slots: reduce.slots };

@@ -6,10 +6,7 @@
 
 use super::{Float, special};
 
-const REFERENCE: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/functions.csv"
-));
+const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/functions.csv"));
 
 enum Function {
     Unary(fn(f64) -> f64, fn(f32) -> f32),
@@ -87,22 +84,14 @@ fn position(bits: u64, sign: u64) -> i64 {
 
 fn steps(a: f64, b: f64) -> u64 {
     if a.is_nan() || b.is_nan() {
-        return if a.is_nan() && b.is_nan() {
-            0
-        } else {
-            u64::MAX
-        };
+        return if a.is_nan() && b.is_nan() { 0 } else { u64::MAX };
     }
     position(a.to_bits(), 1 << 63).abs_diff(position(b.to_bits(), 1 << 63))
 }
 
 fn steps_f32(a: f32, b: f32) -> u64 {
     if a.is_nan() || b.is_nan() {
-        return if a.is_nan() && b.is_nan() {
-            0
-        } else {
-            u64::MAX
-        };
+        return if a.is_nan() && b.is_nan() { 0 } else { u64::MAX };
     }
     position(a.to_bits().into(), 1 << 31).abs_diff(position(b.to_bits().into(), 1 << 31))
 }
@@ -119,10 +108,7 @@ fn error(scale: Scale, x: f64, result: f64, expected: f64, epsilon: f64, steps: 
 /// The reference values of one function: (x, y or 0, result).
 fn reference(name: &str) -> Vec<(f64, f64, f64)> {
     let number = |text: &str| f64::from_bits(u64::from_str_radix(text, 16).unwrap());
-    let rows = REFERENCE
-        .lines()
-        .map(|line| line.split(',').collect::<Vec<_>>())
-        .filter(|row| row[0] == name);
+    let rows = REFERENCE.lines().map(|line| line.split(',').collect::<Vec<_>>()).filter(|row| row[0] == name);
     rows.map(|row| match row[1..] {
         [x, result] => (number(x), 0.0, number(result)),
         [x, y, result] => (number(x), number(y), number(result)),
@@ -143,21 +129,7 @@ fn functions_meet_their_bounds() {
                 Function::Binary(wide, _) => wide(x, y),
             };
             count += 1;
-            worst = max(
-                worst,
-                (
-                    error(
-                        row.scale,
-                        x,
-                        result,
-                        expected,
-                        f64::EPSILON,
-                        steps(result, expected),
-                    ),
-                    x,
-                    y,
-                ),
-            );
+            worst = max(worst, (error(row.scale, x, result, expected, f64::EPSILON, steps(result, expected)), x, y));
             if f64::from(x as f32) != x || f64::from(y as f32) != y {
                 continue;
             }
@@ -167,33 +139,16 @@ fn functions_meet_their_bounds() {
             };
             let steps = steps_f32(result, expected as f32);
             count_f32 += 1;
-            let error = error(
-                row.scale,
-                x,
-                result.into(),
-                expected,
-                f32::EPSILON.into(),
-                steps,
-            );
+            let error = error(row.scale, x, result.into(), expected, f32::EPSILON.into(), steps);
             worst_f32 = max(worst_f32, (error, x, y));
         }
-        println!(
-            "{:8} f64 {worst:?} of {count}, f32 {worst_f32:?} of {count_f32}",
-            row.name
-        );
-        assert!(
-            count >= 150 && count_f32 >= 40,
-            "{}: only {count} and {count_f32} values",
-            row.name
-        );
+        println!("{:8} f64 {worst:?} of {count}, f32 {worst_f32:?} of {count_f32}", row.name);
+        assert!(count >= 150 && count_f32 >= 40, "{}: only {count} and {count_f32} values", row.name);
         if worst.0 > row.wide || worst_f32.0 > row.narrow {
             failures += &format!("{}: f64 {worst:?}, f32 {worst_f32:?}\n", row.name);
         }
     }
-    assert!(
-        failures.is_empty(),
-        "beyond the bound (ULP, x, y):\n{failures}"
-    );
+    assert!(failures.is_empty(), "beyond the bound (ULP, x, y):\n{failures}");
 }
 
 fn max(a: (u64, f64, f64), b: (u64, f64, f64)) -> (u64, f64, f64) {
@@ -216,10 +171,7 @@ fn special_functions_agree_with_statrs() {
         for i in 0..=500 {
             let x = low + (high - low) * f64::from(i) / 500.0;
             let (a, b) = (ours(x), theirs(x));
-            assert!(
-                (a - b).abs() <= 1e-9 * b.abs().max(1e-300),
-                "{name}({x}): {a}, statrs {b}"
-            );
+            assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-300), "{name}({x}): {a}, statrs {b}");
         }
     }
 }
@@ -279,23 +231,10 @@ fn special_cases_are_scipys() {
         let same = result.to_bits() == expected.to_bits() || (result.is_nan() && expected.is_nan());
         assert!(same, "case {i}: f({x}) = {result}, not {expected}");
     }
-    for function in [
-        Float::sinh,
-        Float::cosh,
-        Float::tanh,
-        Float::asinh,
-        Float::acosh,
-        Float::atanh,
-    ] {
+    for function in [Float::sinh, Float::cosh, Float::tanh, Float::asinh, Float::acosh, Float::atanh] {
         assert!(f64::is_nan(function(nan)));
     }
-    for function in [
-        special::erf,
-        special::erfc,
-        special::gamma,
-        special::lgamma,
-        special::digamma,
-    ] {
+    for function in [special::erf, special::erfc, special::gamma, special::lgamma, special::digamma] {
         assert!(function(nan).is_nan());
     }
 }

@@ -17,10 +17,7 @@ pub(super) struct Double {
 }
 
 /// π.
-pub(super) const PI: Double = Double {
-    hi: core::f64::consts::PI,
-    lo: 1.2246467991473532e-16,
-};
+pub(super) const PI: Double = Double { hi: core::f64::consts::PI, lo: 1.2246467991473532e-16 };
 
 /// ln 2, its high part short enough that products with exponents are exact (fdlibm).
 const LN2_HI: f64 = 6.931_471_803_691_238e-1;
@@ -31,36 +28,24 @@ impl Double {
     pub fn sum(a: f64, b: f64) -> Self {
         let hi = a + b;
         let rest = hi - a;
-        Double {
-            hi,
-            lo: (a - (hi - rest)) + (b - rest),
-        }
+        Double { hi, lo: (a - (hi - rest)) + (b - rest) }
     }
 
     /// The exact product of two numbers.
     pub fn product(a: f64, b: f64) -> Self {
         let hi = a * b;
-        Double {
-            hi,
-            lo: libm::fma(a, b, -hi),
-        }
+        Double { hi, lo: libm::fma(a, b, -hi) }
     }
 
     /// The exact sum of two numbers where |a| ≥ |b|.
     fn ordered_sum(a: f64, b: f64) -> Self {
         let hi = a + b;
-        Double {
-            hi,
-            lo: b - (hi - a),
-        }
+        Double { hi, lo: b - (hi - a) }
     }
 
     /// Both parts times a power of two.
     pub fn scale(self, factor: f64) -> Self {
-        Double {
-            hi: self.hi * factor,
-            lo: self.lo * factor,
-        }
+        Double { hi: self.hi * factor, lo: self.lo * factor }
     }
 
     /// The square root of a non-negative number.
@@ -89,10 +74,7 @@ impl Neg for Double {
     type Output = Self;
 
     fn neg(self) -> Self {
-        Double {
-            hi: -self.hi,
-            lo: -self.lo,
-        }
+        Double { hi: -self.hi, lo: -self.lo }
     }
 }
 
@@ -138,9 +120,7 @@ impl<T: Into<Double>> Div<T> for Double {
 /// eˣ − 1 for |x| ≤ 0.35: the first two terms of the series as pairs, the others (at most 2 % of the result) plainly.
 fn exp_m1_reduced(x: Double) -> Double {
     let r = x.hi;
-    let series = (4..=15)
-        .rev()
-        .fold(1.0, |tail, n| 1.0 + tail * r / f64::from(n));
+    let series = (4..=15).rev().fold(1.0, |tail, n| 1.0 + tail * r / f64::from(n));
     let square = (x * x).scale(0.5);
     x + (square + r * r * r / 6.0 * series)
 }
@@ -193,9 +173,7 @@ pub(super) fn ln(x: f64) -> Double {
 fn sin_reduced(x: Double) -> Double {
     let square = x * x;
     let s = square.hi;
-    let series = (2..=9).rev().fold(1.0, |tail, n| {
-        1.0 - tail * s / f64::from((2 * n + 2) * (2 * n + 3))
-    });
+    let series = (2..=9).rev().fold(1.0, |tail, n| 1.0 - tail * s / f64::from((2 * n + 2) * (2 * n + 3)));
     x - (x * square) / 6.0 + x.hi * s * s / 120.0 * series
 }
 
@@ -203,9 +181,7 @@ fn sin_reduced(x: Double) -> Double {
 fn cos_reduced(x: Double) -> Double {
     let square = x * x;
     let s = square.hi;
-    let series = (2..=9).rev().fold(1.0, |tail, n| {
-        1.0 - tail * s / f64::from((2 * n + 1) * (2 * n + 2))
-    });
+    let series = (2..=9).rev().fold(1.0, |tail, n| 1.0 - tail * s / f64::from((2 * n + 1) * (2 * n + 2)));
     Double::from(1.0) - square.scale(0.5) + s * s / 24.0 * series
 }
 

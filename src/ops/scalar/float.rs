@@ -292,21 +292,10 @@ mod tests {
             (NAN, 1.0, NAN, NAN),
         ];
         for (x, y, rem, quotient) in cases {
-            assert!(
-                same(Float::rem(x, y), rem),
-                "{x} rem {y}: {}",
-                Float::rem(x, y)
-            );
-            assert!(
-                same(x.floor_div(y), quotient),
-                "{x} floor_div {y}: {}",
-                x.floor_div(y)
-            );
+            assert!(same(Float::rem(x, y), rem), "{x} rem {y}: {}", Float::rem(x, y));
+            assert!(same(x.floor_div(y), quotient), "{x} floor_div {y}: {}", x.floor_div(y));
             let narrow = (x as f32).floor_div(y as f32);
-            assert!(
-                x == 1.0 && y == 0.1 || same(narrow.into(), quotient),
-                "f32 {x} floor_div {y}"
-            );
+            assert!(x == 1.0 && y == 0.1 || same(narrow.into(), quotient), "f32 {x} floor_div {y}");
         }
     }
 
@@ -324,18 +313,11 @@ mod tests {
 
     #[test]
     fn signs_and_rounding() {
-        assert!(
-            same(Float::sign(0.0), 0.0)
-                && same((-0.0f64).sign(), -0.0)
-                && same((-5.0).sign(), -1.0)
-        );
+        assert!(same(Float::sign(0.0), 0.0) && same((-0.0f64).sign(), -0.0) && same((-5.0).sign(), -1.0));
         assert!(same(Float::round(2.5f64), 2.0) && same(Float::round(-0.5f64), -0.0));
         assert!(NAN.sign().is_nan() && (-INF).is_inf() && !NAN.is_inf());
         assert!(same(Float::mul_add(1e308, 10.0, -INF), -INF));
-        assert!(same(
-            Float::mul_add(1.0 + 2f64.powi(-30), 1.0 - 2f64.powi(-30), -1.0),
-            -(2f64.powi(-60))
-        ));
+        assert!(same(Float::mul_add(1.0 + 2f64.powi(-30), 1.0 - 2f64.powi(-30), -1.0), -(2f64.powi(-60))));
     }
 
     #[test]
@@ -343,17 +325,9 @@ mod tests {
         assert!(same(Float::pow(NAN, 0.0), 1.0) && same(Float::pow(1.0, NAN), 1.0));
         assert!(same(Float::pow(-0.0, -3.0), -INF) && same(Float::pow(-1.0, INF), 1.0));
         assert!(Float::pow(NAN, 1e10).is_nan() && Float::pow(-0.9999999f64, 1e10 + 0.5).is_nan());
-        assert!(
-            Float::pow(-0.9999999f64, 4294967297.0) < 0.0
-                && same(Float::pow(-1.0, 4294967297.0), -1.0)
-        );
-        assert!(
-            same(Float::pow(1.0000001f64, 1e300), INF) && same(Float::pow(1.0000001f64, -INF), 0.0)
-        );
+        assert!(Float::pow(-0.9999999f64, 4294967297.0) < 0.0 && same(Float::pow(-1.0, 4294967297.0), -1.0));
+        assert!(same(Float::pow(1.0000001f64, 1e300), INF) && same(Float::pow(1.0000001f64, -INF), 0.0));
         assert!(Float::pow(-2.0f64, 0.5).is_nan() && same(Float::pow(-2.0f64, 3.0), -8.0));
-        assert!(
-            same(Float::hypot(NAN, INF), INF)
-                && same(Float::atan2(0.0f64, -0.0), core::f64::consts::PI)
-        );
+        assert!(same(Float::hypot(NAN, INF), INF) && same(Float::atan2(0.0f64, -0.0), core::f64::consts::PI));
     }
 }

@@ -92,11 +92,7 @@ pub(super) fn atanh(x: f64) -> f64 {
         return x;
     }
     if size >= 1.0 {
-        return if size == 1.0 {
-            f64::INFINITY.copysign(x)
-        } else {
-            f64::NAN
-        };
+        return if size == 1.0 { f64::INFINITY.copysign(x) } else { f64::NAN };
     }
     let argument = Double::from(2.0 * size) / Double::sum(1.0, -size);
     double::ln_1p(argument).scale(0.5).value().copysign(x)

@@ -106,10 +106,7 @@ macro_rules! shared {
 
         #[inline]
         fn shl(self, y: Self) -> Self {
-            u32::try_from(y)
-                .ok()
-                .and_then(|bits| self.checked_shl(bits))
-                .unwrap_or(0)
+            u32::try_from(y).ok().and_then(|bits| self.checked_shl(bits)).unwrap_or(0)
         }
     };
 }
@@ -259,52 +256,20 @@ mod tests {
 
     #[test]
     fn edges_neither_panic_nor_surprise() {
+        assert_eq!((5.floor_div(0), Integer::rem(5, 0), 5u8.floor_div(0), Integer::rem(5u64, 0)), (0, 0, 0, 0));
+        assert_eq!((i64::MIN.floor_div(-1), Integer::rem(i64::MIN, -1)), (i64::MIN, 0));
+        assert_eq!((Integer::abs(i32::MIN), Integer::neg(1u8), Integer::sign(7u32)), (i32::MIN, 255, 1));
         assert_eq!(
-            (
-                5.floor_div(0),
-                Integer::rem(5, 0),
-                5u8.floor_div(0),
-                Integer::rem(5u64, 0)
-            ),
-            (0, 0, 0, 0)
-        );
-        assert_eq!(
-            (i64::MIN.floor_div(-1), Integer::rem(i64::MIN, -1)),
-            (i64::MIN, 0)
-        );
-        assert_eq!(
-            (
-                Integer::abs(i32::MIN),
-                Integer::neg(1u8),
-                Integer::sign(7u32)
-            ),
-            (i32::MIN, 255, 1)
-        );
-        assert_eq!(
-            (
-                Integer::shl(1, 32),
-                Integer::shl(1, -1),
-                Integer::shr(-8, 99),
-                Integer::shr(8, -1)
-            ),
+            (Integer::shl(1, 32), Integer::shl(1, -1), Integer::shr(-8, 99), Integer::shr(8, -1)),
             (0, 0, -1, 0)
         );
         assert_eq!((Integer::shl(1u64, u64::MAX), Integer::shr(9u8, 8)), (0, 0));
         assert_eq!(
-            (
-                Integer::pow(-1, -3),
-                Integer::pow(-1, -2),
-                Integer::pow(1, -9),
-                Integer::pow(2, -1)
-            ),
+            (Integer::pow(-1, -3), Integer::pow(-1, -2), Integer::pow(1, -9), Integer::pow(2, -1)),
             (-1, 1, 1, 0)
         );
         assert_eq!(
-            (
-                Integer::pow(0, -1),
-                Integer::pow(0, 0),
-                Integer::pow(3u64, u64::MAX)
-            ),
+            (Integer::pow(0, -1), Integer::pow(0, 0), Integer::pow(3u64, u64::MAX)),
             (0, 1, {
                 // 3 has odd order dividing 2⁶², so 3^(2⁶⁴−1) is its inverse.
                 0xaaaa_aaaa_aaaa_aaab

@@ -21,15 +21,10 @@ pub(super) fn pow(x: f64, y: f64) -> f64 {
     if y.abs() < HUGE || y.is_infinite() || t == 0.0 || t.abs() > NEAR_ONE || result.is_nan() {
         return result;
     }
-    let logarithm =
-        Double::product(t, t).scale(-0.5) + t + t * t * t * (1.0 / 3.0 - t * (0.25 - t * 0.2));
+    let logarithm = Double::product(t, t).scale(-0.5) + t + t * t * t * (1.0 / 3.0 - t * (0.25 - t * 0.2));
     let exponent = logarithm * y;
     // Beyond ±1000 the result is 0 or infinite.
-    let exponent = if exponent.hi.abs() > 1000.0 {
-        Double::from(1000f64.copysign(exponent.hi))
-    } else {
-        exponent
-    };
+    let exponent = if exponent.hi.abs() > 1000.0 { Double::from(1000f64.copysign(exponent.hi)) } else { exponent };
     let (m, k) = double::exp_scaled(exponent);
     // The sign, that of an odd power of a negative base, is right already.
     libm::ldexp(m.value(), k).copysign(result)

@@ -9,10 +9,7 @@
 use super::super::double::{self, Double, PI};
 
 /// The positive root, and the coefficients (−1)ᵏ⁺¹ζ(k + 1, root) of the k-th power about it (mpmath, 60 digits).
-const ROOT: Double = Double {
-    hi: 1.4616321449683622,
-    lo: 9.549995429965697e-17,
-};
+const ROOT: Double = Double { hi: 1.4616321449683622, lo: 9.549995429965697e-17 };
 const ABOUT_ROOT: [f64; 21] = [
     0.9676722454476212,
     -0.4427631689835921,
@@ -41,16 +38,8 @@ const ABOUT_ROOT: [f64; 21] = [
 const ASYMPTOTIC: f64 = 10.0;
 
 /// Coefficients −B₂ₖ/(2k) of x^(−2k) in the asymptotic series.
-const SERIES: [f64; 8] = [
-    -1.0 / 12.0,
-    1.0 / 120.0,
-    -1.0 / 252.0,
-    1.0 / 240.0,
-    -1.0 / 132.0,
-    691.0 / 32_760.0,
-    -1.0 / 12.0,
-    3617.0 / 8160.0,
-];
+const SERIES: [f64; 8] =
+    [-1.0 / 12.0, 1.0 / 120.0, -1.0 / 252.0, 1.0 / 240.0, -1.0 / 132.0, 691.0 / 32_760.0, -1.0 / 12.0, 3617.0 / 8160.0];
 
 /// The digamma function Γ′/Γ, within 4 ULP for x > 0 (its root included) and of max(|result|, 1) below; −inf at +0, +inf
 /// at −0, NaN at the negative integers and at −inf.
@@ -67,11 +56,7 @@ pub fn digamma(x: f64) -> f64 {
     }
     if (x - ROOT.hi).abs() < 0.2 {
         let distance = (x - ROOT.hi) - ROOT.lo;
-        return distance
-            * ABOUT_ROOT
-                .iter()
-                .rev()
-                .fold(0.0, |sum, c| sum * distance + c);
+        return distance * ABOUT_ROOT.iter().rev().fold(0.0, |sum, c| sum * distance + c);
     }
     if x > 1e20 {
         return libm::log(x);
@@ -92,11 +77,7 @@ fn recurrence(x: f64) -> Double {
     }
     let Double { hi: w, lo } = shifted;
     let inverse_square = 1.0 / (w * w);
-    let series = SERIES
-        .iter()
-        .rev()
-        .fold(0.0, |sum, c| sum * inverse_square + c)
-        * inverse_square;
+    let series = SERIES.iter().rev().fold(0.0, |sum, c| sum * inverse_square + c) * inverse_square;
     double::ln(w) - Double::from(0.5) / shifted + (series + lo / w) - sum
 }
 

@@ -11,13 +11,8 @@
 use super::super::double::{self, Double};
 
 /// (erf(x) − x)/x for |x| < 0.84375, as a ratio of polynomials in x².
-const SMALL_P: [f64; 5] = [
-    0.12837916709551256,
-    -0.3250421072470015,
-    -0.02848174957559851,
-    -0.005770270296489442,
-    -2.3763016656650163e-05,
-];
+const SMALL_P: [f64; 5] =
+    [0.12837916709551256, -0.3250421072470015, -0.02848174957559851, -0.005770270296489442, -2.3763016656650163e-05];
 const SMALL_Q: [f64; 6] = [
     1.0,
     0.39791722395915535,
@@ -98,10 +93,7 @@ const TAIL: [f64; 9] = [
 ];
 
 /// √π/2.
-const HALF_SQRT_PI: Double = Double {
-    hi: 0.886226925452758,
-    lo: -3.8332932499128993e-17,
-};
+const HALF_SQRT_PI: Double = Double { hi: 0.886226925452758, lo: -3.8332932499128993e-17 };
 
 fn ratio(numerator: &[f64], denominator: &[f64], x: f64) -> f64 {
     let horner = |coefficients: &[f64]| coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c);
@@ -156,11 +148,7 @@ pub fn erfinv(x: f64) -> f64 {
 
 /// The root within about 10⁻⁶ of itself.
 fn erfinv_start(x: f64, w: f64) -> f64 {
-    let (coefficients, t) = if w < 5.0 {
-        (&CENTRAL, w - 2.5)
-    } else {
-        (&TAIL, w.sqrt() - 3.0)
-    };
+    let (coefficients, t) = if w < 5.0 { (&CENTRAL, w - 2.5) } else { (&TAIL, w.sqrt() - 3.0) };
     x * coefficients.iter().fold(0.0, |sum, c| sum * t + c)
 }
 

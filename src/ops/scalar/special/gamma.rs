@@ -9,10 +9,7 @@
 use super::super::double::{self, Double, PI};
 
 /// √(2π).
-const SQRT_TAU: Double = Double {
-    hi: 2.5066282746310007,
-    lo: -1.8328579980459167e-16,
-};
+const SQRT_TAU: Double = Double { hi: 2.5066282746310007, lo: -1.8328579980459167e-16 };
 
 /// From here on Stirling's series reaches full precision.
 const STIRLING: f64 = 10.0;
@@ -76,11 +73,7 @@ fn stirling(x: f64) -> (Double, f64) {
     }
     let Double { hi: w, lo } = shifted;
     let inverse_square = 1.0 / (w * w);
-    let series = SERIES
-        .iter()
-        .rev()
-        .fold(0.0, |sum, c| sum * inverse_square + c)
-        / w;
+    let series = SERIES.iter().rev().fold(0.0, |sum, c| sum * inverse_square + c) / w;
     // Γ(w + lo) ≈ Γ(w)·exp(lo·ψ(w)).
     let correction = lo * (libm::log(w) - 0.5 / w);
     let exponent = Double::sum(-w, series + correction);

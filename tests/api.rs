@@ -296,6 +296,7 @@ fn shapes_change() -> Test {
     assert_eq!(run(&x.flip(0))?, data.slice(s![..;-1, ..]).into_dyn());
     assert_eq!(run(&x.expand_dims(0).squeeze(0))?, data.clone().into_dyn());
     assert_eq!(run(&x.slice_axis(1, 1, x.shape(1), 1))?, data.slice(s![.., 1..]).into_dyn());
+    assert_eq!(run(&x.slice(s![.., ..2]).reshape([-1]))?, array![1, 2, 4, 5].into_dyn());
     assert_eq!(run(&kroton::concat([&x, &x], 0))?.shape(), [4, 3]);
     assert_eq!(run(&kroton::stack([&x, &x], 0))?.shape(), [2, 2, 3]);
     assert_eq!(run(&x.sum(1).broadcast_to((2, 2)))?, array![[6, 15], [6, 15]].into_dyn());

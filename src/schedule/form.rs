@@ -54,7 +54,7 @@ impl View {
         View { source, shape: shape.clone(), reshaped: false, axes, starts: SmallVec::new() }
     }
 
-    /// Whether it is all of the source in order.
+    /// Whether it walks along all axes of the source in order, from the first element on.
     fn is_whole(&self) -> bool {
         self.starts.is_empty()
             && self.axes.len() == self.shape.len()
@@ -190,7 +190,9 @@ impl Table<'_> {
 
     /// A true reshape: of contiguous memory it is free, else its operand is copied to memory first.
     fn reshaped(&mut self, operand: NodeId, shape: &Shape) -> Form {
-        let contiguous = self.view(operand).filter(|view| view.is_whole() && self.is_linear(view.source));
+        // A slice that only ends earlier walks like the whole; the sizes tell.
+        let all = |view: &View| view.is_whole() && view.shape == self.graph.ty(operand).shape;
+        let contiguous = self.view(operand).filter(|view| all(view) && self.is_linear(view.source));
         let source = contiguous.map_or_else(
             || {
                 self.materialized[operand.index()] = true;

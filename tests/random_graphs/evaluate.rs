@@ -58,6 +58,10 @@ fn evaluate_node(program: &Program, node: &Node, values: &[Vec<Bounded>]) -> Vec
             indices(&shape).iter().map(|i| ternary(*op, at(*a, i), at(*b, i), at(*c, i))).collect()
         }
         Op::Cast(x) => values[*x].iter().map(|&x| cast(x, node.dtype)).collect(),
+        // Nothing is reduced over no axes, not even −0 to +0.
+        Op::Reduce(ReduceOp::Sum | ReduceOp::Prod, axes, x) if axes.is_empty() => {
+            values[*x].iter().map(|&x| cast(x, node.dtype)).collect()
+        }
         Op::Reduce(op, axes, x) => reduce_axes(*op, axes, program.nodes[*x].dtype, &shape_of(*x), &values[*x]),
         Op::Permute(order, x) => {
             let source = shape_of(*x);

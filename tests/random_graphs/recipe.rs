@@ -47,6 +47,7 @@ pub enum Kind {
     Iota,
     Size,
     Idiom,
+    Phrase,
 }
 
 /// A step: a kind, and numbers that choose the op, the dtype and the operands.
@@ -87,7 +88,8 @@ fn kinds() -> Vec<Kind> {
         (Dense, 1),
         (Iota, 1),
         (Size, 1),
-        (Idiom, 5),
+        (Idiom, 2),
+        (Phrase, 7),
     ];
     weights.into_iter().flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()
 }

@@ -4,6 +4,8 @@
 
 mod by_hand;
 
+use std::time::Duration;
+
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use kroton::{Array, Compiler, Function, vector};
@@ -12,7 +14,8 @@ use kroton::{Array, Compiler, Function, vector};
 const SIZES: [usize; 3] = [3, 30_000, 10_000_000];
 
 fn main() {
-    divan::main();
+    // Enough samples of the large sizes, and few enough to wait for.
+    divan::Divan::default().max_time(Duration::from_secs(1)).config_with_args().main();
 }
 
 fn squares(threads: usize) -> Function {

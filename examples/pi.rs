@@ -26,9 +26,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let points = Points::random(n, 42);
         compare(calls, &points, &many, &single)?;
     }
-    println!("A compiled call runs the hit test in machine code, in chunks, and on several threads only where that");
-    println!("pays. A task costs about a hundred nanoseconds, a point less than one: one task per point is mostly");
-    println!("tasks, the same tasks for {CHUNK} points each are mostly points.");
+    println!(
+        "A compiled call runs the hit test in machine code, in chunks, on several threads where an estimate of the"
+    );
+    println!(
+        "work says that it pays. A task costs some hundred nanoseconds, a point less than one: one task per point is"
+    );
+    println!(
+        "nearly all tasks, one for {CHUNK} points is mostly points. Waking another thread costs microseconds too."
+    );
     println!("Rows with ≈ were run less often, and their time is scaled to the same number of calls.");
     Ok(())
 }
@@ -86,7 +92,7 @@ fn compare(calls: u64, points: &Points, many: &Function, single: &Function) -> k
         let points = black_box(points);
         Ok(estimate(hits(&points.x, &points.y), n))
     })?;
-    let mut row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
+    let row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
     row("plain loop, one thread", plain);
     row("kroton, one thread", measure(calls, calls, || single.call((&points.x, &points.y)))?);
     row("kroton", measure(calls, calls, || many.call((&points.x, &points.y)))?);

@@ -118,7 +118,7 @@ pub fn concat_part(lowering: &mut Lowering<'_>, node: NodeId, part: usize, name:
     let Node::Concat(axis, parts) = graph.node(node) else {
         return Err(Error::Internal(format!("%{} is no concatenation", node.0)));
     };
-    let before = parts[..part].iter().fold(Dim::ZERO, |sum, &part| sum.add(&graph.ty(part).shape[*axis as usize]));
+    let before = lowering.concat_start(node, *axis as usize, parts, part);
     let shape = &graph.ty(parts[part]).shape;
     let (space, context) = (Space::map(shape), outer_context(shape, 0));
     let extents = extents(&space);

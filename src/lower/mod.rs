@@ -27,7 +27,13 @@ use crate::shape::{Dim, Shape};
 /// # Errors
 /// `Internal` if the schedule does not fit the graph.
 pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kernel>> {
-    let mut lowering = Lowering { graph, schedule, constants: Vec::new(), constant_of: Default::default() };
+    let mut lowering = Lowering {
+        graph,
+        schedule,
+        constants: Vec::new(),
+        constant_of: Default::default(),
+        concat_starts: Default::default(),
+    };
     let mut steps = Vec::with_capacity(schedule.steps.len());
     for (index, step) in schedule.steps.iter().enumerate() {
         steps.push(match step {
@@ -50,6 +56,8 @@ struct Lowering<'a> {
     schedule: &'a Schedule,
     constants: Vec<Array>,
     constant_of: rustc_hash::FxHashMap<NodeId, usize>,
+    /// Where each part of a concatenation begins.
+    concat_starts: rustc_hash::FxHashMap<NodeId, Vec<Dim>>,
 }
 
 impl Lowering<'_> {
@@ -90,6 +98,20 @@ impl Lowering<'_> {
                 Err(Error::Internal(format!("`{}` %{} is not in memory: {place:?}", other.name(), node.0)))
             }
         }
+    }
+
+    /// Where a part of a concatenation begins along its axis.
+    fn concat_start(&mut self, node: NodeId, axis: usize, parts: &[NodeId], part: usize) -> Dim {
+        let graph = self.graph;
+        let starts = self.concat_starts.entry(node).or_insert_with(|| {
+            let mut next = Dim::ZERO;
+            let start = |&part: &NodeId| {
+                let after = next.add(&graph.ty(part).shape[axis]);
+                std::mem::replace(&mut next, after)
+            };
+            parts.iter().map(start).collect()
+        });
+        starts[part].clone()
     }
 
     /// A view as a kernel walks it, given the kernel axis of each axis of the view.

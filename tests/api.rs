@@ -316,6 +316,16 @@ fn matrix_products() -> Test {
     assert_eq!(y, [3.0, 7.0, 11.0]);
     let y: f64 = compile([&v], v.dot(&v))?.call((&[3.0, 4.0],))?;
     assert_eq!(y, 25.0);
+    // Larger than any tile; whole numbers, so that every order of summation is exact.
+    let left = Array2::from_shape_fn((37, 153), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+    let right = Array2::from_shape_fn((70, 153), |(i, j)| ((i * 5 + j) % 13) as f64 - 6.0);
+    let f = compile([&a, &b], (a.matmul(&b), a.cast::<i32>().matmul(b.cast::<i32>()), a.cast::<f32>().matmul(&b)))?;
+    let view = right.slice(s![..;-2, ..]);
+    let (y, whole, mixed): (Array2<f64>, Array2<i32>, Array2<f64>) = f.call((&left, &view.t()))?;
+    let expected = left.dot(&view.t());
+    assert_eq!(y, expected);
+    assert_eq!(whole.mapv(f64::from), expected);
+    assert_eq!(mixed, expected);
     Ok(())
 }
 

@@ -132,10 +132,12 @@ struct Case {
     shape: fn(usize) -> Vec<usize>,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     Case { name: "full", axes: &[0], rank: 1, shape: |n| vec![n] },
     Case { name: "inner", axes: &[1], rank: 2, shape: |n| vec![3, n] },
     Case { name: "outer", axes: &[0], rank: 2, shape: |n| vec![n, 3] },
+    Case { name: "outer of wide rows", axes: &[0], rank: 2, shape: |n| vec![n.min(1100), 17] },
+    Case { name: "inner of many rows", axes: &[1], rank: 2, shape: |n| vec![n, 5] },
     Case { name: "middle", axes: &[1], rank: 3, shape: |n| vec![2, n, 3] },
     Case { name: "first and last", axes: &[0, 2], rank: 3, shape: |n| vec![3, 2, n.div_ceil(3)] },
     Case { name: "last two", axes: &[1, 2], rank: 3, shape: |n| vec![2, n.div_ceil(5), 5] },

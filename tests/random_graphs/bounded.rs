@@ -227,8 +227,8 @@ fn is_representable(op: BinaryOp, x: f64, y: f64, value: Scalar) -> bool {
     let result = value.to_f64();
     let normal = result.abs() > 1e-290 || result == 0.0;
     match (op, value.dtype()) {
-        (BinaryOp::Add, DType::F32) => x + y == result,
-        (BinaryOp::Sub, DType::F32) => x - y == result,
+        (BinaryOp::Add, DType::F32) => x + y == result && two_sum_error(x, y) == 0.0,
+        (BinaryOp::Sub, DType::F32) => x - y == result && two_sum_error(x, -y) == 0.0,
         (BinaryOp::Mul, DType::F32) => x * y == result,
         (BinaryOp::Div, DType::F32) => y * result == x,
         (BinaryOp::Add, _) => two_sum_error(x, y) == 0.0,

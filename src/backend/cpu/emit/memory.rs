@@ -125,9 +125,8 @@ impl Emitter<'_> {
         }
         let vector = vector_of(scalar_type(place.dtype));
         let count = self.lanes * place.dtype.size() / VECTOR;
-        let parts = (0..count)
-            .map(|part| self.b.ins().load(vector, flags, address, offset + (part * VECTOR) as i32))
-            .collect();
+        let parts =
+            (0..count).map(|part| self.b.ins().load(vector, flags, address, offset + (part * VECTOR) as i32)).collect();
         let stored = Lanes { dtype: place.dtype, width: place.dtype.size(), parts };
         Ok(if place.dtype == DType::Bool { self.mask_of_bytes(&stored) } else { stored })
     }

@@ -9,7 +9,7 @@ use crate::graph::{Graph, text};
 use crate::optimize::Trace;
 use crate::runtime::Stage;
 use crate::runtime::function::Implementation;
-use crate::runtime::memory::{Memory, copy};
+use crate::runtime::memory::Memory;
 use crate::runtime::program::Program;
 use crate::schedule::Schedule;
 use crate::shape::Symbols;
@@ -53,23 +53,21 @@ impl Implementation for Oracle {
         self.checks.check(symbols)
     }
 
-    unsafe fn run(&self, inputs: &[Memory], outputs: &[Memory], symbols: &Symbols) -> Result<()> {
+    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()> {
         let mut arguments = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let mut array = Array::uninitialized(input.dtype, &input.shape)?;
-            let own = Memory::contiguous(array.bytes_mut().as_mut_ptr(), input.dtype, &input.shape);
+            let mut array = Array::uninitialized(input.dtype, input.shape)?;
             // SAFETY: the caller vouches for the input; the array is new and has its shape.
-            unsafe { copy(input, &own) };
+            unsafe { input.gather(array.bytes_mut().as_mut_ptr()) };
             arguments.push(array);
         }
         let results = eval::evaluate(&self.graph, &arguments, symbols)?;
         for (result, output) in results.iter().zip(outputs) {
-            if result.shape() != output.shape.as_slice() || result.dtype() != output.dtype {
+            if result.shape() != output.shape || result.dtype() != output.dtype {
                 return Err(Error::Internal(format!("the oracle made {result:?} for an output of {:?}", output.shape)));
             }
-            let made = Memory::contiguous(result.bytes().as_ptr().cast_mut(), output.dtype, &output.shape);
             // SAFETY: the caller vouches for the output; dtype and shape are equal.
-            unsafe { copy(&made, output) };
+            unsafe { output.scatter(result.bytes().as_ptr()) };
         }
         Ok(())
     }
@@ -98,7 +96,7 @@ impl Implementation for Compiled {
         self.checks.check(symbols)
     }
 
-    unsafe fn run(&self, inputs: &[Memory], outputs: &[Memory], symbols: &Symbols) -> Result<()> {
+    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
     }

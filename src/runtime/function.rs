@@ -81,7 +81,7 @@ pub trait Implementation: Send + Sync {
     ///
     /// # Errors
     /// `Memory`, before anything is written.
-    unsafe fn run(&self, inputs: &[Memory], outputs: &[Memory], symbols: &Symbols) -> Result<()>;
+    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()>;
 
     /// The text of one stage.
     ///
@@ -116,10 +116,13 @@ struct Inner {
     implementation: Box<dyn Implementation>,
 }
 
-/// The arguments of a call as memory, and the symbols that they give.
-struct Bound {
-    memory: SmallVec<[Memory; 4]>,
+/// What a call's arguments come to: memory, the symbols that they give, and the values of those of rank 0.
+#[derive(Default)]
+struct Bound<'a> {
+    memory: SmallVec<[Memory<'a>; 4]>,
     symbols: Symbols,
+    /// What the memory of arguments of rank 0 points to once all are there.
+    values: SmallVec<[Scalar; 4]>,
 }
 
 impl Function {
@@ -149,8 +152,8 @@ impl Function {
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
-            let mut converted = SmallVec::new();
-            let bound = self.bind(arguments, &mut converted)?;
+            let mut bound = Bound::default();
+            self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
             R::produce(&self.output_specs(&shapes), |places| self.run(&bound, places))
         })
@@ -173,8 +176,8 @@ impl Function {
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
-            let mut converted = SmallVec::new();
-            let bound = self.bind(arguments, &mut converted)?;
+            let mut bound = Bound::default();
+            self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
             let specs = self.output_specs(&shapes);
             outputs.with(|places| {
@@ -252,8 +255,8 @@ impl Function {
         format!("`{}`", self.0.name)
     }
 
-    /// Checks the arguments; `converted` holds the values of those of rank 0.
-    fn bind(&self, arguments: &[Arg<'_>], converted: &mut SmallVec<[Scalar; 4]>) -> Result<Bound> {
+    /// Checks the arguments and fills `bound`, which stays where it is until the call ends.
+    fn bind<'a>(&self, arguments: &'a [Arg<'_>], bound: &mut Bound<'a>) -> Result<()> {
         let inputs = &self.0.inputs;
         if arguments.len() != inputs.len() {
             let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -264,38 +267,38 @@ impl Function {
                 arguments.len()
             )));
         }
-        let mut bound = Bound { memory: SmallVec::new(), symbols: Symbols::default() };
-        let mut scalars: SmallVec<[(usize, usize); 4]> = SmallVec::new();
         for (index, (argument, input)) in arguments.iter().zip(inputs).enumerate() {
             let parameter = Parameter { index, name: &input.name, dtype: input.dtype, rank: input.shape.len() };
             if let Some(value) = argument.fit(&parameter)? {
-                scalars.push((index, converted.len()));
-                converted.push(value);
+                bound.values.push(value);
                 if let Some(size) = value.to_i64() {
                     bound.symbols.set(Symbol { input: input.id, measure: Measure::Value }, size);
                 }
             }
             bind_sizes(index, argument, input, &mut bound.symbols)?;
-            bound.memory.push(Memory {
-                pointer: argument.as_ptr().cast_mut(),
-                dtype: input.dtype,
-                shape: SmallVec::from_slice(argument.shape()),
-                strides: SmallVec::from_slice(argument.strides()),
-            });
+            let (pointer, dtype) = (argument.as_ptr().cast_mut(), input.dtype);
+            bound.memory.push(Memory { pointer, dtype, shape: argument.shape(), strides: argument.strides() });
         }
-        for (index, value) in scalars {
-            bound.memory[index].pointer = address(&converted[value]).cast_mut();
+        let scalars = bound.memory.iter_mut().filter(|memory| memory.shape.is_empty());
+        for (memory, value) in scalars.zip(&bound.values) {
+            memory.pointer = address(value).cast_mut();
         }
-        self.0.implementation.check(&bound.symbols)?;
-        Ok(bound)
+        self.0.implementation.check(&bound.symbols)
     }
 
     fn output_shapes(&self, symbols: &Symbols) -> Result<SmallVec<[Sizes<usize>; 2]>> {
-        let size = |dim: &crate::shape::Dim| {
-            let size = dim.evaluate(symbols)?;
-            usize::try_from(size).map_err(|_| Error::Shape(format!("an output would have the size {size}")))
-        };
-        self.0.outputs.iter().map(|output| output.shape.iter().map(size).collect()).collect()
+        let mut shapes: SmallVec<[Sizes<usize>; 2]> = SmallVec::new();
+        for output in &self.0.outputs {
+            let mut shape = Sizes::new();
+            for dim in &output.shape {
+                let size = dim.evaluate(symbols)?;
+                shape.push(
+                    usize::try_from(size).map_err(|_| Error::Shape(format!("an output would have the size {size}")))?,
+                );
+            }
+            shapes.push(shape);
+        }
+        Ok(shapes)
     }
 
     fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>]) -> SmallVec<[OutputSpec<'s>; 2]> {
@@ -304,16 +307,12 @@ impl Function {
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, bound: &Bound, places: &mut [OutPlace]) -> Result<()> {
-        let outputs: SmallVec<[Memory; 2]> = places
-            .iter()
-            .map(|place| Memory {
-                pointer: place.as_mut_ptr(),
-                dtype: place.dtype(),
-                shape: SmallVec::from_slice(place.shape()),
-                strides: SmallVec::from_slice(place.strides()),
-            })
-            .collect();
+    fn run(&self, bound: &Bound<'_>, places: &[OutPlace]) -> Result<()> {
+        let mut outputs: SmallVec<[Memory<'_>; 2]> = SmallVec::new();
+        for place in places {
+            let (pointer, dtype) = (place.as_mut_ptr(), place.dtype());
+            outputs.push(Memory { pointer, dtype, shape: place.shape(), strides: place.strides() });
+        }
         // SAFETY: arguments borrow their memory for the call and passed `fit`; places are exclusive, fit their
         // outputs, and the symbols passed `check` in `bind`.
         unsafe { self.0.implementation.run(&bound.memory, &outputs, &bound.symbols) }

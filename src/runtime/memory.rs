@@ -11,82 +11,96 @@ use crate::shape::{byte_size, row_major_strides};
 pub type Sizes<T> = SmallVec<[T; 4]>;
 
 /// Memory that a call reads or writes, seen as an array.
-#[derive(Debug, Clone)]
-pub struct Memory {
+#[derive(Debug, Clone, Copy)]
+pub struct Memory<'a> {
     /// The address of the element at index zero of every axis.
     pub pointer: *mut u8,
     /// The dtype of the elements.
     pub dtype: DType,
     /// The sizes.
-    pub shape: Sizes<usize>,
+    pub shape: &'a [usize],
     /// The steps in elements.
-    pub strides: Sizes<isize>,
+    pub strides: &'a [isize],
 }
 
-impl Memory {
-    /// Row-major memory.
-    pub fn contiguous(pointer: *mut u8, dtype: DType, shape: &[usize]) -> Memory {
-        Memory { pointer, dtype, shape: SmallVec::from_slice(shape), strides: row_major_strides(shape) }
-    }
-
+impl Memory<'_> {
     /// Whether the elements lie in row-major order without gaps.
     pub fn is_contiguous(&self) -> bool {
         let mut expected = 1_isize;
         self.shape.contains(&0)
-            || self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            || self.shape.iter().zip(self.strides).rev().all(|(&size, &stride)| {
                 let fits = size == 1 || stride == expected;
-                expected *= size as isize;
+                expected = expected.wrapping_mul(size as isize);
                 fits
             })
     }
 
-    /// New contiguous memory of the same dtype and shape.
+    /// New contiguous memory for as many elements.
     ///
     /// # Errors
     /// `Memory` if there is none.
-    pub fn allocate_like(&self) -> Result<(Block, Memory)> {
-        let mut block = Block::new(byte_size(&self.shape, self.dtype.size())?)?;
-        let memory = Memory::contiguous(block.bytes_mut().as_mut_ptr(), self.dtype, &self.shape);
-        Ok((block, memory))
+    pub fn allocate_like(&self) -> Result<Block> {
+        Block::new(byte_size(self.shape, self.dtype.size())?)
     }
-}
 
-/// Copies every element from one layout to another of the same dtype and shape.
-///
-/// # Safety
-/// `from` is valid for reads and `to` for writes of their shape and dtype, and they do not overlap.
-pub unsafe fn copy(from: &Memory, to: &Memory) {
-    // SAFETY: passed on as promised by the caller.
-    unsafe {
-        match from.dtype.size() {
-            1 => copy_elements::<u8>(from, to),
-            4 => copy_elements::<u32>(from, to),
-            _ => copy_elements::<u64>(from, to),
+    /// Copies every element to row-major memory.
+    ///
+    /// # Safety
+    /// `self` is valid for reads, `to` for writes of the same shape and dtype, and they do not overlap.
+    pub unsafe fn gather(&self, to: *mut u8) {
+        // SAFETY: passed on as promised by the caller.
+        unsafe { self.copy(self.pointer, self.strides, to, &row_major_strides(self.shape)) }
+    }
+
+    /// Copies every element from row-major memory.
+    ///
+    /// # Safety
+    /// `self` is valid for writes, `from` for reads of the same shape and dtype, and they do not overlap.
+    pub unsafe fn scatter(&self, from: *const u8) {
+        // SAFETY: passed on as promised by the caller.
+        unsafe { self.copy(from.cast_mut(), &row_major_strides(self.shape), self.pointer, self.strides) }
+    }
+
+    /// # Safety
+    /// Both sides are valid for the shape and dtype with their strides, and they do not overlap.
+    unsafe fn copy(&self, from: *mut u8, steps: &[isize], to: *mut u8, target_steps: &[isize]) {
+        // SAFETY: passed on as promised by the caller.
+        unsafe {
+            match self.dtype.size() {
+                1 => copy_elements::<u8>(self.shape, from.cast(), steps, to.cast(), target_steps),
+                4 => copy_elements::<u32>(self.shape, from.cast(), steps, to.cast(), target_steps),
+                _ => copy_elements::<u64>(self.shape, from.cast(), steps, to.cast(), target_steps),
+            }
         }
     }
 }
 
 /// # Safety
-/// As `copy`, for elements of the size of `T`.
-unsafe fn copy_elements<T: Copy>(from: &Memory, to: &Memory) {
-    if from.shape.contains(&0) {
+/// Both pointers are valid for elements of the size of `T` at all indices below `shape`, and do not overlap.
+unsafe fn copy_elements<T: Copy>(
+    shape: &[usize],
+    source: *const T,
+    steps: &[isize],
+    target: *mut T,
+    target_steps: &[isize],
+) {
+    if shape.contains(&0) {
         return;
     }
-    let (source, target) = (from.pointer.cast::<T>(), to.pointer.cast::<T>());
-    let rank = from.shape.len();
+    let rank = shape.len();
     let (inner, step, target_step) =
-        if rank == 0 { (1, 0, 0) } else { (from.shape[rank - 1], from.strides[rank - 1], to.strides[rank - 1]) };
+        if rank == 0 { (1, 0, 0) } else { (shape[rank - 1], steps[rank - 1], target_steps[rank - 1]) };
     let mut index: Sizes<usize> = SmallVec::from_elem(0, rank.saturating_sub(1));
     loop {
         let offset = |strides: &[isize]| index.iter().zip(strides).map(|(&i, &s)| i as isize * s).sum::<isize>();
-        let (row, target_row) = (offset(&from.strides), offset(&to.strides));
+        let (row, target_row) = (offset(steps), offset(target_steps));
         for i in 0..inner as isize {
             // SAFETY: the indices stay below the sizes that the caller vouches for.
             unsafe {
                 *target.wrapping_offset(target_row + i * target_step) = *source.wrapping_offset(row + i * step);
             }
         }
-        if !advance(&mut index, &from.shape) {
+        if !advance(&mut index, shape) {
             return;
         }
     }
@@ -112,32 +126,29 @@ mod tests {
     fn copies_reverse_transpose_and_repeat() {
         let mut source: Vec<f64> = (0..6).map(f64::from).collect();
         let pointer = source.as_mut_ptr().cast::<u8>();
-        let transposed = Memory {
-            pointer,
-            dtype: DType::F64,
-            shape: SmallVec::from_slice(&[3, 2]),
-            strides: SmallVec::from_slice(&[1, 3]),
-        };
+        let transposed = Memory { pointer, dtype: DType::F64, shape: &[3, 2], strides: &[1, 3] };
         assert!(!transposed.is_contiguous());
-        let (block, memory) = transposed.allocate_like().unwrap();
+        let mut copied = [0.0_f64; 6];
         // SAFETY: both are valid for 3 × 2 numbers and apart.
-        unsafe { copy(&transposed, &memory) };
-        let copied: Vec<f64> = block.bytes().chunks(8).map(|b| f64::from_ne_bytes(b.try_into().unwrap())).collect();
+        unsafe { transposed.gather(copied.as_mut_ptr().cast()) };
         assert_eq!(copied, [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        let mut back = [0.0_f64; 6];
+        let reversed =
+            Memory { pointer: back[5..].as_mut_ptr().cast(), dtype: DType::F64, shape: &[6], strides: &[-1] };
+        // SAFETY: the six numbers from the last one down are those of `back`.
+        unsafe { reversed.scatter(copied.as_ptr().cast()) };
+        assert_eq!(back, [5.0, 2.0, 4.0, 1.0, 3.0, 0.0]);
     }
 
     #[test]
     fn contiguity_ignores_sizes_of_one_and_empty_arrays() {
-        let memory = |shape: &[usize], strides: &[isize]| Memory {
-            pointer: std::ptr::null_mut(),
-            dtype: DType::F32,
-            shape: SmallVec::from_slice(shape),
-            strides: SmallVec::from_slice(strides),
+        let contiguous = |shape: &[usize], strides: &[isize]| {
+            Memory { pointer: std::ptr::null_mut(), dtype: DType::F32, shape, strides }.is_contiguous()
         };
-        assert!(memory(&[2, 1, 3], &[3, 77, 1]).is_contiguous());
-        assert!(memory(&[0, 5], &[9, 9]).is_contiguous());
-        assert!(memory(&[], &[]).is_contiguous());
-        assert!(!memory(&[3], &[-1]).is_contiguous());
-        assert!(!memory(&[3], &[0]).is_contiguous());
+        assert!(contiguous(&[2, 1, 3], &[3, 77, 1]));
+        assert!(contiguous(&[0, 5], &[9, 9]));
+        assert!(contiguous(&[], &[]));
+        assert!(!contiguous(&[3], &[-1]));
+        assert!(!contiguous(&[3], &[0]));
     }
 }

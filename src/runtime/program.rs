@@ -14,8 +14,8 @@ use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
-use crate::runtime::memory::{Memory, Sizes, copy};
-use crate::shape::{Dim, Symbols, row_major_strides};
+use crate::runtime::memory::{Memory, Sizes};
+use crate::shape::{Dim, Symbols};
 
 /// A plan whose kernels an engine holds ready.
 #[derive(Debug)]
@@ -26,18 +26,28 @@ pub struct Program {
 
 /// The memory of one call while it runs.
 struct Frame<'a> {
-    inputs: &'a [Memory],
-    packed: SmallVec<[(usize, Memory); 2]>,
-    outputs: SmallVec<[Memory; 4]>,
-    slots: Vec<Block>,
+    inputs: &'a [Memory<'a>],
+    /// Where arguments that had to be copied are.
+    packed: SmallVec<[(usize, *mut u8); 2]>,
+    /// Where the outputs are made, row-major.
+    outputs: SmallVec<[*mut u8; 4]>,
+    slots: SmallVec<[Block; 4]>,
     constants: &'a [Array],
     symbols: &'a Symbols,
-    /// Keeps the copies alive.
-    _blocks: SmallVec<[Block; 2]>,
+}
+
+/// What a window's memory is.
+enum Found<'a> {
+    /// An argument with its own strides.
+    Strided(*mut u8, &'a [isize]),
+    /// Row-major memory.
+    RowMajor(*mut u8),
+    /// A sequence from this position.
+    Position(i64),
 }
 
 // SAFETY of everything below that is unsafe: the caller of `run` vouches for the memory of arguments and results;
-// slots and copies are owned by the frame and have the sizes that the plan computes from the same symbols; windows
+// slots and copies are owned by the call and have the sizes that the plan computes from the same symbols; windows
 // stay within their sources because inference and the constraints of the call say so.
 
 impl Program {
@@ -64,46 +74,43 @@ impl Program {
     /// `Memory` before anything is written; what a host function returns.
     pub unsafe fn run(
         &self,
-        inputs: &[Memory],
-        outputs: &[Memory],
+        inputs: &[Memory<'_>],
+        outputs: &[Memory<'_>],
         symbols: &Symbols,
         parallelism: &Parallelism,
     ) -> Result<()> {
-        let mut blocks = SmallVec::new();
-        let mut packed = SmallVec::new();
-        for &argument in &self.packed {
-            if !inputs[argument].is_contiguous() {
-                let (block, memory) = inputs[argument].allocate_like()?;
-                packed.push((argument, memory));
-                blocks.push(block);
-            }
+        // Keeps the copies alive until the end.
+        let mut blocks: SmallVec<[Block; 2]> = SmallVec::new();
+        let mut packed: SmallVec<[(usize, *mut u8); 2]> = SmallVec::new();
+        for &argument in self.packed.iter().filter(|&&argument| !inputs[argument].is_contiguous()) {
+            blocks.push(inputs[argument].allocate_like()?);
+            packed.extend(blocks.last_mut().map(|block| (argument, block.bytes_mut().as_mut_ptr())));
         }
-        let mut own_outputs: SmallVec<[Memory; 4]> = SmallVec::new();
+        let mut made: SmallVec<[*mut u8; 4]> = SmallVec::new();
         for output in outputs {
             if output.is_contiguous() {
-                own_outputs.push(output.clone());
+                made.push(output.pointer);
             } else {
-                let (block, memory) = output.allocate_like()?;
-                own_outputs.push(memory);
-                blocks.push(block);
+                blocks.push(output.allocate_like()?);
+                made.extend(blocks.last_mut().map(|block| block.bytes_mut().as_mut_ptr()));
             }
         }
-        let slots =
-            self.plan.slots.iter().map(|slot| allocate(&slot.count, slot.element, symbols)).collect::<Result<_>>()?;
-        let constants = &self.plan.constants;
-        let mut frame = Frame { inputs, packed, outputs: own_outputs, slots, constants, symbols, _blocks: blocks };
-        for (argument, memory) in &frame.packed {
-            // SAFETY: the copy has the argument's shape and is its own memory.
-            unsafe { copy(&inputs[*argument], memory) };
+        let mut slots = SmallVec::new();
+        for slot in &self.plan.slots {
+            slots.push(allocate(&slot.count, slot.element, symbols)?);
         }
+        for &(argument, copy) in &packed {
+            // SAFETY: the copy has room for the argument's elements and is its own memory.
+            unsafe { inputs[argument].gather(copy) };
+        }
+        let mut frame = Frame { inputs, packed, outputs: made, slots, constants: &self.plan.constants, symbols };
         for step in &self.plan.steps {
             // SAFETY: see above.
             unsafe { frame.step(step, parallelism)? };
         }
-        for (made, wanted) in frame.outputs.iter().zip(outputs).filter(|(made, wanted)| made.pointer != wanted.pointer)
-        {
-            // SAFETY: both are valid for the output's shape, and the one is the frame's own.
-            unsafe { copy(made, wanted) };
+        for (output, &made) in outputs.iter().zip(&frame.outputs).filter(|(output, made)| output.pointer != **made) {
+            // SAFETY: both are valid for the output's shape, and the one is the call's own.
+            unsafe { output.scatter(made) };
         }
         Ok(())
     }
@@ -152,55 +159,70 @@ impl Frame<'_> {
     /// # Safety
     /// As `Program::run`.
     unsafe fn kernel(&mut self, step: &KernelStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let extents: SmallVec<[usize; 4]> = step.extents.iter().map(|dim| self.size(dim)).collect::<Result<_>>()?;
-        let bindings = step.windows.iter().map(|window| self.bind(window, extents.len()));
-        let bindings: SmallVec<[Binding; 4]> = bindings.collect::<Result<_>>()?;
+        let mut extents: SmallVec<[usize; 4]> = SmallVec::new();
+        for dim in &step.extents {
+            extents.push(self.size(dim)?);
+        }
+        let mut bindings: SmallVec<[Binding; 4]> = SmallVec::new();
+        for window in &step.windows {
+            bindings.push(self.bind(window, extents.len())?);
+        }
         let launch = Launch { extents: &extents, bindings: &bindings };
         // SAFETY: the windows stay within their sources, and what is written is read by nobody else in the step.
         unsafe { step.kernel.launch(&launch, parallelism) }
     }
 
-    /// The memory of a source, with strides in elements; positions and sizes have none.
-    fn memory(&mut self, window: &Window) -> Result<(*mut u8, Sizes<isize>)> {
-        let shape = || window.shape.iter().map(|dim| self.size(dim)).collect::<Result<Sizes<usize>>>();
-        Ok(match &window.source {
-            Source::Input(argument) => (self.inputs[*argument].pointer, self.inputs[*argument].strides.clone()),
+    fn find(&mut self, source: &Source) -> Result<Found<'_>> {
+        Ok(match source {
+            Source::Input(argument) => Found::Strided(self.inputs[*argument].pointer, self.inputs[*argument].strides),
             Source::PackedInput(argument) => {
-                let copied = self.packed.iter().find(|(other, _)| other == argument).map(|(_, memory)| memory.pointer);
-                (copied.unwrap_or(self.inputs[*argument].pointer), row_major_strides(&shape()?))
+                let copied = self.packed.iter().find(|(other, _)| other == argument).map(|(_, pointer)| *pointer);
+                Found::RowMajor(copied.unwrap_or(self.inputs[*argument].pointer))
             }
-            Source::Constant(index) => {
-                (self.constants[*index].bytes().as_ptr().cast_mut(), row_major_strides(&shape()?))
-            }
-            Source::Output(output) => (self.outputs[*output].pointer, row_major_strides(&shape()?)),
-            Source::Slot(slot) => {
-                let strides = row_major_strides(&shape()?);
-                (self.slots[*slot].bytes_mut().as_mut_ptr(), strides)
-            }
-            Source::Positions | Source::Size(_) => (std::ptr::null_mut(), SmallVec::from_slice(&[1])),
+            Source::Constant(index) => Found::RowMajor(self.constants[*index].bytes().as_ptr().cast_mut()),
+            Source::Output(output) => Found::RowMajor(self.outputs[*output]),
+            Source::Slot(slot) => Found::RowMajor(self.slots[*slot].bytes_mut().as_mut_ptr()),
+            Source::Positions => Found::Position(0),
+            Source::Size(dim) => Found::Position(dim.evaluate(self.symbols)?),
         })
     }
 
     fn bind(&mut self, window: &Window, axes: usize) -> Result<Binding> {
-        let (pointer, source_strides) = self.memory(window)?;
+        let own: Sizes<isize> = match &window.source {
+            Source::Input(_) | Source::Size(_) => SmallVec::new(),
+            _ if window.walks.is_empty() && window.starts.is_empty() => SmallVec::new(),
+            _ => self.row_major(&window.shape)?,
+        };
+        let symbols = self.symbols;
+        let (pointer, position, source_strides): (*mut u8, i64, &[isize]) = match self.find(&window.source)? {
+            Found::Strided(pointer, strides) => (pointer, 0, strides),
+            Found::RowMajor(pointer) => (pointer, 0, &own),
+            Found::Position(position) => (std::ptr::null_mut(), position, &own),
+        };
         let mut offset = 0_isize;
         for (axis, start) in &window.starts {
-            offset += start.evaluate(self.symbols)? as isize * source_strides[*axis as usize];
+            offset += start.evaluate(symbols)? as isize * source_strides[*axis as usize];
         }
         let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
         for walk in &window.walks {
             strides[walk.kernel.0 as usize] += walk.step as isize * source_strides[walk.source as usize];
         }
-        let base = match &window.source {
-            Source::Positions => Base::Position(offset as i64),
-            Source::Size(dim) => Base::Position(dim.evaluate(self.symbols)?),
-            Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Output(_) | Source::Slot(_) => {
-                let element = window.dtype.size() as isize;
-                strides.iter_mut().for_each(|stride| *stride *= element);
-                Base::Host(pointer.wrapping_offset(offset * element))
-            }
-        };
-        Ok(Binding { base, strides })
+        if let Source::Positions | Source::Size(_) = window.source {
+            return Ok(Binding { base: Base::Position(position + offset as i64), strides });
+        }
+        let element = window.dtype.size() as isize;
+        strides.iter_mut().for_each(|stride| *stride *= element);
+        Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset * element)), strides })
+    }
+
+    fn row_major(&self, shape: &[Dim]) -> Result<Sizes<isize>> {
+        let mut strides: Sizes<isize> = SmallVec::from_elem(1, shape.len());
+        let mut step = 1_isize;
+        for (stride, dim) in strides.iter_mut().zip(shape).rev() {
+            *stride = step;
+            step = step.saturating_mul(self.size(dim)?.max(1) as isize);
+        }
+        Ok(strides)
     }
 
     /// # Safety
@@ -209,8 +231,8 @@ impl Frame<'_> {
         let sizes = [self.size(&step.sizes[0])?, self.size(&step.sizes[1])?, self.size(&step.sizes[2])?];
         let dtype = step.result.dtype;
         let mut matrix = |window: &Window| -> Result<Matrix> {
-            let memory = self.window_memory(window, &[0, 0])?;
-            Ok(Matrix { pointer: memory.pointer, row_stride: memory.strides[0], column_stride: memory.strides[1] })
+            let (pointer, strides) = self.window_memory(window, 2)?;
+            Ok(Matrix { pointer, row_stride: strides[0], column_stride: strides[1] })
         };
         let (left, right, result) = (matrix(&step.left)?, matrix(&step.right)?, matrix(&step.result)?);
         // SAFETY: the windows have these sizes; the result's place is read by nobody in this step.
@@ -218,15 +240,15 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// A window as memory of this shape. Positions and sizes are written out by the schedule before they get here.
-    fn window_memory(&mut self, window: &Window, shape: &[usize]) -> Result<Memory> {
-        let binding = self.bind(window, shape.len())?;
-        let Base::Host(pointer) = binding.base else {
+    /// A window as memory with strides in elements. Sequences are written out by the schedule before they get here.
+    fn window_memory(&mut self, window: &Window, rank: usize) -> Result<(*mut u8, Sizes<isize>)> {
+        let Binding { base, mut strides } = self.bind(window, rank)?;
+        let Base::Host(pointer) = base else {
             return Err(Error::Internal("a library step reads a sequence that is not in memory".to_string()));
         };
         let element = window.dtype.size() as isize;
-        let strides = binding.strides.iter().map(|stride| stride / element).collect();
-        Ok(Memory { pointer, dtype: window.dtype, shape: SmallVec::from_slice(shape), strides })
+        strides.iter_mut().for_each(|stride| *stride /= element);
+        Ok((pointer, strides))
     }
 
     /// # Safety
@@ -235,10 +257,11 @@ impl Frame<'_> {
         let mut operands = Vec::with_capacity(step.operands.len());
         for (window, shape) in &step.operands {
             let shape: Sizes<usize> = shape.iter().map(|dim| self.size(dim)).collect::<Result<_>>()?;
-            let memory = self.window_memory(window, &shape)?;
+            let (pointer, strides) = self.window_memory(window, shape.len())?;
             let mut array = Array::uninitialized(window.dtype, &shape)?;
+            let memory = Memory { pointer, dtype: window.dtype, shape: &shape, strides: &strides };
             // SAFETY: the window and the new array have this shape and dtype.
-            unsafe { copy(&memory, &Memory::contiguous(array.bytes_mut().as_mut_ptr(), window.dtype, &shape)) };
+            unsafe { memory.gather(array.bytes_mut().as_mut_ptr()) };
             operands.push(array);
         }
         let result = (step.function.0.call)(&operands)?;
@@ -252,10 +275,11 @@ impl Frame<'_> {
                 window.dtype
             )));
         }
-        let place = self.window_memory(window, &shape)?;
-        let made = Memory::contiguous(result.bytes().as_ptr().cast_mut(), window.dtype, &shape);
+        let (pointer, strides) = self.window_memory(window, shape.len())?;
         // SAFETY: both have this shape and dtype.
-        unsafe { copy(&made, &place) };
+        unsafe {
+            Memory { pointer, dtype: window.dtype, shape: &shape, strides: &strides }.scatter(result.bytes().as_ptr());
+        }
         Ok(())
     }
 }

@@ -7,7 +7,6 @@
 //!
 //! Invariant: an affine form has its terms sorted, without zero coefficients, and at least one term.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -294,6 +293,11 @@ impl Dim {
     /// A symbol without a value, an overflow, a division by zero.
     pub fn evaluate(&self, symbols: &Symbols) -> Result<i64> {
         let (constant, terms) = self.parts();
+        match terms {
+            [] => return Ok(constant),
+            [(Atom::Symbol(symbol), 1)] if constant == 0 => return symbols.get(symbol),
+            _ => {}
+        }
         let mut total = i128::from(constant);
         for (atom, coefficient) in terms {
             let value = match atom {
@@ -393,14 +397,17 @@ impl Dim {
     }
 }
 
-/// The values of the symbols in one call.
+/// The values of the symbols in one call, sorted by symbol.
 #[derive(Debug, Clone, Default)]
-pub struct Symbols(HashMap<Symbol, i64, rustc_hash::FxBuildHasher>);
+pub struct Symbols(SmallVec<[(Symbol, i64); 6]>);
 
 impl Symbols {
     /// Sets the value of a symbol.
     pub fn set(&mut self, symbol: Symbol, value: i64) {
-        self.0.insert(symbol, value);
+        match self.0.binary_search_by_key(&symbol, |entry| entry.0) {
+            Ok(place) => self.0[place].1 = value,
+            Err(place) => self.0.insert(place, (symbol, value)),
+        }
     }
 
     /// The value of a symbol.
@@ -408,12 +415,10 @@ impl Symbols {
     /// # Errors
     /// `Internal` if the symbol has none.
     pub fn get(&self, symbol: &Symbol) -> Result<i64> {
-        self.0.get(symbol).copied().ok_or_else(|| Error::Internal(format!("the size {symbol:?} has no value")))
-    }
-
-    /// Forgets all values and keeps the memory.
-    pub fn clear(&mut self) {
-        self.0.clear();
+        match self.0.binary_search_by_key(symbol, |entry| entry.0) {
+            Ok(place) => Ok(self.0[place].1),
+            Err(_) => Err(Error::Internal(format!("the size {symbol:?} has no value"))),
+        }
     }
 }
 

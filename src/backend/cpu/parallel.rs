@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::backend::Parallelism;
 
 /// The cost from which splitting pays, in units of `Cost::weight`.
-const WORTHWHILE: usize = 100_000;
+const WORTHWHILE: usize = 400_000;
 
 /// The least cost of a task.
 const TASK: usize = 20_000;

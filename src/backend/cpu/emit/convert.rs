@@ -4,6 +4,7 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{self, InstBuilder, types};
+use cranelift_frontend::FunctionBuilder;
 use smallvec::SmallVec;
 
 use super::{Emitter, Lanes, scalar_type};
@@ -101,7 +102,12 @@ impl Emitter<'_> {
         if self.lanes > 1 {
             let mask = self.mask_to(x, dtype.size());
             let bits = self.vector_bits(super::integer_type(dtype.size()), one.bits());
-            let parts = self.each([&mask], |b, [x]| b.ins().band(x, bits));
+            // The negative of a mask: added to something, it becomes one subtraction.
+            let number = |b: &mut FunctionBuilder<'_>, [x]: [ir::Value; 1]| match dtype.is_float() {
+                true => b.ins().band(x, bits),
+                false => b.ins().ineg(x),
+            };
+            let parts = self.each([&mask], number);
             let vector = super::vector_of(scalar_type(dtype));
             let parts = parts.into_iter().map(|part| self.reinterpret(part, vector)).collect();
             return Lanes { dtype, width: dtype.size(), parts };

@@ -4,7 +4,7 @@
 //! Invariant: no access outside the lanes that the cursor is on. Must not know: ops.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, types};
 use smallvec::SmallVec;
 
 use super::{Cursor, Emitter, Lanes, VECTOR, integer_type, reinterpreted, scalar_type, unaligned, vector_of};
@@ -39,6 +39,7 @@ pub(super) struct Place {
 impl Emitter<'_> {
     /// Reads bases and strides of the operands; loads the broadcast ones.
     pub(super) fn open_places(&mut self, program: &Program, classes: &[Class], bases: ir::Value, strides: ir::Value) {
+        self.pure_loads = program.ports.iter().all(|port| port.operand.access != Access::Write);
         for (index, (port, &class)) in program.ports.iter().zip(classes).enumerate() {
             let read = |emitter: &mut Self, table| {
                 emitter.b.ins().load(types::I64, unaligned().with_readonly(), table, (index * 8) as i32)
@@ -79,6 +80,12 @@ impl Emitter<'_> {
         }
     }
 
+    /// Flags of a load of an operand. Without them every load of a loop would stand before its first computation, and
+    /// the values would not fit the registers.
+    fn read_flags(&self) -> MemFlagsData {
+        if self.pure_loads { unaligned().with_readonly().with_can_move() } else { unaligned() }
+    }
+
     fn truth_of_byte(&mut self, byte: ir::Value) -> ir::Value {
         self.b.ins().icmp_imm_u(IntCC::NotEqual, byte, 0)
     }
@@ -110,16 +117,16 @@ impl Emitter<'_> {
 
     fn load_contiguous(&mut self, place: Place) -> Result<Lanes> {
         let (address, offset) = self.contiguous(place)?;
+        let flags = self.read_flags();
         if self.lanes == 1 {
-            let stored = self.b.ins().load(scalar_type(place.dtype), unaligned(), address, offset);
+            let stored = self.b.ins().load(scalar_type(place.dtype), flags, address, offset);
             let value = if place.dtype == DType::Bool { self.truth_of_byte(stored) } else { stored };
             return Ok(Lanes::scalar(place.dtype, value));
         }
         let vector = vector_of(scalar_type(place.dtype));
         let count = self.lanes * place.dtype.size() / VECTOR;
-        let parts = (0..count)
-            .map(|part| self.b.ins().load(vector, unaligned(), address, offset + (part * VECTOR) as i32))
-            .collect();
+        let parts =
+            (0..count).map(|part| self.b.ins().load(vector, flags, address, offset + (part * VECTOR) as i32)).collect();
         let stored = Lanes { dtype: place.dtype, width: place.dtype.size(), parts };
         Ok(if place.dtype == DType::Bool { self.mask_of_bytes(&stored) } else { stored })
     }
@@ -151,9 +158,10 @@ impl Emitter<'_> {
     }
 
     fn load_strided(&mut self, place: Place) -> Result<Lanes> {
+        let flags = self.read_flags();
         let mut elements: SmallVec<[ir::Value; 16]> = SmallVec::new();
         for address in self.addresses(place)? {
-            let stored = self.b.ins().load(scalar_type(place.dtype), unaligned(), address, 0);
+            let stored = self.b.ins().load(scalar_type(place.dtype), flags, address, 0);
             elements.push(stored);
         }
         if place.dtype != DType::Bool {

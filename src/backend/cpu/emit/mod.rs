@@ -72,6 +72,8 @@ pub(super) struct Emitter<'a> {
     places: Vec<Place>,
     lanes: usize,
     cursor: Option<Cursor>,
+    /// Whether nothing that is read can be written meanwhile, so that loads may stand where their values are used.
+    pure_loads: bool,
     /// The position of index 0 within the reduction.
     first: Option<ir::Value>,
     /// The position of all lanes, where these are results.
@@ -101,6 +103,7 @@ fn emit_function(
         places: Vec::new(),
         lanes: 1,
         cursor: None,
+        pure_loads: false,
         first: None,
         row: None,
     };

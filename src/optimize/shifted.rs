@@ -1,9 +1,11 @@
 //! Stabilization of logarithms of sums of exponentials: the largest exponent is taken out first.
 //!
 //! ln Σ exp(x) = m + ln Σ exp(x − m) for any m; with m the largest x no exponential overflows and not all of
-//! them vanish. An infinite or NaN m is replaced by 0, since inf − inf is NaN. A maximum of no elements is an
-//! error while the sum is not, so along an axis that may be empty the maximum is taken over the elements and −∞.
+//! them vanish. An infinite or NaN m is replaced by 0, since inf − inf is NaN. The maximum of no elements is −∞ by its
+//! row, whose logarithm of the sum is −∞ too.
 //! Invariant: what is visibly shifted already is left alone, the results of these rules among it.
+
+use smallvec::SmallVec;
 
 use crate::dtype::Scalar;
 use crate::graph::{Node, NodeId};
@@ -11,6 +13,9 @@ use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::Rule;
 use crate::shape::{Dim, Shape};
+
+/// Axes of a reduction.
+type Axes = SmallVec<[u32; 3]>;
 
 /// The rules, in the order in which they are tried.
 pub(super) static RULES: &[Rule] = &[
@@ -31,10 +36,17 @@ pub(super) static RULES: &[Rule] = &[
     .by("neither is shifted by a maximum already", &["ln"], logaddexp),
     Rule::accuracy(
         "log_softmax",
-        ["(ln (div (exp ?x) (sum (exp …))))", "(sub ?x (ln (sum (exp …))))"],
-        "ln(eˣ / s) = x − ln s for s ≥ +0, without underflow of the quotient",
+        [
+            "(ln (div (exp ?x) (sum (exp ?x))))",
+            "(sub d (ln (sum (exp d)))), d = (sub ?x m), m = max ?x if finite, else 0",
+        ],
+        "ln(eˣ / Σ eˣ) = d − ln Σ eᵈ, where d ≤ 0 and the logarithm is ≥ 0, so nothing cancels",
     )
-    .by("the divisor is a sum of exponentials, possibly reshaped or broadcast", &["ln"], log_softmax),
+    .by(
+        "both are exponentials of the same ?x; d = ?x if that is shifted by a maximum already",
+        &["ln"],
+        log_softmax,
+    ),
 ];
 
 fn operand_of(rewriter: &Rewriter, id: NodeId, op: UnaryOp) -> Option<NodeId> {
@@ -69,20 +81,29 @@ fn logsumexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     if axes.is_empty() {
         return None;
     }
-    // Of nothing it is −∞, and so is the logarithm of the empty sum.
-    let largest = rewriter.add(Node::Reduce(ReduceOp::Max, axes.clone(), x))?;
-    let shift = finite_or_zero(rewriter, largest)?;
-    let kept = rewriter.ty(x).shape.iter().enumerate();
-    let kept: Shape =
-        kept.map(|(axis, dim)| if axes.contains(&(axis as u32)) { Dim::ONE } else { dim.clone() }).collect();
-    let aligned = rewriter.add(Node::Reshape(kept, shift))?;
-    let difference = rewriter.binary(BinaryOp::Sub, x, aligned)?;
+    let (shift, difference) = shifted_by_maximum(rewriter, x, &axes)?;
     let exponential = rewriter.unary(UnaryOp::Exp, difference)?;
     let sum = rewriter.add(Node::Reduce(ReduceOp::Sum, axes, exponential))?;
     let logarithm = rewriter.unary(UnaryOp::Ln, sum)?;
     let result = rewriter.binary(BinaryOp::Add, logarithm, shift)?;
     let shape = rewriter.ty(id).shape.clone();
     if inner == logarithm_of { Some(result) } else { rewriter.add(Node::Reshape(shape, result)) }
+}
+
+/// The maximum over some axes, or 0 where that is not finite, and the differences from it.
+fn shifted_by_maximum(rewriter: &mut Rewriter, x: NodeId, axes: &Axes) -> Option<(NodeId, NodeId)> {
+    // Of nothing it is −∞, and so is the logarithm of the empty sum.
+    let largest = rewriter.add(Node::Reduce(ReduceOp::Max, axes.clone(), x))?;
+    let shift = finite_or_zero(rewriter, largest)?;
+    let aligned = rewriter.add(Node::Reshape(kept_shape(rewriter, x, axes), shift))?;
+    let difference = rewriter.binary(BinaryOp::Sub, x, aligned)?;
+    Some((shift, difference))
+}
+
+/// The shape of an operand with a 1 in the place of each of these axes.
+fn kept_shape(rewriter: &Rewriter, x: NodeId, axes: &Axes) -> Shape {
+    let sizes = (0..).zip(&rewriter.ty(x).shape);
+    sizes.map(|(axis, dim)| if axes.contains(&axis) { Dim::ONE } else { dim.clone() }).collect()
 }
 
 fn finite_or_zero(rewriter: &mut Rewriter, x: NodeId) -> Option<NodeId> {
@@ -115,8 +136,22 @@ fn log_softmax(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     let quotient = operand_of(rewriter, id, UnaryOp::Ln)?;
     let &Node::Binary(BinaryOp::Div, [exponential, divisor]) = rewriter.node(quotient) else { return None };
     let x = operand_of(rewriter, exponential, UnaryOp::Exp)?;
-    let Node::Reduce(ReduceOp::Sum, _, terms) = rewriter.node(under_views(rewriter, divisor)) else { return None };
-    operand_of(rewriter, *terms, UnaryOp::Exp)?;
-    let logarithm = rewriter.unary(UnaryOp::Ln, divisor)?;
-    rewriter.binary(BinaryOp::Sub, x, logarithm)
+    let sum = if let Node::Reshape(_, sum) = rewriter.node(divisor) { *sum } else { divisor };
+    let Node::Reduce(ReduceOp::Sum, axes, terms) = rewriter.node(sum) else { return None };
+    if *terms != exponential || axes.is_empty() {
+        return None;
+    }
+    let axes = axes.clone();
+    let kept = kept_shape(rewriter, x, &axes);
+    // Without a reshape the sum meets the right axes only if the first ones were reduced.
+    let leading = axes.iter().copied().eq(0..axes.len() as u32);
+    if if sum == divisor { !leading } else { rewriter.ty(divisor).shape != kept } {
+        return None;
+    }
+    let difference = if is_shifted(rewriter, x) { x } else { shifted_by_maximum(rewriter, x, &axes)?.1 };
+    let exponential = rewriter.unary(UnaryOp::Exp, difference)?;
+    let sum = rewriter.add(Node::Reduce(ReduceOp::Sum, axes, exponential))?;
+    let aligned = rewriter.add(Node::Reshape(kept, sum))?;
+    let logarithm = rewriter.unary(UnaryOp::Ln, aligned)?;
+    rewriter.binary(BinaryOp::Sub, difference, logarithm)
 }

@@ -251,6 +251,10 @@ fn arithmetic(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
     if x.is_nan() || y.is_nan() {
         return Bounded::exact(value);
     }
+    // A NaN made of infinities: a rewriting may give the limit, as the logistic function of inf written without a quotient.
+    if value.is_nan() {
+        return Bounded::unknown(value);
+    }
     if x.is_infinite() || y.is_infinite() {
         let decided = match op {
             BinaryOp::Add | BinaryOp::Sub => true,
@@ -260,7 +264,7 @@ fn arithmetic(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
     }
     if a.is_exact() && b.is_exact() {
         return match () {
-            () if value.is_nan() || (op == BinaryOp::Div && y == 0.0) => Bounded::exact(value),
+            () if op == BinaryOp::Div && y == 0.0 => Bounded::exact(value),
             () if value.to_f64().is_finite() && is_representable(op, x, y, value) => Bounded::exact(value),
             () => rounded(value, 0.0, ROUNDED, 0.0),
         };

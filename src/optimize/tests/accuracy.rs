@@ -191,8 +191,11 @@ fn log_of_softmax_does_not_underflow() {
     let output = unary(&mut graph, UnaryOp::Ln, quotient);
     graph.outputs.push(output);
     let (after, trace) = optimize(graph, &Options::default()).unwrap();
-    assert_eq!((trace.count("log_softmax"), trace.count("logsumexp")), (1, 1));
+    assert_eq!((trace.count("log_softmax"), trace.count("logsumexp")), (1, 0));
     assert_eq!(evaluate(&after, &[f64s(&[2], &[0.0, 2000.0])])[0].f64s(), [-2000.0, 0.0]);
+    // Near 0 nothing cancels: the error of −ln(1 + e⁻³³) is an ULP of 1, not of 65.
+    let nearly_zero = evaluate(&after, &[f64s(&[2], &[32.0, 65.0])])[0].f64s()[1];
+    assert!((nearly_zero + (-33.0_f64).exp().ln_1p()).abs() <= f64::EPSILON, "{nearly_zero}");
 }
 
 #[test]

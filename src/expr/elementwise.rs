@@ -120,6 +120,18 @@ pub(crate) fn unary(op: UnaryOp, x: &Expr) -> Expr {
 pub(crate) fn binary(op: BinaryOp, a: &Expr, b: &Expr) -> Expr {
     let origin = Location::caller();
     let common = common_dtype(&[a, b]);
+    if common == DType::F64 && a.dtype().is_integer() && b.dtype().is_integer() {
+        if b.dtype() == DType::U64
+            && let Some(result) = compare_with_unsigned(op, a, b)
+        {
+            return result;
+        }
+        if a.dtype() == DType::U64
+            && let Some(result) = compare_with_unsigned(swapped(op), b, a)
+        {
+            return result;
+        }
+    }
     let (op, dtype) = match binary_rule(op, common) {
         Rule::In(dtype) => (op, dtype),
         Rule::Instead(op) => (op, common),
@@ -131,6 +143,66 @@ pub(crate) fn binary(op: BinaryOp, a: &Expr, b: &Expr) -> Expr {
     match convert_all([a, b], dtype, origin) {
         Ok(operands) => Expr::build_at(Node::Binary(op, operands), a.is_weak() && b.is_weak(), origin),
         Err(message) => Expr::failed(Node::Binary(op, [a.clone(), b.clone()]), message, origin),
+    }
+}
+
+/// A signed integer compared with a u64 by value, as NumPy does: f64, to which the two promote, is too coarse.
+#[track_caller]
+fn compare_with_unsigned(op: BinaryOp, signed: &Expr, unsigned: &Expr) -> Option<Expr> {
+    let below_zero = signed.lt(0);
+    match op {
+        BinaryOp::Lt | BinaryOp::Le | BinaryOp::Ne => Some(below_zero | binary(op, &signed.cast::<u64>(), unsigned)),
+        BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Eq => Some(!below_zero & binary(op, &signed.cast::<u64>(), unsigned)),
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::FloorDiv
+        | BinaryOp::Rem
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::Hypot
+        | BinaryOp::Copysign
+        | BinaryOp::Maximum
+        | BinaryOp::Minimum
+        | BinaryOp::Fmax
+        | BinaryOp::Fmin
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Xor
+        | BinaryOp::Shl
+        | BinaryOp::Shr => None,
+    }
+}
+
+/// The comparison that says the same of its operands in the other order.
+fn swapped(op: BinaryOp) -> BinaryOp {
+    match op {
+        BinaryOp::Lt => BinaryOp::Gt,
+        BinaryOp::Le => BinaryOp::Ge,
+        BinaryOp::Gt => BinaryOp::Lt,
+        BinaryOp::Ge => BinaryOp::Le,
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::FloorDiv
+        | BinaryOp::Rem
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::Hypot
+        | BinaryOp::Copysign
+        | BinaryOp::Maximum
+        | BinaryOp::Minimum
+        | BinaryOp::Fmax
+        | BinaryOp::Fmin
+        | BinaryOp::Eq
+        | BinaryOp::Ne
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Xor
+        | BinaryOp::Shl
+        | BinaryOp::Shr => op,
     }
 }
 

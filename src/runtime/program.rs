@@ -183,21 +183,24 @@ impl Frame<'_> {
 
     fn bind(&mut self, window: &Window, axes: usize) -> Result<Binding> {
         let (pointer, source_strides) = self.memory(window)?;
+        // Strides of empty arrays may be any numbers; nothing is then read or written, so products may wrap.
         let mut offset = 0_isize;
         for (axis, start) in &window.starts {
-            offset += start.evaluate(self.symbols)? as isize * source_strides[*axis as usize];
+            let start = start.evaluate(self.symbols)? as isize;
+            offset = offset.wrapping_add(start.wrapping_mul(source_strides[*axis as usize]));
         }
         let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
         for walk in &window.walks {
-            strides[walk.kernel.0 as usize] += walk.step as isize * source_strides[walk.source as usize];
+            let stride = &mut strides[walk.kernel.0 as usize];
+            *stride = stride.wrapping_add((walk.step as isize).wrapping_mul(source_strides[walk.source as usize]));
         }
         let base = match &window.source {
             Source::Positions => Base::Position(offset as i64),
             Source::Size(dim) => Base::Position(dim.evaluate(self.symbols)?),
             Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Output(_) | Source::Slot(_) => {
                 let element = window.dtype.size() as isize;
-                strides.iter_mut().for_each(|stride| *stride *= element);
-                Base::Host(pointer.wrapping_offset(offset * element))
+                strides.iter_mut().for_each(|stride| *stride = stride.wrapping_mul(element));
+                Base::Host(pointer.wrapping_offset(offset.wrapping_mul(element)))
             }
         };
         Ok(Binding { base, strides })

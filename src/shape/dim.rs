@@ -308,7 +308,10 @@ impl Dim {
                     })?
                 }
             };
-            total += i128::from(value) * i128::from(*coefficient);
+            // A product of two 64-bit numbers fits; a sum of several need not.
+            total = total
+                .checked_add(i128::from(value) * i128::from(*coefficient))
+                .ok_or_else(|| Error::Shape("a size overflows 128 bits on the way".to_string()))?;
         }
         i64::try_from(total).map_err(|_| Error::Shape(format!("a size overflows 64 bits: {total}")))
     }

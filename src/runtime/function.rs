@@ -304,7 +304,7 @@ impl Function {
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, bound: &Bound, places: &mut [OutPlace]) -> Result<()> {
+    fn run(&self, bound: &Bound, places: &mut [OutPlace<'_>]) -> Result<()> {
         let outputs: SmallVec<[Memory; 2]> = places
             .iter()
             .map(|place| Memory {

@@ -97,7 +97,8 @@ impl Space {
         let mut axis = 1;
         while axis < self.axes() {
             let inner = self.extents[axis];
-            let even = self.strides(axis - 1).iter().zip(self.strides(axis)).all(|(o, i)| *o == i.wrapping_mul(inner as i64));
+            let even =
+                self.strides(axis - 1).iter().zip(self.strides(axis)).all(|(o, i)| *o == i.wrapping_mul(inner as i64));
             if !even {
                 axis += 1;
                 continue;

@@ -1,0 +1,68 @@
+//! The sizes that a call gives: symbols, and their values in one call.
+//!
+//! Knows inputs by their identity only.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// The identity of an input, unique in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputId(pub u64);
+
+impl InputId {
+    /// A fresh identity.
+    pub fn new() -> InputId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        InputId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Default for InputId {
+    fn default() -> Self {
+        InputId::new()
+    }
+}
+
+/// What of an input a symbol stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Measure {
+    /// The extent along an axis.
+    Extent(u32),
+    /// The value of a rank-0 integer input.
+    Value,
+}
+
+/// A size that is known when a call's arguments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol {
+    /// The input that gives the size.
+    pub input: InputId,
+    /// Which of its sizes.
+    pub measure: Measure,
+}
+
+/// The values of the symbols in one call.
+#[derive(Debug, Clone, Default)]
+pub struct Symbols(HashMap<Symbol, i64, rustc_hash::FxBuildHasher>);
+
+impl Symbols {
+    /// Sets the value of a symbol.
+    pub fn set(&mut self, symbol: Symbol, value: i64) {
+        self.0.insert(symbol, value);
+    }
+
+    /// The value of a symbol.
+    ///
+    /// # Errors
+    /// `Internal` if the symbol has none.
+    pub fn get(&self, symbol: &Symbol) -> Result<i64> {
+        self.0.get(symbol).copied().ok_or_else(|| Error::Internal(format!("the size {symbol:?} has no value")))
+    }
+
+    /// Forgets all values and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}

@@ -74,6 +74,9 @@ fn sizes_that_cannot_be_counted_are_errors() {
         let error = f.call::<Vec<i64>>((i64::MAX, i64::MAX, i64::MAX)).unwrap_err().to_string();
         assert!(error.contains("overflows 128 bits"), "{error}");
     }
+    let u = scalar::<u64>("u");
+    let error = compile([&u], arange(&u)).unwrap().call::<Vec<i64>>((u64::MAX,)).unwrap_err().to_string();
+    assert!(error.contains("beyond 9223372036854775807"), "{error}");
     let error = compile([], &endless).unwrap().call::<f64>(()).unwrap_err().to_string();
     assert!(error.contains("more than can be counted"), "{error}");
 }

@@ -56,9 +56,12 @@ impl Symbols {
     /// The value of a symbol.
     ///
     /// # Errors
-    /// `Internal` if the symbol has none.
+    /// `Shape` if the symbol is an integer input whose value does not fit `i64`, `Internal` if an extent has no value.
     pub fn get(&self, symbol: &Symbol) -> Result<i64> {
-        self.0.get(symbol).copied().ok_or_else(|| Error::Internal(format!("the size {symbol:?} has no value")))
+        self.0.get(symbol).copied().ok_or_else(|| match symbol.measure {
+            Measure::Value => Error::Shape(format!("an integer beyond {} was passed as a size", i64::MAX)),
+            Measure::Extent(_) => Error::Internal(format!("the size {symbol:?} has no value")),
+        })
     }
 
     /// Forgets all values and keeps the memory.

@@ -65,7 +65,8 @@ impl Array {
 
     /// An array of this shape from its elements in row-major order; missing ones are zero.
     fn from_elements<T: Element>(shape: &[usize], values: impl IntoIterator<Item = T>) -> Array {
-        let mut block = Block::for_existing(shape.iter().product::<usize>() * size_of::<T>());
+        // A view that repeats elements may have more than any memory holds; no block is that large.
+        let mut block = Block::for_existing(byte_size(shape, size_of::<T>()).unwrap_or(usize::MAX));
         for (place, value) in block.elements_mut::<T>().iter_mut().zip(values) {
             *place = value;
         }

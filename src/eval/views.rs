@@ -101,8 +101,9 @@ pub(super) fn slice(ranges: &[SliceRange], x: &Array, symbols: &Symbols) -> Resu
         check_range(start, range.step, length, size as i64).map_err(Error::Shape)?;
         shape.push(length as usize);
         // Of at most one element the start alone matters, and the step may be any number.
-        strides.push(if length > 1 { range.step as isize * stride } else { 0 });
-        offset += if length > 0 { start as isize * stride } else { 0 };
+        strides.push(if length > 1 { (range.step as isize).wrapping_mul(stride) } else { 0 });
+        // The strides of an empty array may be any numbers; no element is then looked up.
+        offset = offset.wrapping_add(if length > 0 { (start as isize).wrapping_mul(stride) } else { 0 });
     }
     gather(x, &shape, &strides, offset)
 }
@@ -120,7 +121,7 @@ pub(super) fn concat(axis: usize, parts: &[Array], dtype: DType, shape: &[usize]
         if !fits {
             return Err(Error::Shape(format!("an array of shape {:?} in a `concat` of {shape:?}", part.shape())));
         }
-        let places = Positions::new(part.shape(), &strides, start as isize * strides[axis]);
+        let places = Positions::new(part.shape(), &strides, (start as isize).wrapping_mul(strides[axis]));
         for (position, to) in places.enumerate() {
             result.set(to, part.get(position));
         }

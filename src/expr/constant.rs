@@ -87,10 +87,14 @@ impl<T: Element> IntoConstant for &Vec<T> {
 impl<T: Element, S: Data<Elem = T>, D: Dimension> IntoConstant for &ArrayBase<S, D> {
     #[track_caller]
     fn into_constant(self) -> Expr {
-        let elements: Vec<T> = self.iter().copied().collect();
-        match Array::from_slice(&elements).reshape(self.shape()) {
+        // A view that repeats elements may be larger than any memory.
+        let array = Array::zeros(T::DTYPE, self.shape()).and_then(|mut array| {
+            array.as_mut_slice::<T>()?.iter_mut().zip(self.iter()).for_each(|(place, value)| *place = *value);
+            Ok(array)
+        });
+        match array {
             Ok(array) => dense(array),
-            Err(error) => dense(Array::from_slice(&elements)).invalid(error.to_string()),
+            Err(error) => T::default().into_constant().invalid(error.to_string()),
         }
     }
 }

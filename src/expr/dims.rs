@@ -30,7 +30,11 @@ impl Expr {
             }
             if pending.len() == before {
                 let dim = size_of_node(expr, &|operand| known.get(&operand.key()).cloned().unwrap_or(Dim::ZERO));
-                known.insert(expr.key(), dim.ok_or_else(|| not_a_size(expr))?);
+                let dim = dim.ok_or_else(|| not_a_size(expr))?;
+                if !dim.is_tractable() {
+                    return Err(too_many_operations());
+                }
+                known.insert(expr.key(), dim);
                 pending.pop();
             }
         }
@@ -51,6 +55,11 @@ fn check(expr: &Expr) -> Result<(), String> {
         return Err(error.to_string());
     }
     if expr.rank() == 0 && expr.dtype().is_integer() { Ok(()) } else { Err(not_a_size(expr)) }
+}
+
+fn too_many_operations() -> String {
+    let (nested, all) = (Dim::DEEPEST, Dim::MOST_OPERATIONS);
+    format!("a size is computed by too many operations (at most {nested} nested, {all} in all); pass it as an input")
 }
 
 fn not_a_size(expr: &Expr) -> String {

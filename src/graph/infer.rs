@@ -41,6 +41,24 @@ pub trait Context<R> {
 /// # Errors
 /// A sentence that says what is wrong, with the dtypes and shapes of the operands.
 pub fn infer<R, C: Context<R>>(node: &Node<R>, context: &C, constraints: &mut Vec<Constraint>) -> Result<Type, String> {
+    let ty = infer_node(node, context, constraints)?;
+    let own = if let Node::Size(size) = node { Some(size) } else { None };
+    if ty.shape.iter().chain(own).all(Dim::is_tractable) {
+        return Ok(ty);
+    }
+    Err(format!(
+        "a size of `{}` is computed by too many operations (at most {} nested, {} in all); pass it as an integer input",
+        node.name(),
+        Dim::DEEPEST,
+        Dim::MOST_OPERATIONS
+    ))
+}
+
+fn infer_node<R, C: Context<R>>(
+    node: &Node<R>,
+    context: &C,
+    constraints: &mut Vec<Constraint>,
+) -> Result<Type, String> {
     let ty = |reference| context.ty(reference);
     match node {
         Node::Input(input) => Ok(input.ty.clone()),

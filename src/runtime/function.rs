@@ -307,7 +307,7 @@ impl Function {
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, bound: &Bound<'_>, places: &[OutPlace]) -> Result<()> {
+    fn run(&self, bound: &Bound<'_>, places: &[OutPlace<'_>]) -> Result<()> {
         let mut outputs: SmallVec<[Memory<'_>; 2]> = SmallVec::new();
         for place in places {
             let (pointer, dtype) = (place.as_mut_ptr(), place.dtype());

@@ -20,7 +20,7 @@ pub trait IntoOutPlace<'b> {
     ///
     /// # Errors
     /// `Argument` if two indices reach one element.
-    fn place(self) -> Result<OutPlace>;
+    fn place(self) -> Result<OutPlace<'b>>;
 }
 
 /// The places of the outputs of a call, in order: a tuple, or `()`.
@@ -33,35 +33,35 @@ pub trait OutArgs<'b> {
     ///
     /// # Errors
     /// `Argument` for a place that cannot be written to, before `f` is called; whatever `f` meets.
-    fn with<R>(self, f: impl FnOnce(&mut [OutPlace]) -> Result<R>) -> Result<R>;
+    fn with<R>(self, f: impl FnOnce(&mut [OutPlace<'b>]) -> Result<R>) -> Result<R>;
 }
 
 impl<'b, T: Element> IntoOutPlace<'b> for &'b mut T {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         Ok(OutPlace::new(std::ptr::from_mut(self), &[], &[]))
     }
 }
 
 impl<'b, T: Element> IntoOutPlace<'b> for &'b mut [T] {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         Ok(OutPlace::new(self.as_mut_ptr(), &[self.len()], &[1]))
     }
 }
 
 impl<'b, T: Element, const N: usize> IntoOutPlace<'b> for &'b mut [T; N] {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         self.as_mut_slice().place()
     }
 }
 
 impl<'b, T: Element> IntoOutPlace<'b> for &'b mut Vec<T> {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         self.as_mut_slice().place()
     }
 }
 
 impl<'b, T: Element, S: DataMut<Elem = T>, D: Dimension> IntoOutPlace<'b> for &'b mut ArrayBase<S, D> {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         // The pointer first: taking it makes a shared array unique, which may change its strides.
         let pointer = self.as_mut_ptr();
         strided(pointer, self.shape(), self.strides())
@@ -69,20 +69,20 @@ impl<'b, T: Element, S: DataMut<Elem = T>, D: Dimension> IntoOutPlace<'b> for &'
 }
 
 impl<'b, T: Element, D: Dimension> IntoOutPlace<'b> for ArrayViewMut<'b, T, D> {
-    fn place(mut self) -> Result<OutPlace> {
+    fn place(mut self) -> Result<OutPlace<'b>> {
         let pointer = self.as_mut_ptr();
         strided(pointer, self.shape(), self.strides())
     }
 }
 
 impl<'b> IntoOutPlace<'b> for &'b mut Array {
-    fn place(self) -> Result<OutPlace> {
+    fn place(self) -> Result<OutPlace<'b>> {
         let pointer = self.bytes_mut().as_mut_ptr();
         Ok(OutPlace::of_dtype(self.dtype(), pointer, self.shape(), self.strides()))
     }
 }
 
-fn strided<T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> Result<OutPlace> {
+fn strided<'b, T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> Result<OutPlace<'b>> {
     let aliased = shape.iter().zip(strides).position(|(&size, &stride)| size > 1 && stride == 0);
     match aliased {
         Some(axis) if !shape.contains(&0) => Err(Error::Argument(format!(
@@ -94,7 +94,7 @@ fn strided<T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> R
 }
 
 impl<'b> OutArgs<'b> for () {
-    fn with<R>(self, f: impl FnOnce(&mut [OutPlace]) -> Result<R>) -> Result<R> {
+    fn with<R>(self, f: impl FnOnce(&mut [OutPlace<'b>]) -> Result<R>) -> Result<R> {
         f(&mut [])
     }
 }
@@ -102,7 +102,7 @@ impl<'b> OutArgs<'b> for () {
 macro_rules! tuples {
     ($($type:ident $index:tt),*) => {
         impl<'b, $($type: IntoOutPlace<'b>),*> OutArgs<'b> for ($($type,)*) {
-            fn with<R>(self, f: impl FnOnce(&mut [OutPlace]) -> Result<R>) -> Result<R> {
+            fn with<R>(self, f: impl FnOnce(&mut [OutPlace<'b>]) -> Result<R>) -> Result<R> {
                 f(&mut [$(self.$index.place()?),*])
             }
         }

@@ -41,7 +41,7 @@ pub trait FromOutput: Sized + sealed::SealedOne {
 
     /// The memory to write to.
     #[doc(hidden)]
-    fn place(&mut self) -> OutPlace;
+    fn place(&mut self) -> OutPlace<'_>;
 }
 
 /// What a call may give: one container, a tuple or an array of them, `Vec<kroton::Array>`, or `()`.
@@ -63,7 +63,7 @@ pub trait FromOutputs: Sized + sealed::Sealed {
     /// # Errors
     /// `Argument` and `Memory` before `run` is called; whatever `run` meets.
     #[doc(hidden)]
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<Self>;
+    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<Self>;
 }
 
 impl<T: Element> sealed::SealedOne for T {}
@@ -77,7 +77,7 @@ impl<T: Element> FromOutput for T {
         Ok(T::default())
     }
 
-    fn place(&mut self) -> OutPlace {
+    fn place(&mut self) -> OutPlace<'_> {
         OutPlace::new(std::ptr::from_mut(self), &[], &[])
     }
 }
@@ -93,7 +93,7 @@ impl<T: Element> FromOutput for Vec<T> {
         zeroed(spec.shape)
     }
 
-    fn place(&mut self) -> OutPlace {
+    fn place(&mut self) -> OutPlace<'_> {
         OutPlace::new(self.as_mut_ptr(), &[self.len()], &[1])
     }
 }
@@ -112,7 +112,7 @@ impl<T: Element, D: Dimension> FromOutput for ndarray::Array<T, D> {
             .map_err(|_| Error::Memory(format!("ndarray cannot hold an array of shape {:?}", spec.shape)))
     }
 
-    fn place(&mut self) -> OutPlace {
+    fn place(&mut self) -> OutPlace<'_> {
         let pointer = self.as_mut_ptr();
         OutPlace::new(pointer, self.shape(), self.strides())
     }
@@ -129,7 +129,7 @@ impl FromOutput for Array {
         Array::uninitialized(spec.dtype, spec.shape)
     }
 
-    fn place(&mut self) -> OutPlace {
+    fn place(&mut self) -> OutPlace<'_> {
         let pointer = self.bytes_mut().as_mut_ptr();
         OutPlace::of_dtype(self.dtype(), pointer, self.shape(), self.strides())
     }
@@ -185,7 +185,7 @@ impl<X: FromOutput> FromOutputs for X {
         specs.iter().try_for_each(|spec| X::check(0, spec))
     }
 
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<X> {
+    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<X> {
         <X as FromOutputs>::check(specs)?;
         let mut value = X::allocate(&specs[0])?;
         run(&mut [value.place()])?;
@@ -200,7 +200,7 @@ impl FromOutputs for () {
         check_count(specs, 0)
     }
 
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<()> {
+    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<()> {
         Self::check(specs)?;
         run(&mut [])
     }
@@ -213,7 +213,7 @@ impl FromOutputs for Vec<Array> {
         Ok(())
     }
 
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<Vec<Array>> {
+    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<Vec<Array>> {
         produce_all(specs, run)
     }
 }
@@ -226,7 +226,7 @@ impl<X: FromOutput, const N: usize> FromOutputs for [X; N] {
         specs.iter().enumerate().try_for_each(|(index, spec)| X::check(index, spec))
     }
 
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<[X; N]> {
+    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<[X; N]> {
         Self::check(specs)?;
         let values: Vec<X> = produce_all(specs, run)?;
         values.try_into().map_err(|_| Error::Internal(format!("not {N} outputs")))
@@ -235,10 +235,10 @@ impl<X: FromOutput, const N: usize> FromOutputs for [X; N] {
 
 fn produce_all<X: FromOutput>(
     specs: &[OutputSpec<'_>],
-    run: impl FnOnce(&mut [OutPlace]) -> Result<()>,
+    run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>,
 ) -> Result<Vec<X>> {
     let mut values: Vec<X> = specs.iter().map(X::allocate).collect::<Result<_>>()?;
-    let mut places: Vec<OutPlace> = values.iter_mut().map(X::place).collect();
+    let mut places: Vec<OutPlace<'_>> = values.iter_mut().map(X::place).collect();
     run(&mut places)?;
     Ok(values)
 }
@@ -254,7 +254,7 @@ macro_rules! tuples {
                 Ok(())
             }
 
-            fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace]) -> Result<()>) -> Result<Self> {
+            fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<Self> {
                 Self::check(specs)?;
                 let mut values = ($($type::allocate(&specs[$index])?,)*);
                 run(&mut [$(values.$index.place()),*])?;

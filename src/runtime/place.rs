@@ -1,9 +1,10 @@
 //! What a function gives, and the memory it is to write it to.
 //!
-//! A place is raw memory: whoever makes one has it exclusively until the call ends, its bytes are initialised, and
-//! no two of its elements share an address.
+//! A place is raw memory that it borrows exclusively: its bytes are initialised, and no two of its elements share an
+//! address.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use smallvec::SmallVec;
 
@@ -50,20 +51,23 @@ impl OutputSpec<'_> {
 
 /// Memory that an output is written to.
 #[derive(Debug)]
-pub struct OutPlace {
+pub struct OutPlace<'b> {
     dtype: DType,
     pointer: *mut u8,
     shape: SmallVec<[usize; 6]>,
     strides: SmallVec<[isize; 6]>,
+    /// Safe code can hold a place; the memory must outlive it, and nobody else may use it meanwhile.
+    borrowed: PhantomData<&'b mut ()>,
 }
 
-impl OutPlace {
-    pub(super) fn new<T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> OutPlace {
+impl<'b> OutPlace<'b> {
+    pub(super) fn new<T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         OutPlace::of_dtype(T::DTYPE, pointer.cast(), shape, strides)
     }
 
-    pub(super) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace {
-        OutPlace { dtype, pointer, shape: SmallVec::from_slice(shape), strides: SmallVec::from_slice(strides) }
+    pub(super) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
+        let (shape, strides) = (SmallVec::from_slice(shape), SmallVec::from_slice(strides));
+        OutPlace { dtype, pointer, shape, strides, borrowed: PhantomData }
     }
 
     /// The dtype of the elements.

@@ -199,20 +199,23 @@ impl Frame<'_> {
             Found::RowMajor(pointer) => (pointer, 0, &own),
             Found::Position(position) => (std::ptr::null_mut(), position, &own),
         };
+        // Strides of empty arrays may be any numbers; nothing is then read or written, so products may wrap.
         let mut offset = 0_isize;
         for (axis, start) in &window.starts {
-            offset += start.evaluate(symbols)? as isize * source_strides[*axis as usize];
+            let start = start.evaluate(symbols)? as isize;
+            offset = offset.wrapping_add(start.wrapping_mul(source_strides[*axis as usize]));
         }
         let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
         for walk in &window.walks {
-            strides[walk.kernel.0 as usize] += walk.step as isize * source_strides[walk.source as usize];
+            let stride = &mut strides[walk.kernel.0 as usize];
+            *stride = stride.wrapping_add((walk.step as isize).wrapping_mul(source_strides[walk.source as usize]));
         }
         if let Source::Positions | Source::Size(_) = window.source {
-            return Ok(Binding { base: Base::Position(position + offset as i64), strides });
+            return Ok(Binding { base: Base::Position(position.wrapping_add(offset as i64)), strides });
         }
         let element = window.dtype.size() as isize;
-        strides.iter_mut().for_each(|stride| *stride *= element);
-        Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset * element)), strides })
+        strides.iter_mut().for_each(|stride| *stride = stride.wrapping_mul(element));
+        Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset.wrapping_mul(element))), strides })
     }
 
     fn row_major(&self, shape: &[Dim]) -> Result<Sizes<isize>> {

@@ -80,7 +80,8 @@ impl View {
         for (axis, range) in view.axes.iter_mut().zip(ranges) {
             let Some(ViewAxis { axis, step }) = axis else { continue };
             let start = range.start.scale(*step);
-            *step *= range.step;
+            // Where a product of steps leaves i64 there is at most one element, and the step is not taken.
+            *step = step.wrapping_mul(range.step);
             if start != Dim::ZERO {
                 match view.starts.iter_mut().find(|(other, _)| other == axis) {
                     Some((_, dim)) => *dim = dim.add(&start),

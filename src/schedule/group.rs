@@ -158,6 +158,10 @@ impl Grouping<'_> {
 
     /// Whether a window reads, at each point of the space, the element that its source's kernel makes there.
     fn is_elementwise(&self, view: &View, context: &Context) -> bool {
+        // The axes of a reshaped window are not those of its source.
+        if view.reshaped || !view.starts.is_empty() {
+            return false;
+        }
         let source = outer_context(&self.graph.ty(view.source).shape, 0);
         let walked = view.axes.iter().zip(context).filter_map(|(axis, kernel)| match (axis, kernel) {
             (Some(axis), Some(kernel)) => Some((axis.axis, axis.step, *kernel)),
@@ -167,7 +171,7 @@ impl Grouping<'_> {
         let direct = walked
             .inspect(|_| loops += 1)
             .all(|(axis, step, kernel): (u32, i64, Axis)| step == 1 && source[axis as usize] == Some(kernel));
-        direct && view.starts.is_empty() && !view.reshaped && loops == source.iter().flatten().count()
+        direct && loops == source.iter().flatten().count()
     }
 
     /// The level of the deepest root that a value reads.

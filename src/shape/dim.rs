@@ -5,51 +5,18 @@
 //! values, and a chain of a hundred thousand slices is one flat form. Arithmetic never panics: what overflows stays
 //! unevaluated and is reported by `evaluate`.
 //!
+//! Walks over a dim recurse, and shared parts are visited once for each use: whoever makes dims from dims in a chain
+//! asks `is_tractable` after each link (inference does, and `Expr::to_dim`).
+//!
 //! Invariant: an affine form has its terms sorted, without zero coefficients, and at least one term.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
-
-/// The identity of an input, unique in the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InputId(pub u64);
-
-impl InputId {
-    /// A fresh identity.
-    pub fn new() -> InputId {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        InputId(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl Default for InputId {
-    fn default() -> Self {
-        InputId::new()
-    }
-}
-
-/// What of an input a symbol stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Measure {
-    /// The extent along an axis.
-    Extent(u32),
-    /// The value of a rank-0 integer input.
-    Value,
-}
-
-/// A size that is known when a call's arguments are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Symbol {
-    /// The input that gives the size.
-    pub input: InputId,
-    /// Which of its sizes.
-    pub measure: Measure,
-}
+use crate::shape::symbols::{Symbol, Symbols};
 
 /// A non-linear operation on sizes. Division floors; division by zero is an error of `evaluate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,6 +76,16 @@ pub enum Atom {
 pub struct Affine {
     constant: i64,
     terms: SmallVec<[(Atom, i64); 1]>,
+    measure: Complexity,
+}
+
+/// How large a dim is, written out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Complexity {
+    /// How deep operations nest.
+    depth: u32,
+    /// How many operations there are.
+    operations: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +111,10 @@ impl From<Symbol> for Dim {
 }
 
 impl Dim {
+    /// How deep operations that are not affine may nest.
+    pub const DEEPEST: u32 = 100;
+    /// How many such operations a size may have.
+    pub const MOST_OPERATIONS: u32 = 10_000;
     /// The size 1, along which a dimension broadcasts.
     pub const ONE: Dim = Dim(Form::Constant(1));
     /// The size 0.
@@ -149,7 +130,32 @@ impl Dim {
     }
 
     fn affine(constant: i64, terms: SmallVec<[(Atom, i64); 1]>) -> Dim {
-        if terms.is_empty() { Dim::from(constant) } else { Dim(Form::Affine(Arc::new(Affine { constant, terms }))) }
+        if terms.is_empty() {
+            return Dim::from(constant);
+        }
+        let mut measure = Complexity::default();
+        for (atom, _) in &terms {
+            if let Atom::Op(_, left, right) = atom {
+                let (left, right) = (left.complexity(), right.complexity());
+                let operations = left.operations.saturating_add(right.operations).saturating_add(1);
+                measure.operations = measure.operations.saturating_add(operations);
+                measure.depth = measure.depth.max(left.depth.max(right.depth).saturating_add(1));
+            }
+        }
+        Dim(Form::Affine(Arc::new(Affine { constant, terms, measure })))
+    }
+
+    fn complexity(&self) -> Complexity {
+        match &self.0 {
+            Form::Constant(_) => Complexity::default(),
+            Form::Affine(affine) => affine.measure,
+        }
+    }
+
+    /// Whether this is small enough, written out, to be computed in each call and to be built upon.
+    pub fn is_tractable(&self) -> bool {
+        let Complexity { depth, operations } = self.complexity();
+        depth <= Dim::DEEPEST && operations <= Dim::MOST_OPERATIONS
     }
 
     /// The value, if it does not depend on a call.
@@ -312,7 +318,10 @@ impl Dim {
                     })?
                 }
             };
-            total += i128::from(value) * i128::from(*coefficient);
+            // A product of two 64-bit numbers fits; a sum of several need not.
+            total = total
+                .checked_add(i128::from(value) * i128::from(*coefficient))
+                .ok_or_else(|| Error::Shape("a size overflows 128 bits on the way".to_string()))?;
         }
         i64::try_from(total).map_err(|_| Error::Shape(format!("a size overflows 64 bits: {total}")))
     }
@@ -397,34 +406,10 @@ impl Dim {
     }
 }
 
-/// The values of the symbols in one call, sorted by symbol.
-#[derive(Debug, Clone, Default)]
-pub struct Symbols(SmallVec<[(Symbol, i64); 6]>);
-
-impl Symbols {
-    /// Sets the value of a symbol.
-    pub fn set(&mut self, symbol: Symbol, value: i64) {
-        match self.0.binary_search_by_key(&symbol, |entry| entry.0) {
-            Ok(place) => self.0[place].1 = value,
-            Err(place) => self.0.insert(place, (symbol, value)),
-        }
-    }
-
-    /// The value of a symbol.
-    ///
-    /// # Errors
-    /// `Internal` if the symbol has none.
-    pub fn get(&self, symbol: &Symbol) -> Result<i64> {
-        match self.0.binary_search_by_key(symbol, |entry| entry.0) {
-            Ok(place) => Ok(self.0[place].1),
-            Err(_) => Err(Error::Internal(format!("the size {symbol:?} has no value"))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::{InputId, Measure};
 
     fn symbol(axis: u32) -> Dim {
         Dim::from(Symbol { input: InputId(0), measure: Measure::Extent(axis) })
@@ -448,5 +433,20 @@ mod tests {
         assert!(symbol(0).mul(&symbol(0)).mul(&Dim::from(i64::MAX)).evaluate(&values).is_err());
         assert!(symbol(0).floor_div(&Dim::ZERO).evaluate(&values).is_err());
         assert!(symbol(1).evaluate(&values).is_err());
+        let input = |id| Dim::from(Symbol { input: InputId(id), measure: Measure::Value });
+        (1..4).for_each(|id| values.set(Symbol { input: InputId(id), measure: Measure::Value }, i64::MAX));
+        let sum = (1..4).fold(Dim::ZERO, |sum, id| sum.add(&input(id).scale(i64::MAX)));
+        assert!(sum.evaluate(&values).unwrap_err().to_string().contains("overflows 128 bits"));
+    }
+
+    #[test]
+    fn chains_that_nest_or_double_are_found() {
+        let halved = (0..200).scan(symbol(0), |dim, _| {
+            *dim = dim.ceil_div(2);
+            Some(dim.is_tractable())
+        });
+        assert_eq!(halved.filter(|tractable| *tractable).count(), Dim::DEEPEST as usize);
+        let squared = (0..20).fold(symbol(0), |dim, _| dim.mul(&dim));
+        assert!(!squared.is_tractable());
     }
 }

@@ -3,8 +3,10 @@
 //! Only a dimension that is statically 1 broadcasts; others that meet must be equal, which is checked once per call.
 
 mod dim;
+mod symbols;
 
-pub use dim::{Affine, Atom, Dim, DimOp, InputId, Measure, Symbol, Symbols};
+pub use dim::{Affine, Atom, Dim, DimOp};
+pub use symbols::{InputId, Measure, Symbol, Symbols};
 
 use smallvec::SmallVec;
 

@@ -99,11 +99,12 @@ impl Reduce {
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         let outer = Space::new(launch, &self.outer, self.ports())?;
-        let inner = Space::new(launch, &self.inner, self.body.ports.iter().copied())?;
-        let (results, count) = (outer.len(), inner.len());
+        let results = outer.len();
         if results == 0 {
             return Ok(());
         }
+        let inner = Space::new(launch, &self.inner, self.body.ports.iter().copied())?;
+        let count = inner.len();
         let origin = origin(launch, self.ports())?;
         let tasks = tasks(parallelism, results.saturating_mul(count.max(1)), self.weight);
         if tasks <= results || count <= BLOCK {

@@ -53,8 +53,23 @@ impl Space {
                 space.strides.push(stride(launch, port, axis as usize)?);
             }
         }
+        space.settle_extents()?;
         space.merge_axes();
         Ok(space)
+    }
+
+    /// Sees to it that products of extents do not overflow: a space without iterations becomes one empty axis.
+    fn settle_extents(&mut self) -> Result<()> {
+        if self.extents.contains(&0) {
+            self.extents.truncate(1);
+            self.extents[0] = 0;
+            self.strides.truncate(self.ports);
+        }
+        let count = self.extents.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
+        match count {
+            Some(_) => Ok(()),
+            None => Err(Error::Shape(format!("{:?} elements are more than can be counted", self.extents.as_slice()))),
+        }
     }
 
     /// The number of iterations.
@@ -82,7 +97,8 @@ impl Space {
         let mut axis = 1;
         while axis < self.axes() {
             let inner = self.extents[axis];
-            let even = self.strides(axis - 1).iter().zip(self.strides(axis)).all(|(o, i)| *o == *i * inner as i64);
+            let even =
+                self.strides(axis - 1).iter().zip(self.strides(axis)).all(|(o, i)| *o == i.wrapping_mul(inner as i64));
             if !even {
                 axis += 1;
                 continue;
@@ -101,7 +117,7 @@ impl Space {
         let key = |space: &Space, axis: usize| -> i64 {
             let written =
                 space.strides(axis).iter().zip(ports).filter(|(_, port)| port.operand.access == Access::Write);
-            written.map(|(stride, _)| stride.abs()).sum()
+            written.map(|(stride, _)| stride.saturating_abs()).fold(0, i64::saturating_add)
         };
         let mut order: SmallVec<[usize; 4]> = (0..self.axes()).collect();
         order.sort_by_key(|&axis| std::cmp::Reverse(key(self, axis)));

@@ -6,8 +6,8 @@ use super::cursor::Cursor;
 use crate::error::Result;
 use crate::shape::{Dim, Symbol};
 
-/// How deep parentheses may nest.
-const DEEPEST: usize = 100;
+/// How deep parentheses may nest: two pairs for each operation of a size.
+const DEEPEST: usize = 2 * Dim::DEEPEST as usize + 20;
 
 /// A size; `symbol` finds the one spelled `%number.measure`.
 pub(super) fn parse_dim(

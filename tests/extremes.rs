@@ -67,7 +67,7 @@ fn a_reshaped_sum_may_be_read_along_its_new_axes() {
 fn sizes_that_cannot_be_counted_are_errors() {
     let n: [Expr; 3] = ["a", "b", "c"].map(scalar::<i64>);
     let sum = arange(&n[0] * i64::MAX + &n[1] * i64::MAX + &n[2] * i64::MAX);
-    let most = Expr::from(constant(1_i64 << 40));
+    let most = constant(1_i64 << 40);
     let endless = full([most.clone(), most.clone()], 1.0).sum(..);
     for device in DEVICES {
         let f = Compiler::new().device(device).compile(&n, &sum).unwrap();
@@ -117,4 +117,15 @@ fn a_place_may_be_kept_while_its_memory_is_borrowed() {
     let x = vector::<f64>("x");
     compile([&x], &x * 2.0).unwrap().call_into((&[1.0, 2.0],), kept).unwrap();
     assert_eq!(out, [2.0, 4.0]);
+}
+
+#[test]
+fn slices_of_nothing_merge() {
+    let x = vector::<f64>("x");
+    let sliced = x.slice(s![..;-3]).flip(0);
+    for device in DEVICES {
+        let f = Compiler::new().device(device).compile([&x], &sliced).unwrap();
+        assert_eq!(f.call::<Vec<f64>>((&[0.0; 0],)).unwrap(), [0.0; 0], "{device:?}");
+        assert_eq!(f.call::<Vec<f64>>((&[1.0, 2.0, 3.0, 4.0],)).unwrap(), [1.0, 4.0], "{device:?}");
+    }
 }

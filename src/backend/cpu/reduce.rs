@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
-use super::emit::{Class, block_function, columns_function, merge_function};
+use super::emit::{Class, blocks_function, columns_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
 use super::isa::Isa;
@@ -120,6 +120,19 @@ impl Reduce {
 /// Results that are done at once at least, where they lie better than the reduction.
 const NEIGHBORS: usize = 16;
 
+/// Blocks that are reduced in one call, and whose states are merged in one; a power of two.
+const RUN: usize = 64;
+
+/// What a task needs for one result after the other.
+#[derive(Default)]
+struct Work {
+    /// The states of the blocks of a run.
+    states: SmallVec<[u64; RUN]>,
+    /// Those of the runs.
+    counter: Counter,
+    scratch: Vec<u64>,
+}
+
 /// One launch.
 struct Run<'a> {
     reduce: &'a Reduce,
@@ -155,7 +168,7 @@ impl<'a> Run<'a> {
             (None, _) => single_strides(body),
         };
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, &strides) };
-        let make = |classes: &[_]| Code::new(reduce.isa, block_function(reduce.isa, body, &reduce.folds, classes)?);
+        let make = |classes: &[_]| Code::new(reduce.isa, blocks_function(reduce.isa, body, &reduce.folds, classes)?);
         let unused = count == 0 || columns.is_some();
         let block_code = if unused { None } else { Some(reduce.block.get(&classes, body, make)?) };
         let blocks = count.div_ceil(BLOCK);
@@ -188,27 +201,21 @@ impl<'a> Run<'a> {
 
     /// Some results from beginning to end, in batches along the innermost outer axis.
     fn some_results(&self, results: Range<usize>) {
-        let mut states: SmallVec<[Counter; 1]> = SmallVec::new();
-        states.resize_with(if self.columns.is_some() { BATCH } else { 1 }, Counter::default);
-        let mut scratch = Vec::new();
+        let (mut work, mut counters) = (Work::default(), Vec::new());
         let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
         let (mut start, row) = (results.start, self.outer.row());
         while start < results.end {
             let length = BATCH.min(row - start % row).min(results.end - start);
             batch.resize(length * self.reduce.slots, 0);
             if let Some((code, strides)) = &self.columns {
-                self.reduce_columns(
-                    code,
-                    strides,
-                    &self.outer.bases_at(self.origin, start),
-                    &mut states[..length],
-                    &mut batch,
-                );
+                counters.resize_with(length, Counter::default);
+                let bases = self.outer.bases_at(self.origin, start);
+                self.reduce_columns(code, strides, &bases, &mut counters, &mut batch);
             } else {
                 let mut batch = batch.chunks_exact_mut(self.reduce.slots.max(1));
                 self.outer.visit(self.origin, start..start + length, |bases| {
                     let state = batch.next().unwrap_or_default();
-                    self.reduce_blocks(bases, 0..self.blocks, &mut states[0], &mut scratch, state);
+                    self.reduce_blocks(bases, 0..self.blocks, &mut work, state);
                 });
             }
             self.finish(start, length, &batch);
@@ -245,33 +252,49 @@ impl<'a> Run<'a> {
     }
 
     /// The state of some blocks of one result.
-    fn reduce_blocks(
-        &self,
-        bases: &[i64],
-        blocks: Range<usize>,
-        states: &mut Counter,
-        scratch: &mut Vec<u64>,
-        state: &mut [u64],
-    ) {
+    fn reduce_blocks(&self, bases: &[i64], blocks: Range<usize>, work: &mut Work, state: &mut [u64]) {
         let Some(code) = self.block_code else { return state.copy_from_slice(&self.reduce.initial) };
-        states.clear();
-        for block in blocks {
-            let first = block * BLOCK;
-            let count = BLOCK.min(self.count - first);
-            let moved = match &self.gather {
-                // SAFETY: the elements are those of the launch.
-                Some(gather) => unsafe { gather.block(bases, first..first + count, scratch) },
-                None => {
-                    let ports = bases.iter().zip(&self.strides);
-                    ports.map(|(base, stride)| base.wrapping_add(stride.wrapping_mul(first as i64))).collect()
-                }
-            };
-            // SAFETY: the elements are those of the launch, or gathered from there; the code was made for this body
-            // and the classes of these strides; `state` has all slots.
-            unsafe { code.call_block(&moved, &self.strides, count, first, state) };
-            states.push(state, self.merger);
+        let elements = blocks.start * BLOCK..self.count.min(blocks.end * BLOCK);
+        if blocks.len() == 1 {
+            return self.block_states(code, bases, elements, &mut work.scratch, state);
         }
-        states.finish(state, self.merger);
+        let (run, slots) = (RUN * BLOCK, self.reduce.slots);
+        work.states.resize(RUN.min(blocks.len()) * slots, 0);
+        work.counter.clear();
+        for start in elements.clone().step_by(run) {
+            let elements = start..elements.end.min(start + run);
+            let states = &mut work.states[..elements.len().div_ceil(BLOCK) * slots];
+            self.block_states(code, bases, elements.clone(), &mut work.scratch, states);
+            self.merger.merge(states);
+            let total = &states[..slots];
+            if elements.len() == run { work.counter.push(total, self.merger) } else { work.counter.push_last(total) }
+        }
+        work.counter.finish(state, self.merger);
+    }
+
+    /// The states of the blocks of some elements.
+    fn block_states(
+        &self,
+        code: &Code,
+        bases: &[i64],
+        elements: Range<usize>,
+        scratch: &mut Vec<u64>,
+        states: &mut [u64],
+    ) {
+        let Some(gather) = &self.gather else {
+            let mut bases = Bases::from_slice(&bases[..self.strides.len()]);
+            advance(&mut bases, &self.strides, elements.start as i64);
+            // SAFETY: the elements are those of the launch; the code was made for this body and the classes of these
+            // strides; there is a state for each block.
+            return unsafe { code.call_blocks(&bases, &self.strides, elements, states) };
+        };
+        for (start, state) in elements.clone().step_by(BLOCK).zip(states.chunks_exact_mut(self.reduce.slots.max(1))) {
+            let elements = start..elements.end.min(start + BLOCK);
+            // SAFETY: the elements are those of the launch.
+            let copies = unsafe { gather.block(bases, elements.clone(), scratch) };
+            // SAFETY: the elements were gathered; the rest as above.
+            unsafe { code.call_blocks(&copies, &self.strides, elements, state) };
+        }
     }
 
     /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
@@ -288,7 +311,7 @@ impl<'a> Run<'a> {
             // SAFETY: each task has its own place in `states`, which outlives the tasks.
             let state = unsafe { places.get(task) };
             let blocks = start..(start + length).min(self.blocks);
-            self.reduce_blocks(&bases, blocks, &mut Counter::default(), &mut Vec::new(), state);
+            self.reduce_blocks(&bases, blocks, &mut Work::default(), state);
         });
         for (result, states) in states.chunks_exact(runs * slots).enumerate() {
             let mut counter = Counter::default();

@@ -62,7 +62,8 @@ impl Blocks<'_> {
             return unsafe { self.states(code, bases, elements, &mut work.scratch, state) };
         }
         let (run, slots) = (RUN * BLOCK, self.merger.slots);
-        work.states.resize(RUN.min(blocks.len()) * slots, 0);
+        // Only ever grows, so that results that follow each other do not clear it again.
+        work.states.resize(work.states.len().max(RUN.min(blocks.len()) * slots), 0);
         work.counter.clear();
         for start in elements.clone().step_by(run) {
             let elements = start..elements.end.min(start + run);
@@ -89,6 +90,10 @@ impl Blocks<'_> {
         states: &mut [u64],
     ) {
         let Some(gather) = &self.gather else {
+            if elements.start == 0 {
+                // SAFETY: as below.
+                return unsafe { code.call_blocks(bases, self.strides, elements, states) };
+            }
             let mut bases = Bases::from_slice(&bases[..self.strides.len()]);
             advance(&mut bases, self.strides, elements.start as i64);
             // SAFETY: by the caller's word; there is a state for each block.

@@ -4,6 +4,7 @@
 //! code, and its memory is then freed. Must not know: kernels, what the functions compute.
 
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -67,21 +68,22 @@ impl Code {
         function(bases.as_ptr(), strides.as_ptr(), count as i64);
     }
 
-    /// Runs a block function.
+    /// Runs a blocks function.
     ///
     /// # Safety
-    /// As for `call_map`, of a block function; `state` has room for all slots of the state.
-    pub unsafe fn call_block(&self, bases: &[i64], strides: &[i64], count: usize, first: usize, state: &mut [u64]) {
-        // SAFETY: as in `call_map`, by `emit::block_function`.
+    /// As for `call_map`, of a blocks function; `states` has room for the states of all blocks.
+    pub unsafe fn call_blocks(&self, bases: &[i64], strides: &[i64], elements: Range<usize>, states: &mut [u64]) {
+        // SAFETY: as in `call_map`, by `emit::blocks_function`.
         let function: extern "C" fn(*const i64, *const i64, i64, i64, *mut u64) =
             unsafe { std::mem::transmute(self.entry) };
-        function(bases.as_ptr(), strides.as_ptr(), count as i64, first as i64, state.as_mut_ptr());
+        let (first, count) = (elements.start as i64, elements.len() as i64);
+        function(bases.as_ptr(), strides.as_ptr(), count, first, states.as_mut_ptr());
     }
 
     /// Runs a columns function; `strides` are those along the results, then those along the reduction.
     ///
     /// # Safety
-    /// As for `call_block`, of a columns function; `states` has room for so many states.
+    /// As for `call_blocks`, of a columns function; `states` has room for so many states.
     pub unsafe fn call_columns(
         &self,
         bases: &[i64],
@@ -100,11 +102,11 @@ impl Code {
     /// Runs a merge function.
     ///
     /// # Safety
-    /// The code is a merge function, and both states have all their slots.
-    pub unsafe fn call_merge(&self, left: &mut [u64], right: &[u64]) {
+    /// The code is a merge function, and there are so many states with all their slots.
+    pub unsafe fn call_merge(&self, states: &mut [u64], count: usize) {
         // SAFETY: as in `call_map`, by `emit::merge_function`.
-        let function: extern "C" fn(*mut u64, *const u64) = unsafe { std::mem::transmute(self.entry) };
-        function(left.as_mut_ptr(), right.as_ptr());
+        let function: extern "C" fn(*mut u64, i64) = unsafe { std::mem::transmute(self.entry) };
+        function(states.as_mut_ptr(), count as i64);
     }
 }
 

@@ -21,14 +21,16 @@ const GRAIN: usize = 64;
 pub(super) struct Map {
     isa: &'static Isa,
     program: Program,
+    /// Whether it only ever has one element.
+    single: bool,
     weight: usize,
     variants: Variants,
 }
 
 impl Map {
     /// A map of which nothing is compiled yet.
-    pub fn new(isa: &'static Isa, program: Program) -> Map {
-        Map { isa, weight: program.weight(), program, variants: Variants::default() }
+    pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
+        Map { isa, weight: program.weight(), program, single, variants: Variants::default() }
     }
 
     /// The program.
@@ -43,8 +45,8 @@ impl Map {
 
     /// The code for operands of such classes.
     pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        self.variants
-            .get(classes, &self.program, |classes| Code::new(self.isa, map_function(self.isa, &self.program, classes)?))
+        let make = |classes: &[_]| Code::new(self.isa, map_function(self.isa, &self.program, classes, self.single)?);
+        self.variants.get(classes, &self.program, make)
     }
 
     /// Runs it over some axes of a launch.
@@ -64,12 +66,12 @@ impl Map {
             }
             return Ok(());
         }
-        let mut space = Space::new(launch, axes, ports.iter().copied())?;
+        let mut space = Space::new(launch, axes, ports)?;
         if space.len() == 0 {
             return Ok(());
         }
         space.sort_for(ports);
-        let origin = origin(launch, ports.iter().copied())?;
+        let origin = origin(launch, ports)?;
         // SAFETY: by the caller's word.
         unsafe { self.rows(&space, &origin, parallelism) }
     }

@@ -1,9 +1,10 @@
 //! The CPU engine: kernels of the loop IR as machine code, made by Cranelift when a launch needs it, run in chunks.
 //!
 //! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `variant` keeps one piece
-//! of code for each pattern of strides, `map` and `reduce` run it over `space`, in `parallel`. Elementary functions
+//! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
+mod blocks;
 mod emit;
 mod form;
 mod gather;
@@ -66,7 +67,10 @@ impl Backend for Cpu {
 
     fn prepare(&self, kernel: Kernel) -> Result<Arc<dyn Executable>> {
         let body = match classify(&kernel)? {
-            Form::Map { axes, program } => Body::Map(axes, Box::new(Map::new(self.isa, program))),
+            Form::Map { axes, program } => {
+                let map = Map::new(self.isa, program, axes.is_empty());
+                Body::Map(axes, Box::new(map))
+            }
             Form::Reduce(form) => Body::Reduce(Box::new(Reduce::new(self.isa, form))),
         };
         Ok(Arc::new(Prepared { isa: self.isa, kernel, body }))

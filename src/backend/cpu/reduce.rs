@@ -1,4 +1,4 @@
-//! Running a reduction: blocks to states, states merged as a binary counter, results through the epilogue.
+//! Running a reduction: the states of all results, and these through the epilogue.
 //!
 //! Invariant: the order of merges is that of `ops::reduction`, whatever the number of threads and however the work is
 //! split. Must not know: how code is made.
@@ -8,14 +8,15 @@ use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
-use super::emit::{Class, block_function, columns_function, merge_function};
+use super::blocks::{Blocks, Work};
+use super::emit::{Class, blocks_function, columns_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
 use super::parallel::{run, share, tasks};
-use super::space::{Bases, Space, advance, origin};
+use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
 use crate::backend::Parallelism;
@@ -41,6 +42,10 @@ pub(super) struct Reduce {
     columns: Variants,
     merge: OnceLock<Result<Code>>,
     epilogue: Map,
+    /// The operands of the body, then of the epilogue.
+    ports: Vec<Port>,
+    /// The strides of the epilogue's operands for a single result.
+    single: Bases,
 }
 
 impl Reduce {
@@ -51,8 +56,26 @@ impl Reduce {
         let merging: usize = folds.iter().map(|fold| fold.merge.block.statements.len()).sum();
         let weight = body.weight() + merging;
         let (block, columns) = (Variants::default(), Variants::default());
-        let (merge, epilogue) = (OnceLock::new(), Map::new(isa, epilogue));
-        Reduce { isa, outer, inner, body, folds, slots, initial, weight, block, columns, merge, epilogue }
+        let ports = body.ports.iter().chain(&epilogue.ports).copied().collect();
+        let mut single = single_strides(&epilogue);
+        set_state_strides(&epilogue, slots, &mut single);
+        let (merge, epilogue) = (OnceLock::new(), Map::new(isa, epilogue, outer.is_empty()));
+        Reduce {
+            isa,
+            outer,
+            inner,
+            body,
+            folds,
+            slots,
+            initial,
+            weight,
+            block,
+            columns,
+            merge,
+            epilogue,
+            ports,
+            single,
+        }
     }
 
     /// How many variants have been compiled.
@@ -66,10 +89,6 @@ impl Reduce {
     fn merge_code(&self) -> Result<&Code> {
         let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?);
         self.merge.get_or_init(make).as_ref().map_err(Error::clone)
-    }
-
-    fn ports(&self) -> impl Iterator<Item = Port> + Clone {
-        self.body.ports.iter().chain(&self.epilogue.program().ports).copied()
     }
 
     /// What does neighboring results at once, if the operands lie better along these than along the reduction; with
@@ -98,24 +117,81 @@ impl Reduce {
     /// # Safety
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
-        let outer = Space::new(launch, &self.outer, self.ports())?;
+        let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
+        if one_result
+            && let Some((count, bases, strides)) = single_row(launch, &self.inner, &self.body.ports)?
+            && (count <= BLOCK || tasks(parallelism, count, self.weight) == 1)
+        {
+            return self.single_result(launch, count, &bases, &strides);
+        }
+        let outer = Space::new(launch, &self.outer, &self.ports)?;
         let results = outer.len();
         if results == 0 {
             return Ok(());
         }
-        let inner = Space::new(launch, &self.inner, self.body.ports.iter().copied())?;
+        let inner = Space::new(launch, &self.inner, &self.body.ports)?;
         let count = inner.len();
-        let origin = origin(launch, self.ports())?;
+        let origin = origin(launch, &self.ports)?;
+        let strides = self.inner_strides(&inner);
         let tasks = tasks(parallelism, results.saturating_mul(count.max(1)), self.weight);
         if tasks <= results || count <= BLOCK {
-            let run = Run::new(self, &outer, &inner, &origin, self.columns_code(&outer, &inner)?)?;
+            let run = Run::new(self, [&outer, &inner], &origin, &strides, self.columns_code(&outer, &inner)?)?;
             let most = if run.columns.is_some() { results.div_ceil(NEIGHBORS) } else { results };
             run.split_results(tasks.min(most), parallelism);
         } else {
-            Run::new(self, &outer, &inner, &origin, None)?.split_blocks(tasks, parallelism);
+            Run::new(self, [&outer, &inner], &origin, &strides, None)?.split_blocks(tasks, parallelism);
         }
         Ok(())
     }
+
+    /// The strides of the body's operands along the reduction, or along copies of its elements.
+    fn inner_strides(&self, inner: &Space) -> Bases {
+        match inner.axes() {
+            1 => Bases::from_slice(inner.strides(0)),
+            _ if gathers(inner) => self.body.ports.iter().map(|port| port.operand.dtype.size() as i64).collect(),
+            _ => single_strides(&self.body),
+        }
+    }
+
+    /// How blocks are reduced whose elements lie at these strides.
+    fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
+        let body = &self.body;
+        let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
+        let make = |classes: &[_]| Code::new(self.isa, blocks_function(self.isa, body, &self.folds, classes)?);
+        let code = if count > 0 { Some(self.block.get(&classes, body, make)?) } else { None };
+        Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
+    }
+
+    /// The merge, made with the first block, so that no later size needs a compilation.
+    fn merger(&self, count: usize) -> Result<Merger<'_>> {
+        let code = if count > 0 { Some(self.merge_code()?) } else { None };
+        Ok(Merger { code, slots: self.slots })
+    }
+
+    /// Runs it for one result whose elements are a row, which needs no spaces.
+    fn single_result(&self, launch: &Launch<'_>, count: usize, bases: &[i64], strides: &[i64]) -> Result<()> {
+        let blocks = self.blocks(count, strides, None)?;
+        let epilogue = self.epilogue.code(&classify(self.epilogue.program(), &self.single))?;
+        let mut state: SmallVec<[u64; 8]> = SmallVec::from_slice(&self.initial);
+        // SAFETY: the elements are those of the launch; the code was made for the classes of these strides.
+        unsafe { blocks.reduce(bases, 0..blocks.len(), &mut Work::default(), &mut state) };
+        let address = state.as_ptr().expose_provenance() as i64;
+        let mut bases = Bases::new();
+        for &port in &self.epilogue.program().ports {
+            bases.push(match port.source {
+                Source::State(slot) => address + slot as i64 * 8,
+                Source::Kernel(_) => base(launch, port)?,
+            });
+        }
+        // SAFETY: the kernel's operands are the launch's; there is one state.
+        unsafe { epilogue.call_map(&bases, &self.single, 1) };
+        Ok(())
+    }
+}
+
+/// Whether the elements of a reduction over these axes have to be copied.
+fn gathers(inner: &Space) -> bool {
+    inner.axes() > 1 && inner.len() > 0
 }
 
 /// Results that are done at once at least, where they lie better than the reduction.
@@ -126,59 +202,33 @@ struct Run<'a> {
     reduce: &'a Reduce,
     outer: &'a Space,
     origin: &'a [i64],
-    /// Elements and blocks of one reduction.
-    count: usize,
-    blocks: usize,
-    block_code: Option<&'a Code>,
+    blocks: Blocks<'a>,
     /// What does several results at once, and its strides, where the operands lie so.
     columns: Option<(&'a Code, Bases)>,
-    merger: Merger<'a>,
     epilogue_code: &'a Code,
-    /// The strides of the body's operands along the reduction, and of the epilogue's along the results.
-    strides: Bases,
+    /// The strides of the epilogue's operands along the results.
     epilogue_strides: Bases,
-    gather: Option<Gather<'a>>,
 }
 
 impl<'a> Run<'a> {
     fn new(
         reduce: &'a Reduce,
-        outer: &'a Space,
-        inner: &'a Space,
+        [outer, inner]: [&'a Space; 2],
         origin: &'a [i64],
+        strides: &'a [i64],
         columns: Option<(&'a Code, Bases)>,
     ) -> Result<Run<'a>> {
-        let (count, body) = (inner.len(), &reduce.body);
-        let gather = (inner.axes() > 1 && count > 0).then(|| Gather::new(body, inner));
-        let strides = match (&gather, inner.axes()) {
-            (None, 1) => Bases::from_slice(inner.strides(0)),
-            (Some(_), _) => body.ports.iter().map(|port| port.operand.dtype.size() as i64).collect(),
-            (None, _) => single_strides(body),
+        let count = inner.len();
+        let blocks = if columns.is_some() {
+            let merger = reduce.merger(count)?;
+            Blocks { code: None, merger, initial: &reduce.initial, count, strides, gather: None }
+        } else {
+            let gather = gathers(inner).then(|| Gather::new(&reduce.body, inner));
+            reduce.blocks(count, strides, gather)?
         };
-        let classes = if gather.is_some() { contiguous(body) } else { classify(body, &strides) };
-        let make = |classes: &[_]| Code::new(reduce.isa, block_function(reduce.isa, body, &reduce.folds, classes)?);
-        let unused = count == 0 || columns.is_some();
-        let block_code = if unused { None } else { Some(reduce.block.get(&classes, body, make)?) };
-        let blocks = count.div_ceil(BLOCK);
-        // Made with the first block, so that no later size needs a compilation.
-        let merge = if blocks > 0 { Some(reduce.merge_code()?) } else { None };
         let epilogue_strides = epilogue_strides(reduce, outer);
         let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
-        let merger = Merger { code: merge, slots: reduce.slots };
-        Ok(Run {
-            reduce,
-            outer,
-            origin,
-            count,
-            blocks,
-            block_code,
-            columns,
-            merger,
-            epilogue_code,
-            strides,
-            epilogue_strides,
-            gather,
-        })
+        Ok(Run { reduce, outer, origin, blocks, columns, epilogue_code, epilogue_strides })
     }
 
     /// Each task does some of the results.
@@ -189,27 +239,22 @@ impl<'a> Run<'a> {
 
     /// Some results from beginning to end, in batches along the innermost outer axis.
     fn some_results(&self, results: Range<usize>) {
-        let mut states: SmallVec<[Counter; 1]> = SmallVec::new();
-        states.resize_with(if self.columns.is_some() { BATCH } else { 1 }, Counter::default);
-        let mut scratch = Vec::new();
+        let (mut work, mut counters) = (Work::default(), Vec::new());
         let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
         let (mut start, row) = (results.start, self.outer.row());
         while start < results.end {
             let length = BATCH.min(row - start % row).min(results.end - start);
             batch.resize(length * self.reduce.slots, 0);
             if let Some((code, strides)) = &self.columns {
-                self.reduce_columns(
-                    code,
-                    strides,
-                    &self.outer.bases_at(self.origin, start),
-                    &mut states[..length],
-                    &mut batch,
-                );
+                counters.resize_with(length, Counter::default);
+                let bases = self.outer.bases_at(self.origin, start);
+                self.reduce_columns(code, strides, &bases, &mut counters, &mut batch);
             } else {
                 let mut batch = batch.chunks_exact_mut(self.reduce.slots.max(1));
                 self.outer.visit(self.origin, start..start + length, |bases| {
                     let state = batch.next().unwrap_or_default();
-                    self.reduce_blocks(bases, 0..self.blocks, &mut states[0], &mut scratch, state);
+                    // SAFETY: the elements are those of the launch; the code was made for the classes of the strides.
+                    unsafe { self.blocks.reduce(bases, 0..self.blocks.len(), &mut work, state) };
                 });
             }
             self.finish(start, length, &batch);
@@ -226,61 +271,32 @@ impl<'a> Run<'a> {
         counters: &mut [Counter],
         states: &mut [u64],
     ) {
-        let ports = self.reduce.body.ports.len();
+        let (ports, blocks, merger) = (self.reduce.body.ports.len(), &self.blocks, self.blocks.merger);
         let mut bases = Bases::from_slice(&bases[..ports]);
         counters.iter_mut().for_each(Counter::clear);
-        for block in 0..self.blocks {
+        for block in 0..blocks.len() {
             let first = block * BLOCK;
-            let count = BLOCK.min(self.count - first);
+            let count = BLOCK.min(blocks.count - first);
             // SAFETY: the elements are those of the launch; the code was made for this body and the classes of these
             // strides; there is a state for each counter.
             unsafe { code.call_columns(&bases, strides, [first, count], counters.len(), states) };
             advance(&mut bases, &strides[ports..], BLOCK as i64);
             for (counter, state) in counters.iter_mut().zip(states.chunks_exact(self.reduce.slots.max(1))) {
-                counter.push(state, self.merger);
+                counter.push(state, merger);
             }
         }
         for (counter, state) in counters.iter_mut().zip(states.chunks_exact_mut(self.reduce.slots.max(1))) {
-            counter.finish(state, self.merger);
+            counter.finish(state, merger);
         }
-    }
-
-    /// The state of some blocks of one result.
-    fn reduce_blocks(
-        &self,
-        bases: &[i64],
-        blocks: Range<usize>,
-        states: &mut Counter,
-        scratch: &mut Vec<u64>,
-        state: &mut [u64],
-    ) {
-        let Some(code) = self.block_code else { return state.copy_from_slice(&self.reduce.initial) };
-        states.clear();
-        for block in blocks {
-            let first = block * BLOCK;
-            let count = BLOCK.min(self.count - first);
-            let moved = match &self.gather {
-                // SAFETY: the elements are those of the launch.
-                Some(gather) => unsafe { gather.block(bases, first..first + count, scratch) },
-                None => {
-                    let ports = bases.iter().zip(&self.strides);
-                    ports.map(|(base, stride)| base.wrapping_add(stride.wrapping_mul(first as i64))).collect()
-                }
-            };
-            // SAFETY: the elements are those of the launch, or gathered from there; the code was made for this body
-            // and the classes of these strides; `state` has all slots.
-            unsafe { code.call_block(&moved, &self.strides, count, first, state) };
-            states.push(state, self.merger);
-        }
-        states.finish(state, self.merger);
     }
 
     /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
     fn split_blocks(&self, tasks: usize, parallelism: &Parallelism) {
         let (results, slots) = (self.outer.len(), self.reduce.slots);
+        let (blocks, merger) = (self.blocks.len(), self.blocks.merger);
         let per_result = tasks.div_ceil(results);
-        let length = 1 << (self.blocks / per_result).max(1).ilog2();
-        let runs = self.blocks.div_ceil(length);
+        let length = 1 << (blocks / per_result).max(1).ilog2();
+        let runs = blocks.div_ceil(length);
         let mut states = vec![0u64; results * runs * slots];
         let places = Places { address: states.as_mut_ptr().expose_provenance(), slots };
         run(parallelism, results * runs, |task| {
@@ -288,17 +304,18 @@ impl<'a> Run<'a> {
             let start = task % runs * length;
             // SAFETY: each task has its own place in `states`, which outlives the tasks.
             let state = unsafe { places.get(task) };
-            let blocks = start..(start + length).min(self.blocks);
-            self.reduce_blocks(&bases, blocks, &mut Counter::default(), &mut Vec::new(), state);
+            let blocks = start..(start + length).min(blocks);
+            // SAFETY: as in `some_results`.
+            unsafe { self.blocks.reduce(&bases, blocks, &mut Work::default(), state) };
         });
         for (result, states) in states.chunks_exact(runs * slots).enumerate() {
             let mut counter = Counter::default();
             for (index, state) in states.chunks_exact(slots).enumerate() {
-                let whole = (index + 1) * length <= self.blocks;
-                if whole { counter.push(state, self.merger) } else { counter.push_last(state) }
+                let whole = (index + 1) * length <= blocks;
+                if whole { counter.push(state, merger) } else { counter.push_last(state) }
             }
             let mut total = vec![0u64; slots];
-            counter.finish(&mut total, self.merger);
+            counter.finish(&mut total, merger);
             self.finish(result, 1, &total);
         }
     }
@@ -321,17 +338,21 @@ impl<'a> Run<'a> {
 
 /// The strides of the epilogue's operands along the innermost outer axis.
 fn epilogue_strides(reduce: &Reduce, outer: &Space) -> Bases {
-    let program = reduce.epilogue.program();
-    let mut strides = match outer.axes() {
-        0 => single_strides(program),
-        axes => Bases::from_slice(&outer.strides(axes - 1)[reduce.body.ports.len()..]),
-    };
-    for (port, stride) in program.ports.iter().zip(&mut strides) {
+    if outer.axes() == 0 {
+        return reduce.single.clone();
+    }
+    let mut strides = Bases::from_slice(&outer.strides(outer.axes() - 1)[reduce.body.ports.len()..]);
+    set_state_strides(reduce.epilogue.program(), reduce.slots, &mut strides);
+    strides
+}
+
+/// Sets the strides from one state of so many slots to the next.
+fn set_state_strides(epilogue: &Program, slots: usize, strides: &mut [i64]) {
+    for (port, stride) in epilogue.ports.iter().zip(strides) {
         if let Source::State(_) = port.source {
-            *stride = reduce.slots as i64 * 8;
+            *stride = slots as i64 * 8;
         }
     }
-    strides
 }
 
 /// Disjoint states in one allocation, for tasks that each write one.

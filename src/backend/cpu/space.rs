@@ -24,11 +24,12 @@ pub(super) struct Space {
 }
 
 /// The bases of the ports; 0 for slots of a state.
-pub(super) fn origin(launch: &Launch<'_>, ports: impl Iterator<Item = Port>) -> Result<Bases> {
-    ports.map(|port| base(launch, port)).collect()
+pub(super) fn origin(launch: &Launch<'_>, ports: &[Port]) -> Result<Bases> {
+    ports.iter().map(|&port| base(launch, port)).collect()
 }
 
-fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
+/// The base of a port; 0 for a slot of a state.
+pub(super) fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
     let Source::Kernel(id) = port.source else { return Ok(0) };
     match (launch.bindings.get(id.0 as usize).map(|binding| binding.base), port.operand.access) {
         (Some(Base::Host(address)), Access::Read | Access::Write) => Ok(address.expose_provenance() as i64),
@@ -41,15 +42,15 @@ fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
 
 impl Space {
     /// These axes, outermost first, with axes of one iteration dropped and adjacent ones merged where they can be.
-    pub fn new(launch: &Launch<'_>, axes: &[Axis], ports: impl Iterator<Item = Port> + Clone) -> Result<Space> {
-        let mut space = Space { extents: SmallVec::new(), strides: SmallVec::new(), ports: ports.clone().count() };
+    pub fn new(launch: &Launch<'_>, axes: &[Axis], ports: &[Port]) -> Result<Space> {
+        let mut space = Space { extents: SmallVec::new(), strides: SmallVec::new(), ports: ports.len() };
         for &Axis(axis) in axes {
             let extent = launch.extents.get(axis as usize).copied().ok_or_else(|| unbound(axis))?;
             if extent == 1 {
                 continue;
             }
             space.extents.push(extent);
-            for port in ports.clone() {
+            for &port in ports {
                 space.strides.push(stride(launch, port, axis as usize)?);
             }
         }

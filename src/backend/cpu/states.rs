@@ -15,6 +15,16 @@ pub(super) struct Merger<'a> {
     pub slots: usize,
 }
 
+impl Merger<'_> {
+    /// Merges consecutive states, those of neighbors first, into the first of them.
+    pub fn merge(&self, states: &mut [u64]) {
+        if let Some(code) = self.code {
+            // SAFETY: the code merges states of so many slots.
+            unsafe { code.call_merge(states, states.len() / self.slots.max(1)) };
+        }
+    }
+}
+
 /// The states that wait for their partners, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
@@ -29,7 +39,7 @@ impl Counter {
         self.pushed = 0;
     }
 
-    /// Adds the state of the next block (or of the next whole run of blocks).
+    /// Adds the state of the next block, or of the next whole run of blocks.
     pub fn push(&mut self, state: &[u64], merger: Merger<'_>) {
         self.waiting.extend_from_slice(state);
         for _ in 0..self.pushed.trailing_ones() {
@@ -53,11 +63,7 @@ impl Counter {
 
     fn merge_newest(&mut self, merger: Merger<'_>) {
         let start = self.waiting.len() - 2 * merger.slots;
-        let (left, right) = self.waiting[start..].split_at_mut(merger.slots);
-        if let Some(code) = merger.code {
-            // SAFETY: the code merges states of so many slots.
-            unsafe { code.call_merge(left, right) };
-        }
+        merger.merge(&mut self.waiting[start..]);
         self.waiting.truncate(start + merger.slots);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: launches.
 
-use super::emit::{Class, Unit, block_function, columns_function, map_function, merge_function};
+use super::emit::{Class, Unit, blocks_function, columns_function, map_function, merge_function};
 use super::form::{Form, Program, classify};
 use super::isa::Isa;
 use super::jit::assemble;
@@ -40,12 +40,14 @@ pub(super) fn compile(kernel: &Kernel, isa: &Isa) -> Result<usize> {
 
 fn functions(kernel: &Kernel, isa: &Isa, class: Class) -> Result<Vec<(&'static str, Unit)>> {
     match classify(kernel)? {
-        Form::Map { program, .. } => Ok(vec![("map", map_function(isa, &program, &classes(&program, class))?)]),
+        Form::Map { axes, program } => {
+            Ok(vec![("map", map_function(isa, &program, &classes(&program, class), axes.is_empty())?)])
+        }
         Form::Reduce(form) => Ok(vec![
-            ("block", block_function(isa, &form.body, &form.folds, &classes(&form.body, class))?),
+            ("blocks", blocks_function(isa, &form.body, &form.folds, &classes(&form.body, class))?),
             ("columns", columns_function(isa, &form.body, &form.folds, &classes(&form.body, class))?),
             ("merge", merge_function(isa, &form.body, &form.folds)?),
-            ("epilogue", map_function(isa, &form.epilogue, &classes(&form.epilogue, class))?),
+            ("epilogue", map_function(isa, &form.epilogue, &classes(&form.epilogue, class), form.outer.is_empty())?),
         ]),
     }
 }

@@ -3,7 +3,7 @@
 //! reduction. `strides` has the strides along the results, then those along the reduction.
 //!
 //! Lanes of a vector are results here; the virtual lanes of `ops::reduction` are sixteen states in a stack slot, merged
-//! in the same order, so the bits are those of `block_function`. Must not know: how many blocks there are, threads.
+//! in the same order, so the bits are those of `blocks_function`. Must not know: how many blocks there are, threads.
 
 use cranelift_codegen::ir::{self, InstBuilder, StackSlot, StackSlotData, StackSlotKind, types};
 use smallvec::SmallVec;

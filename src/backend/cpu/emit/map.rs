@@ -18,21 +18,31 @@ pub(super) fn vector_lanes(smallest: Option<usize>) -> usize {
     VECTOR / smallest.unwrap_or(1)
 }
 
-/// The function for operands of such classes.
-pub(in crate::backend::cpu) fn map_function(isa: &Isa, program: &Program, classes: &[Class]) -> Result<Unit> {
+/// The function for operands of such classes; `single` if its rows only ever have one element.
+pub(in crate::backend::cpu) fn map_function(
+    isa: &Isa,
+    program: &Program,
+    classes: &[Class],
+    single: bool,
+) -> Result<Unit> {
     emit_function(isa, 3, |e, params| {
         let &[bases, strides, count] = params else { return Ok(()) };
         e.open_places(program, classes, bases, strides);
-        let lanes = vector_lanes(program.smallest());
         let mut index = e.b.ins().iconst(types::I64, 0);
-        let unroll = unroll(program, lanes);
-        if unroll > 1 {
-            index = rows(e, program, lanes, unroll, index, count)?;
+        if !single {
+            index = vectors(e, program, index, count)?;
         }
-        index = rows(e, program, lanes, 1, index, count)?;
         rows(e, program, 1, 1, index, count)?;
         Ok(())
     })
+}
+
+/// Runs the program on whole vectors; gives the first index left.
+fn vectors(e: &mut Emitter<'_>, program: &Program, index: ir::Value, count: ir::Value) -> Result<ir::Value> {
+    let lanes = vector_lanes(program.smallest());
+    let unroll = unroll(program, lanes);
+    let index = if unroll > 1 { rows(e, program, lanes, unroll, index, count)? } else { index };
+    rows(e, program, lanes, 1, index, count)
 }
 
 /// How many steps are made at once: more for short bodies whose values fit one vector each.

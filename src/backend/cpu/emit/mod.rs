@@ -15,7 +15,7 @@ mod reduce;
 pub(super) use columns::columns_function;
 pub(super) use map::map_function;
 pub(super) use memory::Class;
-pub(super) use reduce::{block_function, merge_function};
+pub(super) use reduce::{blocks_function, merge_function};
 
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, MemFlagsData, Signature, Type, UserExternalName,

@@ -1,12 +1,13 @@
-//! The functions of a reduction: `block(bases, strides, count, first, state)` and `merge(left, right)`.
+//! The functions of a reduction: `blocks(bases, strides, count, first, states)`, which writes one state for each block
+//! of the elements, and `merge(states, count)`, which leaves the total of the states in the first of them.
 //!
 //! A block keeps the virtual lanes of `ops::reduction` in vectors while whole groups of them are left (short bodies
 //! only), else in a stack slot, and merges them as a halving tree at the end. A state in memory is one 8-byte slot for
-//! each component. Must not know: how many blocks there are, threads.
+//! each component. Must not know: how many blocks a reduction has, threads.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, StackSlot, StackSlotData, StackSlotKind, types};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::map::vector_lanes;
 use super::{Class, Cursor, Emitter, Lanes, Unit, VECTOR, emit_function, no_values, scalar_type, unaligned};
@@ -15,7 +16,7 @@ use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::walk;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::ops::reduction::LANES;
+use crate::ops::reduction::{BLOCK, LANES};
 
 /// Bodies up to this many statements keep the virtual lanes in registers.
 pub(super) const SHORT: usize = 48;
@@ -30,44 +31,99 @@ struct Lanewise {
     slots: Vec<StackSlot>,
 }
 
-/// The function that reduces up to a block of elements to their state.
-pub(in crate::backend::cpu) fn block_function(
+/// The function that reduces elements to the states of their blocks.
+pub(in crate::backend::cpu) fn blocks_function(
     isa: &Isa,
     body: &Program,
     folds: &[Fold],
     classes: &[Class],
 ) -> Result<Unit> {
     emit_function(isa, 5, |e, params| {
-        let &[bases, strides, count, first, state] = params else { return Ok(()) };
+        let &[bases, strides, count, first, states] = params else { return Ok(()) };
         e.open_places(body, classes, bases, strides);
         e.first = Some(first);
-        let block = BlockCode::new(body, folds);
-        let mut lanewise: Vec<Lanewise> = folds.iter().map(|fold| initial(e, &block, fold)).collect();
-        let mut index = e.b.ins().iconst(types::I64, 0);
-        if body.statements.len() <= SHORT {
-            index = in_registers(e, &block, &mut lanewise, index, count)?;
-        }
-        remainder(e, &block, &mut lanewise, index, count)?;
-        for (fold, lanewise) in folds.iter().zip(&lanewise) {
-            let total = tree(e, &block, fold, lanewise)?;
-            store_state(e, fold, state, &total);
-        }
+        let code = BlockCode::new(body, folds);
+        let (zero, last) = (e.b.ins().iconst(types::I64, 0), e.b.ins().iadd_imm_s(count, -1));
+        e.count_loop(zero, last, BLOCK, &[states], |e, start, states| {
+            let end = e.b.ins().iadd_imm_s(start, BLOCK as i64);
+            let end = e.b.ins().smin(end, count);
+            one_block(e, &code, [start, end], states[0])?;
+            let next = e.b.ins().iadd_imm_s(states[0], state_size(folds));
+            Ok(smallvec![next])
+        })?;
         Ok(())
     })
 }
 
-/// The function that merges the right state into the left one.
+/// Reduces the elements of a block, from the first index to before the second, to a state in memory.
+fn one_block(e: &mut Emitter<'_>, code: &BlockCode<'_>, bounds: [ir::Value; 2], state: ir::Value) -> Result<()> {
+    let [mut index, end] = bounds;
+    let mut lanewise: Vec<Lanewise> = code.folds.iter().map(|fold| initial(e, code, fold)).collect();
+    if code.body.statements.len() <= SHORT {
+        index = in_registers(e, code, &mut lanewise, index, end)?;
+    }
+    remainder(e, code, &mut lanewise, index, end)?;
+    for (fold, lanewise) in code.folds.iter().zip(&lanewise) {
+        let total = tree(e, code, fold, lanewise)?;
+        store_state(e, fold, state, &total);
+    }
+    Ok(())
+}
+
+/// Bytes of a state in memory.
+fn state_size(folds: &[Fold]) -> i64 {
+    folds.iter().map(|fold| fold.init.len() as i64 * 8).sum()
+}
+
+/// The function that merges consecutive states into the first of them.
+///
+/// Level by level, neighbors first; what has no neighbor on the right waits. That is the order of the binary counter
+/// of `ops::reduction`, with its last merges from the newest state to the oldest.
 pub(in crate::backend::cpu) fn merge_function(isa: &Isa, body: &Program, folds: &[Fold]) -> Result<Unit> {
     emit_function(isa, 2, |e, params| {
-        let &[left, right] = params else { return Ok(()) };
-        let block = BlockCode::new(body, folds);
-        for fold in folds {
-            let (a, b) = (load_state(e, &block, fold, left), load_state(e, &block, fold, right));
-            let merged = merge(e, &block, fold, 1, &a, &b)?;
-            store_state(e, fold, left, &merged);
-        }
+        let &[states, count] = params else { return Ok(()) };
+        let code = BlockCode::new(body, folds);
+        let zero = e.b.ins().iconst(types::I64, 0);
+        let others = e.b.ins().iadd_imm_s(count, -1);
+        // There are as many levels as `others` has bits.
+        let (highest, leading) = (e.b.ins().iconst(types::I64, 63), e.b.ins().clz(others));
+        let last_level = e.b.ins().isub(highest, leading);
+        e.count_loop(zero, last_level, 1, &[], |e, level, _| {
+            let one = e.b.ins().iconst(types::I64, 1);
+            let step = e.b.ins().ishl(one, level);
+            let after_first = e.b.ins().isub(others, step);
+            let next_level = e.b.ins().iadd_imm_s(level, 1);
+            let last_pair = e.b.ins().sshr(after_first, next_level);
+            let distance = e.b.ins().imul_imm_s(step, state_size(folds));
+            let twice = e.b.ins().iadd(distance, distance);
+            let level = Level { code: &code, distance, twice };
+            e.count_loop(zero, last_pair, 1, &[states], |e, _, left| level.pair(e, left[0]))?;
+            Ok(SmallVec::new())
+        })?;
         Ok(())
     })
+}
+
+/// A level of the merges of consecutive states.
+struct Level<'a> {
+    code: &'a BlockCode<'a>,
+    /// From a state to its neighbor.
+    distance: ir::Value,
+    /// From a pair to the next.
+    twice: ir::Value,
+}
+
+impl Level<'_> {
+    /// Merges a state with its neighbor; gives where the next pair is.
+    fn pair(&self, e: &mut Emitter<'_>, left: ir::Value) -> Result<SmallVec<[ir::Value; 16]>> {
+        let right = e.b.ins().iadd(left, self.distance);
+        for fold in self.code.folds {
+            let (a, b) = (load_state(e, self.code, fold, left), load_state(e, self.code, fold, right));
+            let merged = merge(e, self.code, fold, 1, &a, &b)?;
+            store_state(e, fold, left, &merged);
+        }
+        Ok(smallvec![e.b.ins().iadd(left, self.twice)])
+    }
 }
 
 /// What is being compiled.

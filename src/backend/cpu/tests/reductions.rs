@@ -181,6 +181,17 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
+/// Runs of blocks that go through the code in one call, whole and not, end where they should.
+#[test]
+fn sizes_around_runs_of_blocks_give_the_same_bits() {
+    let run = 64 * BLOCK;
+    let values = sample(DType::F64, 3 * run + 1, 13);
+    for length in [run - 1, run, run + 1, 2 * run - BLOCK, 2 * run, 3 * run + 1] {
+        check(&[ReduceOp::Sum, ReduceOp::ArgMax], &values, &[1, length], &[0, 1], &threads(1));
+        check(&[ReduceOp::Sum], &values, &[2, length], &[0, 1], &threads(2));
+    }
+}
+
 /// Neighboring results are done at once where that is how the elements lie; the bits are the same.
 #[test]
 fn columns_give_the_same_bits() {

@@ -1,0 +1,110 @@
+//! Reducing the elements of one result: states of its blocks, merged as a binary counter.
+//!
+//! Invariant: the order of merges is that of `ops::reduction`, whatever runs of blocks this is called for. Must not
+//! know: results, the epilogue, threads.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::gather::Gather;
+use super::jit::Code;
+use super::space::{Bases, advance};
+use super::states::{Counter, Merger};
+use crate::ops::reduction::BLOCK;
+
+/// Blocks that are reduced in one call, and whose states are merged in one; a power of two.
+const RUN: usize = 64;
+
+/// What a task needs for one result after the other.
+#[derive(Default)]
+pub(super) struct Work {
+    /// The states of the blocks of a run.
+    states: SmallVec<[u64; RUN]>,
+    /// Those of the runs.
+    counter: Counter,
+    /// Elements that were gathered.
+    scratch: Vec<u64>,
+}
+
+/// How the blocks of each result of a launch are reduced.
+pub(super) struct Blocks<'a> {
+    /// The blocks function; none if it is not needed.
+    pub code: Option<&'a Code>,
+    /// What merges their states.
+    pub merger: Merger<'a>,
+    /// The state of no elements.
+    pub initial: &'a [u64],
+    /// Elements of a result.
+    pub count: usize,
+    /// The strides along the elements, or along their copies.
+    pub strides: &'a [i64],
+    /// What copies the elements, if no strides lead through them.
+    pub gather: Option<Gather<'a>>,
+}
+
+impl Blocks<'_> {
+    /// The number of blocks of a result.
+    pub fn len(&self) -> usize {
+        self.count.div_ceil(BLOCK)
+    }
+
+    /// The state of some blocks of the result with these bases.
+    ///
+    /// # Safety
+    /// The elements may be read; the code is a blocks function for the classes of the strides, or there are no
+    /// elements.
+    pub unsafe fn reduce(&self, bases: &[i64], blocks: Range<usize>, work: &mut Work, state: &mut [u64]) {
+        let Some(code) = self.code else { return state.copy_from_slice(self.initial) };
+        let elements = blocks.start * BLOCK..self.count.min(blocks.end * BLOCK);
+        if blocks.len() == 1 {
+            // SAFETY: by the caller's word.
+            return unsafe { self.states(code, bases, elements, &mut work.scratch, state) };
+        }
+        let (run, slots) = (RUN * BLOCK, self.merger.slots);
+        // Only ever grows, so that results that follow each other do not clear it again.
+        work.states.resize(work.states.len().max(RUN.min(blocks.len()) * slots), 0);
+        work.counter.clear();
+        for start in elements.clone().step_by(run) {
+            let elements = start..elements.end.min(start + run);
+            let states = &mut work.states[..elements.len().div_ceil(BLOCK) * slots];
+            // SAFETY: by the caller's word.
+            unsafe { self.states(code, bases, elements.clone(), &mut work.scratch, states) };
+            self.merger.merge(states);
+            let total = &states[..slots];
+            if elements.len() == run { work.counter.push(total, self.merger) } else { work.counter.push_last(total) }
+        }
+        work.counter.finish(state, self.merger);
+    }
+
+    /// The states of the blocks of some elements.
+    ///
+    /// # Safety
+    /// As for `reduce`.
+    unsafe fn states(
+        &self,
+        code: &Code,
+        bases: &[i64],
+        elements: Range<usize>,
+        scratch: &mut Vec<u64>,
+        states: &mut [u64],
+    ) {
+        let Some(gather) = &self.gather else {
+            if elements.start == 0 {
+                // SAFETY: as below.
+                return unsafe { code.call_blocks(bases, self.strides, elements, states) };
+            }
+            let mut bases = Bases::from_slice(&bases[..self.strides.len()]);
+            advance(&mut bases, self.strides, elements.start as i64);
+            // SAFETY: by the caller's word; there is a state for each block.
+            return unsafe { code.call_blocks(&bases, self.strides, elements, states) };
+        };
+        for (start, state) in elements.clone().step_by(BLOCK).zip(states.chunks_exact_mut(self.merger.slots.max(1))) {
+            let elements = start..elements.end.min(start + BLOCK);
+            // SAFETY: by the caller's word.
+            let copies = unsafe { gather.block(bases, elements.clone(), scratch) };
+            // SAFETY: the elements were gathered; the rest as above.
+            unsafe { code.call_blocks(&copies, self.strides, elements, state) };
+        }
+    }
+}

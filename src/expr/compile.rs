@@ -249,8 +249,10 @@ impl Compiler {
             .collect();
         match self.on_unused {
             OnUnused::Error if !names.is_empty() => Err(Error::Argument(format!(
-                "no output uses the input {}; drop it, or allow it with on_unused_input(OnUnused::Ignore)",
-                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+                "no output uses the input{} {}; drop {}, or allow it with on_unused_input(OnUnused::Ignore)",
+                if names.len() == 1 { "" } else { "s" },
+                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
+                if names.len() == 1 { "it" } else { "them" },
             ))),
             OnUnused::Warn if !names.is_empty() => {
                 tracing::warn!(inputs = ?names, "no output uses these inputs");

@@ -177,7 +177,7 @@ pub(super) fn address(value: &Scalar) -> *const u8 {
 fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
     value.cast_exact(parameter.dtype).ok_or_else(|| {
         let (from, to) = (value.dtype(), parameter.dtype);
-        mismatch(parameter, &format!("the {from} {value}, which is not exactly a {to}; convert it with `as {to}`"))
+        mismatch(parameter, &format!("the {from} {value}, which {to} does not hold exactly; convert it with `as {to}`"))
     })
 }
 
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(Arg::from(5_usize).fit(&parameter(DType::U8, 0)).unwrap(), Some(Scalar::U8(5)));
         assert_eq!(
             text(Arg::from(0.1), DType::F32, 0),
-            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which is not exactly a f32; \
+            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which f32 does not hold exactly; \
              convert it with `as f32`"
         );
         assert!(Arg::from(&5).fit(&parameter(DType::F64, 0)).is_err());

@@ -103,13 +103,13 @@ fn interleave<A, B>(
 ) -> Result<Pair> {
     kroton()?;
     let mut repeats = 1_usize;
-    while time(repeats, || by_hand()) * (repeats as f64) < SHORTEST {
+    while time(repeats, &mut by_hand) * (repeats as f64) < SHORTEST {
         repeats *= 2;
     }
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..pairs {
-        ours.push(time(repeats, || kroton()));
-        theirs.push(time(repeats, || by_hand()));
+        ours.push(time(repeats, &mut kroton));
+        theirs.push(time(repeats, &mut by_hand));
         ratios.push(ours[ours.len() - 1] / theirs[theirs.len() - 1]);
     }
     Ok(Pair { kroton: median(ours), by_hand: median(theirs), ratio: median(ratios) })

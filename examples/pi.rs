@@ -86,7 +86,7 @@ fn compare(calls: u64, points: &Points, many: &Function, single: &Function) -> k
         let points = black_box(points);
         Ok(estimate(hits(&points.x, &points.y), n))
     })?;
-    let mut row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
+    let row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
     row("plain loop, one thread", plain);
     row("kroton, one thread", measure(calls, calls, || single.call((&points.x, &points.y)))?);
     row("kroton", measure(calls, calls, || many.call((&points.x, &points.y)))?);

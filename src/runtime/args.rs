@@ -14,10 +14,13 @@ use crate::runtime::Arg;
 )]
 pub trait IntoArg<'a> {
     /// What keeps the memory alive during the call.
+    #[doc(hidden)]
     type Held;
     /// Takes the argument.
+    #[doc(hidden)]
     fn hold(self) -> Self::Held;
     /// Views what was taken.
+    #[doc(hidden)]
     fn view(held: &Self::Held) -> Arg<'_>;
 }
 

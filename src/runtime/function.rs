@@ -20,12 +20,13 @@ use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
 /// A stage of compilation that can be printed with [`Function::dump`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[non_exhaustive]
 pub enum Stage {
     /// The graph as it was built.
     Graph,
     /// The graph after optimisation, and the rules that fired.
     Optimized,
-    /// Which nodes share a kernel, and where results live.
+    /// Which nodes share a kernel, where results live, and which steps read them.
     Schedule,
     /// The kernels in the loop IR.
     Loops,

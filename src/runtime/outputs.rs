@@ -69,7 +69,6 @@ pub trait FromOutputs: Sized + sealed::Sealed {
 
 impl<T: Element> sealed::SealedOne for T {}
 
-#[diagnostic::do_not_recommend]
 impl<T: Element> FromOutput for T {
     fn check(index: usize, spec: &OutputSpec<'_>) -> Result<()> {
         check::<T>(index, spec, Some(0))
@@ -182,7 +181,6 @@ fn no_memory(bytes: usize) -> Error {
 
 impl<X: FromOutput> sealed::Sealed for X {}
 
-#[diagnostic::do_not_recommend]
 impl<X: FromOutput> FromOutputs for X {
     fn check(specs: &[OutputSpec<'_>]) -> Result<()> {
         check_count(specs, 1)?;

@@ -35,7 +35,7 @@ pub fn add(p: &mut Program, which: usize, asked: Option<DType>, a: usize, knob: 
         5 => chain(p, x, &[UnaryOp::Exp, UnaryOp::Ln]),
         6 => {
             let exp = p.unary(UnaryOp::Exp, x);
-            let axes = (0..p.rank(x)).filter(|axis| knob % 4 == 0 || axis % 2 == knob % 2).collect();
+            let axes = (0..p.rank(x)).filter(|axis| knob.is_multiple_of(4) || axis % 2 == knob % 2).collect();
             let sum = p.reduce(ReduceOp::Sum, axes, exp);
             p.unary(UnaryOp::Ln, sum);
         }
@@ -93,7 +93,7 @@ pub fn add(p: &mut Program, which: usize, asked: Option<DType>, a: usize, knob: 
         25 => {
             let rank = p.rank(a);
             let turned = p.permute((0..rank).rev().collect(), a);
-            let axes = (0..rank).filter(|axis| knob % 5 == 0 || knob >> axis & 1 == 1).collect();
+            let axes = (0..rank).filter(|axis| knob.is_multiple_of(5) || knob >> axis & 1 == 1).collect();
             p.reduce([ReduceOp::Sum, ReduceOp::ArgMax, ReduceOp::Max][knob % 3], axes, turned);
         }
         26 => {
@@ -108,7 +108,7 @@ pub fn add(p: &mut Program, which: usize, asked: Option<DType>, a: usize, knob: 
 fn with(p: &mut Program, op: BinaryOp, value: f64, a: usize, knob: usize, then: Option<UnaryOp>) {
     let a = if p.dtype_of(a) == DType::Bool { p.float(a, None) } else { a };
     let constant = p.constant(p.dtype_of(a), value);
-    let result = if knob % 2 == 0 { p.binary(op, a, constant) } else { p.binary(op, constant, a) };
+    let result = if knob.is_multiple_of(2) { p.binary(op, a, constant) } else { p.binary(op, constant, a) };
     if let Some(op) = then {
         p.unary(op, result);
     }

@@ -265,7 +265,7 @@ impl Program {
         let dtype = Program::fit(op.row(), asked, self.dtype(a));
         let a = self.cast(a, dtype);
         let b = self.constant(dtype, VALUES[knob / 2 % VALUES.len()]);
-        if knob % 2 == 0 {
+        if knob.is_multiple_of(2) {
             self.binary(op, a, b)
         } else {
             self.binary(op, b, a)
@@ -298,7 +298,7 @@ impl Program {
         let dtype = fallback.into_iter().find(|&dtype| op.accepts(dtype)).unwrap();
         let a = self.cast(a, dtype);
         let rank = self.rank(a);
-        let mask = if knob % 8 == 0 { usize::MAX } else { knob / 8 };
+        let mask = if knob.is_multiple_of(8) { usize::MAX } else { knob / 8 };
         let axes = (0..rank).filter(|axis| mask >> axis & 1 == 1).collect();
         self.reduce(op, axes, a);
     }
@@ -351,7 +351,7 @@ impl Program {
         let mut shape = self.shape(a).clone();
         let size = Size { value: knob % 5, fixed: true };
         match shape.iter().position(|size| size.is_one()) {
-            Some(axis) if knob % 2 == 0 => shape[axis] = size,
+            Some(axis) if knob.is_multiple_of(2) => shape[axis] = size,
             _ if shape.len() < 3 => shape.insert(0, size),
             _ => return,
         }

@@ -9,6 +9,17 @@ use std::panic::Location;
 ///
 /// The variants say who is to act: `Build`, `Argument` and `Shape` are the caller's to mend, `Memory` and
 /// `Device` the machine's, `Internal` is always a bug of Kroton.
+///
+/// ```
+/// use kroton::{Error, compile, vector};
+/// let x = vector::<f64>("x");
+/// let error = compile([&x], &x & 1).unwrap_err();
+/// assert!(matches!(error, Error::Build { .. }));
+/// assert!(error.to_string().starts_with("`and` takes bool and integers, not f64"));
+/// let error = compile([&x], x.max(..)).unwrap().call::<f64>((&[0.0; 0],)).unwrap_err();
+/// assert!(matches!(error, Error::Shape(_)));
+/// assert!(error.to_string().starts_with("`max` of an empty array: axis 0 of `x` is 0"));
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

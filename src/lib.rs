@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod loops;
 #[doc(hidden)]
 pub mod lower;
+#[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]
 pub mod optimize;

@@ -111,12 +111,22 @@ impl Compiler {
     }
 
     /// What runs the function; [`Device::Cpu`] unless said otherwise.
+    ///
+    /// ```
+    /// use kroton::{Compiler, Device, vector};
+    /// let x = vector::<f64>("x");
+    /// let [fast, right] = [Device::Cpu, Device::Interpreter].map(|d| Compiler::new().device(d).compile([&x], x.sqrt()));
+    /// let xs = [2.0, 9.0];
+    /// assert_eq!(fast?.call::<Vec<f64>>((&xs,))?, right?.call::<Vec<f64>>((&xs,))?);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
         self
     }
 
-    /// How many threads a call may use; unless said otherwise, the rayon pool of the caller.
+    /// How many threads a call may use, 1 to 1024; unless said otherwise, the rayon pool of the caller. The result is
+    /// the same to the last bit for any number.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -129,18 +139,47 @@ impl Compiler {
     }
 
     /// How far to optimize; [`OptLevel::Full`] unless said otherwise.
+    ///
+    /// ```
+    /// use kroton::{Compiler, OptLevel, Stage, vector};
+    /// let x = vector::<f64>("x");
+    /// let y = (1.0 + &x).ln();
+    /// let [full, none] = [OptLevel::Full, OptLevel::None].map(|level| Compiler::new().optimize(level).compile([&x], &y));
+    /// assert!(full?.dump(Stage::Optimized)?.contains("= log1p"));
+    /// assert!(!none?.dump(Stage::Optimized)?.contains("= log1p"));
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
     pub fn optimize(mut self, level: OptLevel) -> Self {
         self.level = level;
         self
     }
 
-    /// Leaves out one rule or pass of the optimizer by name; an unknown name is an error of `compile`.
+    /// Leaves out one rule or pass of the optimizer by name; an unknown name is an error of `compile`. The names of
+    /// the rules that fired are in the dump of [`Stage::Optimized`](crate::Stage).
+    ///
+    /// ```
+    /// use kroton::{Compiler, Stage, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = Compiler::new().exclude("log1p").compile([&x], (1.0 + &x).ln())?;
+    /// assert!(f.dump(Stage::Optimized)?.contains("= ln"));
+    /// assert!(Compiler::new().exclude("no such rule").compile([&x], &x + 1).is_err());
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
     pub fn exclude(mut self, name: &str) -> Self {
         self.exclude.push(name.to_string());
         self
     }
 
     /// What to do about an input that no output uses; [`OnUnused::Error`] unless said otherwise.
+    ///
+    /// ```
+    /// use kroton::{Compiler, OnUnused, compile, vector};
+    /// let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+    /// assert!(compile([&x, &y], x.sum(..)).is_err());
+    /// let f = Compiler::new().on_unused_input(OnUnused::Ignore).compile([&x, &y], x.sum(..))?;
+    /// assert_eq!(f.call::<f64>((&[1.0, 2.0], &[7.0]))?, 3.0);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
     pub fn on_unused_input(mut self, action: OnUnused) -> Self {
         self.on_unused = action;
         self
@@ -249,8 +288,10 @@ impl Compiler {
             .collect();
         match self.on_unused {
             OnUnused::Error if !names.is_empty() => Err(Error::Argument(format!(
-                "no output uses the input {}; drop it, or allow it with on_unused_input(OnUnused::Ignore)",
-                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+                "no output uses the input{} {}; drop {}, or allow it with on_unused_input(OnUnused::Ignore)",
+                if names.len() == 1 { "" } else { "s" },
+                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
+                if names.len() == 1 { "it" } else { "them" },
             ))),
             OnUnused::Warn if !names.is_empty() => {
                 tracing::warn!(inputs = ?names, "no output uses these inputs");

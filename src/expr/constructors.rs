@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::dtype::{DType, Element};
-use crate::expr::Expr;
 use crate::expr::convert::{IntoExpr, IntoShape};
+use crate::expr::{Expr, names};
 use crate::graph::{Input, Node, Type};
 use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 
@@ -22,6 +22,7 @@ use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 #[track_caller]
 pub fn input(name: &str, dtype: DType, dims: impl AsRef<[Option<usize>]>) -> Expr {
     let id = InputId::new();
+    names::remember(id, name);
     let dim = |(axis, size): (usize, &Option<usize>)| match size {
         Some(size) => Dim::of_size(*size),
         None => Dim::from(Symbol { input: id, measure: Measure::Extent(axis as u32) }),

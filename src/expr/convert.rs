@@ -28,6 +28,7 @@ pub trait IntoExpr: Sized {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Element> IntoExpr for T {
     #[track_caller]
     fn into_expr(self) -> Expr {
@@ -244,6 +245,7 @@ tuples! {
     A B C D E F G H I J K L;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: IntoExpr> IntoOutputs for E {
     #[track_caller]
     fn into_outputs(self) -> Vec<Expr> {

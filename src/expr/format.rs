@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use rustc_hash::FxHashMap;
 
 use crate::array::Array;
-use crate::expr::Expr;
+use crate::expr::{Expr, names};
 use crate::graph::{Node, SliceRange, describe};
 use crate::ops::{BinaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Symbol};
@@ -103,6 +103,11 @@ impl Formula {
             Node::Unary(_, x) | Node::Project(_, x) => self.call(f, node.name(), &[x], None, depth),
             Node::Binary(_, [a, b]) | Node::MatMul([a, b]) => self.call(f, node.name(), &[a, b], None, depth),
             Node::Ternary(_, [a, b, c]) => self.call(f, node.name(), &[a, b, c], None, depth),
+            // What stands for an expression that cannot be built; see `Expr::invalid`.
+            Node::Cast(_, x) if expr.error().is_some() => self.call(f, "ill_typed", &[x], None, depth),
+            Node::Concat(_, parts) if expr.error().is_some() => {
+                self.call(f, "ill_typed", &parts.iter().collect::<Vec<_>>(), None, depth)
+            }
             Node::Cast(dtype, x) => self.call(f, dtype.name(), &[x], None, depth),
             Node::Reduce(_, axes, x) if axes.len() == x.rank() => self.call(f, node.name(), &[x], None, depth),
             Node::Reduce(_, axes, x) | Node::Permute(axes, x) => {
@@ -172,7 +177,7 @@ impl Formula {
     }
 
     fn dim(&self, dim: &Dim) -> String {
-        dim.display(&|symbol| self.symbol(symbol)).to_string()
+        dim.formula(&|symbol| self.symbol(symbol)).to_string()
     }
 
     fn dims(&self, shape: &[Dim]) -> String {
@@ -191,10 +196,10 @@ impl Formula {
     }
 
     fn symbol(&self, symbol: Symbol) -> String {
-        let name = self.names.get(&symbol.input).map_or("?", String::as_str);
+        let name = self.names.get(&symbol.input).cloned().unwrap_or_else(|| names::recall(symbol.input));
         match symbol.measure {
             Measure::Extent(axis) => format!("{name}.shape({axis})"),
-            Measure::Value => name.to_string(),
+            Measure::Value => name,
         }
     }
 }
@@ -210,6 +215,10 @@ fn write_array(f: &mut fmt::Formatter<'_>, array: &Array) -> fmt::Result {
 fn binding(node: &Node<Expr>) -> Binding {
     if let Node::Binary(op, _) = node {
         return infix(*op).map_or(Binding::Atom, |(_, binding, _)| binding);
+    }
+    if let Node::Size(size) = node {
+        let is_one_word = size.constant().is_some() || size.as_symbol().is_some();
+        return if is_one_word { Binding::Atom } else { Binding::Sum };
     }
     if matches!(node, Node::Unary(UnaryOp::Neg | UnaryOp::Not, _)) { Binding::Prefix } else { Binding::Atom }
 }

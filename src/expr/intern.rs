@@ -7,8 +7,8 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::{Error, Result};
-use crate::expr::Expr;
 use crate::expr::unify::symbols_of;
+use crate::expr::{Expr, names};
 use crate::graph::{Constraint, Graph, Node, NodeId, Origin, describe};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
@@ -236,9 +236,11 @@ impl Interner {
             }
             if value.is_none() && !self.allowed.contains_key(&symbol.input) {
                 return Err(Error::Argument(format!(
-                    "`{expr}` (built at {}) depends on the size or value of an input that is not among the inputs of \
-                     the function",
-                    expr.origin()
+                    "`{expr}` (built at {}) depends on {} of the input \"{}\", which is not among the inputs of the \
+                     function",
+                    expr.origin(),
+                    if symbol.measure == Measure::Value { "the value" } else { "a size" },
+                    names::recall(symbol.input)
                 )));
             }
         }

@@ -23,6 +23,7 @@ pub mod generic;
 pub(crate) mod intern;
 pub mod join;
 pub mod linear;
+mod names;
 mod operators;
 mod promote;
 pub mod reductions;

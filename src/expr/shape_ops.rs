@@ -87,7 +87,11 @@ impl Expr {
     pub fn expand_dims(&self, axis: impl IntoAxis) -> Expr {
         let axis = axis.into_axis();
         let Some(place) = crate::expr::axes::from_first(axis, self.rank() + 1) else {
-            return self.invalid(format!("`expand_dims` of {} at axis {axis}", describe(self.ty())));
+            let (ty, count) = (describe(self.ty()), self.rank() + 1);
+            return self.invalid(format!(
+                "`expand_dims` of {ty} at axis {axis}: the result has axes -{count} to {}",
+                count - 1
+            ));
         };
         let mut shape = self.dims().clone();
         shape.insert(place, Dim::ONE);

@@ -18,7 +18,12 @@ impl SizeChecks {
     pub fn new(inputs: &[InputSpec], constraints: Vec<(Constraint, Origin)>) -> SizeChecks {
         let mut seen = rustc_hash::FxHashSet::default();
         let constraints = constraints.into_iter().filter(|(constraint, _)| seen.insert(constraint.clone())).collect();
-        SizeChecks { constraints, names: inputs.iter().map(|input| (input.id, input.name.clone())).collect() }
+        let name = |(index, input): (usize, &InputSpec)| {
+            let alike = inputs.iter().filter(|other| other.name == input.name).count();
+            let place = if alike > 1 { format!(" (argument {index})") } else { String::new() };
+            (input.id, format!("`{}`{place}", input.name))
+        };
+        SizeChecks { constraints, names: inputs.iter().enumerate().map(name).collect() }
     }
 
     /// Checks a call.
@@ -43,7 +48,8 @@ impl SizeChecks {
             Constraint::SameCount(before, after) => {
                 let (a, b) = (before.evaluate(symbols)?, after.evaluate(symbols)?);
                 (a != b).then(|| {
-                    format!("a reshape of {a} elements ({}) to {b} ({})", self.spell(before), self.spell(after))
+                    let (before, after) = (self.spell_computed(before), self.spell_computed(after));
+                    format!("a reshape of {a} elements{before} to a shape of {b}{after}")
                 })
             }
             Constraint::NonNegative(size) => {
@@ -64,25 +70,33 @@ impl SizeChecks {
     }
 
     fn unequal(&self, (left, a): (&Dim, i64), (right, b): (&Dim, i64)) -> String {
+        // What depends on the call comes first.
+        let ((left, a), (right, b)) =
+            if left.constant().is_some() { ((right, b), (left, a)) } else { ((left, a), (right, b)) };
+        let right = if right.constant().is_some() { "the other".to_string() } else { self.spell(right) };
         format!(
-            "sizes that must be equal differ: {} is {a}, {} is {b}; only a size that is 1 when the expression is built \
-             broadcasts: declare the input with Some(1), or use expand_dims, keepdims or broadcast_to",
+            "sizes that must be equal differ: {} is {a}, {right} is {b}; only a size that is 1 when the expression is \
+             built broadcasts: declare the input with Some(1), or use expand_dims, keepdims or broadcast_to",
             self.spell(left),
-            self.spell(right)
         )
+    }
+
+    /// How a size is computed, in parentheses; nothing for a constant.
+    fn spell_computed(&self, dim: &Dim) -> String {
+        if dim.constant().is_some() { String::new() } else { format!(" ({})", self.spell(dim)) }
     }
 
     /// A size as a user knows it.
     fn spell(&self, dim: &Dim) -> String {
         let name = |id: InputId| {
             let found = self.names.iter().find(|(other, _)| *other == id);
-            found.map_or_else(|| "?".to_string(), |(_, name)| format!("`{name}`"))
+            found.map_or_else(|| "?".to_string(), |(_, name)| name.clone())
         };
         let symbol_name = |symbol: Symbol| match symbol.measure {
             Measure::Extent(axis) => format!("axis {axis} of {}", name(symbol.input)),
             Measure::Value => name(symbol.input),
         };
-        dim.display(&symbol_name).to_string()
+        dim.formula(&symbol_name).to_string()
     }
 }
 

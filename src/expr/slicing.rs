@@ -29,7 +29,11 @@ impl Expr {
         let mut parts = ranges.as_ref().to_vec();
         let taken = parts.iter().filter(|part| !part.is_new_axis()).count();
         if taken > self.rank() {
-            return self.invalid(format!("a slice of {taken} axes of {}", describe(self.ty())));
+            return self.invalid(format!(
+                "`slice` has parts for {taken} axes; {} has {}",
+                describe(self.ty()),
+                self.rank()
+            ));
         }
         parts.resize(parts.len() + self.rank() - taken, SliceInfoElem::from(..));
         let (ranges, kept) = match self.split_parts(&parts) {

@@ -297,7 +297,7 @@ fn infer_slice(ranges: &[SliceRange], x: &Type, constraints: &mut Vec<Constraint
 /// A sentence with the bounds.
 pub fn check_range(start: i64, step: i64, length: i64, size: i64) -> Result<(), String> {
     if length < 0 {
-        return Err(format!("the bounds cross: from {start} there are {length} elements in an axis of {size}"));
+        return Err(format!("it starts at {start}, behind its end, in an axis of {size}"));
     }
     if length == 0 {
         return if (0..=size).contains(&start) || step < 0 {
@@ -310,6 +310,9 @@ pub fn check_range(start: i64, step: i64, length: i64, size: i64) -> Result<(), 
     let inside = |position: i128| (0..i128::from(size)).contains(&position);
     if inside(i128::from(start)) && inside(last) {
         return Ok(());
+    }
+    if i128::from(start) == last {
+        return Err(format!("element {start} is not within an axis of {size}"));
     }
     Err(format!("elements {start} to {last} are not all within an axis of {size}"))
 }

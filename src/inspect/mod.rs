@@ -7,7 +7,9 @@ mod dot;
 mod names;
 mod text;
 
+#[doc(hidden)]
 pub use dot::graph_dot;
+#[doc(hidden)]
 pub use text::graph_text;
 
 use crate::error::Result;

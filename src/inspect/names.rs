@@ -37,7 +37,7 @@ impl<'a> Names<'a> {
     }
 
     fn dim(&self, dim: &Dim) -> String {
-        dim.display(&|symbol| self.sizes.get(&symbol).map_or_else(|| "?".to_string(), |(name, _)| name.clone()))
+        dim.formula(&|symbol| self.sizes.get(&symbol).map_or_else(|| "?".to_string(), |(name, _)| name.clone()))
             .to_string()
     }
 

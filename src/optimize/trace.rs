@@ -93,7 +93,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// A node as short text: its operands are spelled out, theirs are ids, inputs are names, constants values.
+/// A node as short text: its operands are spelled out, theirs are left out, inputs are names, constants values.
 pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
     spell(graph, id, 2)
 }
@@ -110,7 +110,7 @@ fn spell(graph: &Graph, id: NodeId, depth: usize) -> String {
         return input.name.clone();
     }
     if depth == 0 {
-        return format!("%{}", id.0);
+        return "…".to_string();
     }
     let operands = node.operands();
     let shown = operands.iter().take(4).map(|&&operand| spell(graph, operand, depth - 1));

@@ -19,7 +19,17 @@ pub const INLINE_AXES: usize = 6;
 
 /// A borrowed argument of a call.
 ///
-/// Made by `Arg::from` of scalars, slices, arrays, `&Vec`, ndarray arrays and views, and `&kroton::Array`.
+/// Made by `Arg::from` of scalars, slices, arrays, `&Vec`, ndarray arrays and views, and `&kroton::Array`. Needed
+/// where the number of arguments is known at run time only; else a call takes a tuple.
+///
+/// ```
+/// use kroton::{Arg, Expr, compile, scalar};
+/// let inputs: Vec<Expr> = (0..3).map(|i| scalar::<f64>(&format!("x{i}"))).collect();
+/// let sum = inputs.iter().fold(kroton::constant(0.0), |sum, x| sum + x);
+/// let args: Vec<Arg> = (0..3).map(|i| Arg::from(f64::from(i))).collect();
+/// assert_eq!(compile(&inputs, sum)?.call::<f64>(&args)?, 3.0);
+/// # Ok::<(), kroton::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Arg<'a> {
     dtype: DType,
@@ -79,6 +89,7 @@ impl<'a> Arg<'a> {
     }
 
     /// The steps along each axis, in elements.
+    #[doc(hidden)]
     pub fn strides(&self) -> &[isize] {
         match &self.layout {
             Layout::Borrowed { strides, .. } => strides,
@@ -96,6 +107,7 @@ impl<'a> Arg<'a> {
     }
 
     /// The address of the element at index zero of every axis; of rank 0, an address inside this `Arg`.
+    #[doc(hidden)]
     pub fn as_ptr(&self) -> *const u8 {
         match &self.content {
             Content::Weak(value) | Content::Value(value) => address(value),
@@ -104,6 +116,7 @@ impl<'a> Arg<'a> {
     }
 
     /// The value of an argument of rank 0.
+    #[doc(hidden)]
     pub fn scalar(&self) -> Option<Scalar> {
         match self.content {
             Content::Weak(value) | Content::Value(value) => Some(value),
@@ -112,6 +125,7 @@ impl<'a> Arg<'a> {
     }
 
     /// Whether this is a Rust scalar passed by value, which converts to the parameter's dtype if it does so exactly.
+    #[doc(hidden)]
     pub fn is_weak_scalar(&self) -> bool {
         matches!(self.content, Content::Weak(_))
     }
@@ -121,6 +135,7 @@ impl<'a> Arg<'a> {
     ///
     /// # Errors
     /// `Argument`, naming the parameter, what it is and what came.
+    #[doc(hidden)]
     pub fn fit(&self, parameter: &Parameter<'_>) -> Result<Option<Scalar>> {
         if let Layout::TooManyAxes(rank) = self.layout {
             return Err(mismatch(
@@ -177,7 +192,7 @@ pub(super) fn address(value: &Scalar) -> *const u8 {
 fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
     value.cast_exact(parameter.dtype).ok_or_else(|| {
         let (from, to) = (value.dtype(), parameter.dtype);
-        mismatch(parameter, &format!("the {from} {value}, which is not exactly a {to}; convert it with `as {to}`"))
+        mismatch(parameter, &format!("the {from} {value}, which {to} does not hold exactly; convert it with `as {to}`"))
     })
 }
 
@@ -320,7 +335,7 @@ mod tests {
         assert_eq!(Arg::from(5_usize).fit(&parameter(DType::U8, 0)).unwrap(), Some(Scalar::U8(5)));
         assert_eq!(
             text(Arg::from(0.1), DType::F32, 0),
-            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which is not exactly a f32; \
+            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which f32 does not hold exactly; \
              convert it with `as f32`"
         );
         assert!(Arg::from(&5).fit(&parameter(DType::F64, 0)).is_err());

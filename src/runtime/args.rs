@@ -8,15 +8,23 @@ use crate::array::Array;
 use crate::runtime::Arg;
 
 /// One argument in a tuple: anything that is `Into<Arg>`, or an `Array` by value, whose memory the call may reuse.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a call",
+    note = "pass slices, `Vec`s and arrays by reference, as in `f.call((&x,))`; scalars, views and `kroton::Array`s also by value"
+)]
 pub trait IntoArg<'a> {
     /// What keeps the memory alive during the call.
+    #[doc(hidden)]
     type Held;
     /// Takes the argument.
+    #[doc(hidden)]
     fn hold(self) -> Self::Held;
     /// Views what was taken.
+    #[doc(hidden)]
     fn view(held: &Self::Held) -> Arg<'_>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, X: Into<Arg<'a>>> IntoArg<'a> for X {
     type Held = Arg<'a>;
     fn hold(self) -> Arg<'a> {

@@ -25,7 +25,7 @@ pub enum Stage {
     Graph,
     /// The graph after optimisation, and the rules that fired.
     Optimized,
-    /// Which nodes share a kernel, and where results live.
+    /// Which nodes share a kernel, where results live, and which steps read them.
     Schedule,
     /// The kernels in the loop IR.
     Loops,
@@ -182,8 +182,11 @@ impl Function {
             let specs = self.output_specs(&shapes);
             outputs.with(|places| {
                 if places.len() != specs.len() {
-                    let (wanted, came) = (specs.len(), places.len());
-                    return Err(Error::Argument(format!("{} has {wanted} outputs, not {came}", self.title())));
+                    let (wanted, came) = (counted(specs.len(), "output"), places.len());
+                    return Err(Error::Argument(format!(
+                        "{} has {wanted}; the call passed places for {came}",
+                        self.title()
+                    )));
                 }
                 for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
                     place.fit(index, spec)?;
@@ -261,9 +264,9 @@ impl Function {
         if arguments.len() != inputs.len() {
             let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Error::Argument(format!(
-                "{} takes {} arguments ({names}); the call passed {}",
+                "{} takes {} ({names}); the call passed {}",
                 self.title(),
-                inputs.len(),
+                counted(inputs.len(), "argument"),
                 arguments.len()
             )));
         }
@@ -317,6 +320,11 @@ impl Function {
         // outputs, and the symbols passed `check` in `bind`.
         unsafe { self.0.implementation.run(&bound.memory, &outputs, &bound.symbols) }
     }
+}
+
+/// `1 output`, `2 outputs`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Sets the symbols of an argument's sizes and checks the declared ones.

@@ -11,6 +11,7 @@ use ndarray::{Dimension, IxDyn};
 use crate::array::Array;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
+use crate::runtime::function::counted;
 use crate::runtime::{OutPlace, OutputSpec};
 use crate::shape::byte_size;
 
@@ -144,15 +145,16 @@ fn check<T: Element>(index: usize, spec: &OutputSpec<'_>, rank: Option<usize>) -
 }
 
 fn check_count(specs: &[OutputSpec<'_>], asked: usize) -> Result<()> {
-    let plural = |count: usize| if count == 1 { "1 output".into() } else { format!("{count} outputs") };
     if specs.len() == asked {
         return Ok(());
     }
-    Err(Error::Argument(format!(
-        "the function has {}; the caller asked for {asked}; name a tuple or array of {} containers, or `Vec<kroton::Array>`",
-        plural(specs.len()),
-        specs.len()
-    )))
+    let advice = match specs.len() {
+        0 => "name `()`".to_string(),
+        1 => "name one container, such as `f64`, `Vec<f64>` or `kroton::Array`".to_string(),
+        count => format!("name a tuple or an array of {count} containers, or `Vec<kroton::Array>`"),
+    };
+    let has = counted(specs.len(), "output");
+    Err(Error::Argument(format!("the function has {has}; the caller asked for {asked}; {advice}")))
 }
 
 /// Zeroed memory straight from the system, which need not touch it.

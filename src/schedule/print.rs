@@ -1,8 +1,12 @@
-//! The text of a schedule: one line per step, with what is fused into it and where results live.
+//! The text of a schedule: one line per step, with what is fused into it, where results live, and who reads them.
+//!
+//! What a later step reads is why a result is written to memory at all.
 
 use std::fmt::Write;
 
-use crate::graph::{Graph, Node, NodeId, describe};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::graph::{Graph, Node, NodeId};
 use crate::schedule::{Group, Place, Schedule, Step};
 use crate::shape::{Dim, Measure, Symbol};
 
@@ -10,16 +14,16 @@ impl Schedule {
     /// The text, with nodes numbered as in the graph's text.
     pub fn text(&self, graph: &Graph) -> String {
         let mut text = String::new();
+        let readers = self.readers(graph);
+        let place = |node: NodeId| self.place_text(node) + &read_by(readers.get(&node));
         for (index, step) in self.steps.iter().enumerate() {
             let line = match step {
-                Step::Kernel(group) => self.kernel_text(graph, group),
+                Step::Kernel(group) => self.kernel_text(graph, group, &place),
                 Step::ConcatPart { node, part } => {
-                    format!("part {part} of concat {} -> {}", name(*node), self.place_text(*node))
+                    format!("part {part} of concat {} -> {}", name(*node), place(*node))
                 }
-                Step::MatMul(node) => format!("matmul {} -> {}", name(*node), self.place_text(*node)),
-                Step::Custom(node) => {
-                    format!("host function {} {} -> {}", graph.node(*node).name(), name(*node), self.place_text(*node))
-                }
+                Step::MatMul(node) => format!("matmul {} -> {}", definition(graph, *node), place(*node)),
+                Step::Custom(node) => format!("host function {} -> {}", definition(graph, *node), place(*node)),
             };
             let _ = writeln!(text, "step {index}: {line}");
         }
@@ -30,8 +34,8 @@ impl Schedule {
         text
     }
 
-    fn kernel_text(&self, graph: &Graph, group: &Group) -> String {
-        let sizes = |shape: &[Dim]| shape.iter().map(|dim| dim_text(graph, dim)).collect::<Vec<_>>().join(", ");
+    fn kernel_text(&self, graph: &Graph, group: &Group, place: &dyn Fn(NodeId) -> String) -> String {
+        let sizes = |shape: &[Dim]| sizes_text(graph, shape);
         let mut text = match &group.space.reduced {
             None => format!("map [{}]", sizes(&group.space.outer)),
             Some(reduced) => format!("map [{}] reduce [{}]", sizes(&group.space.outer), sizes(reduced)),
@@ -39,10 +43,9 @@ impl Schedule {
         for root in &group.roots {
             let place = match root.copy_to {
                 Some(output) => format!("output {output} (copy)"),
-                None => self.place_text(root.node),
+                None => place(root.node),
             };
-            let ty = describe(graph.ty(root.node));
-            let _ = write!(text, "\n    {} = {} : {ty} -> {place}", name(root.node), graph.node(root.node).name());
+            let _ = write!(text, "\n    {} -> {place}", definition(graph, root.node));
             let fused = self.fused(graph, root.node);
             if !fused.is_empty() {
                 let _ = write!(text, "  (fused: {})", fused.join(", "));
@@ -55,7 +58,7 @@ impl Schedule {
     fn fused(&self, graph: &Graph, root: NodeId) -> Vec<String> {
         const SHOWN: usize = 12;
         let mut names = Vec::new();
-        let mut seen = rustc_hash::FxHashSet::default();
+        let mut seen = FxHashSet::default();
         let mut stack: Vec<NodeId> = graph.node(root).operands().iter().map(|&&operand| operand).collect();
         while let Some(node) = stack.pop() {
             let inline = self.forms[node.index()] == super::Form::Inline && self.places[node.index()].is_none();
@@ -72,6 +75,28 @@ impl Schedule {
         names
     }
 
+    /// The steps that read what a step before them wrote.
+    fn readers(&self, graph: &Graph) -> FxHashMap<NodeId, Vec<usize>> {
+        let written: FxHashSet<NodeId> = self.steps.iter().flat_map(results).collect();
+        let mut readers: FxHashMap<NodeId, Vec<usize>> = FxHashMap::default();
+        for (index, step) in self.steps.iter().enumerate() {
+            let own = results(step);
+            let mut seen = FxHashSet::default();
+            let mut stack = operands(graph, step);
+            while let Some(node) = stack.pop() {
+                if !seen.insert(node) {
+                    continue;
+                }
+                if written.contains(&node) && !own.contains(&node) {
+                    readers.entry(node).or_default().push(index);
+                } else {
+                    stack.extend(graph.node(node).operands().iter().map(|&&operand| operand));
+                }
+            }
+        }
+        readers
+    }
+
     fn place_text(&self, node: NodeId) -> String {
         match self.places[node.index()] {
             Some(Place::Input(argument)) => format!("argument {argument}"),
@@ -83,6 +108,44 @@ impl Schedule {
             None => "nowhere".to_string(),
         }
     }
+}
+
+/// The nodes that a step writes.
+fn results(step: &Step) -> Vec<NodeId> {
+    match step {
+        Step::Kernel(group) => group.roots.iter().map(|root| root.node).collect(),
+        Step::ConcatPart { node, .. } | Step::MatMul(node) | Step::Custom(node) => vec![*node],
+    }
+}
+
+/// The nodes that a step takes.
+fn operands(graph: &Graph, step: &Step) -> Vec<NodeId> {
+    match step {
+        Step::Kernel(group) => group.roots.iter().map(|root| root.node).collect(),
+        Step::ConcatPart { node, part } => vec![*graph.node(*node).operands()[*part]],
+        Step::MatMul(node) | Step::Custom(node) => vec![*node],
+    }
+}
+
+/// `, read by steps 1, 2`.
+fn read_by(steps: Option<&Vec<usize>>) -> String {
+    let Some(steps) = steps else {
+        return String::new();
+    };
+    let list: Vec<String> = steps.iter().map(usize::to_string).collect();
+    format!(", read by step{} {}", if steps.len() == 1 { "" } else { "s" }, list.join(", "))
+}
+
+/// `%3 = mul %1, %2 : f64[x.0]`.
+fn definition(graph: &Graph, node: NodeId) -> String {
+    let (ty, operands) = (graph.ty(node), graph.node(node).operands());
+    let operands: Vec<String> = operands.iter().map(|&&operand| name(operand)).collect();
+    let (op, operands) = (graph.node(node).name(), operands.join(", "));
+    format!("{} = {op} {operands} : {}[{}]", name(node), ty.dtype, sizes_text(graph, &ty.shape))
+}
+
+fn sizes_text(graph: &Graph, shape: &[Dim]) -> String {
+    shape.iter().map(|dim| dim_text(graph, dim)).collect::<Vec<_>>().join(", ")
 }
 
 fn name(node: NodeId) -> String {
@@ -102,5 +165,5 @@ pub fn dim_text(graph: &Graph, dim: &Dim) -> String {
             Measure::Value => input,
         }
     };
-    dim.display(&symbol_name).to_string()
+    dim.formula(&symbol_name).to_string()
 }

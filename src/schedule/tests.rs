@@ -21,14 +21,15 @@ fn text(source: &str) -> String {
 fn an_elementwise_chain_is_one_kernel() {
     let source = "kroton 1\n%0 = input \"a\" f64[?]\n%1 = input \"b\" f64[%0.0]\n%2 = mul %0, %0 : f64[%0.0]\n\
         %3 = mul %1, %1 : f64[%0.0]\n%4 = add %2, %3 : f64[%0.0]\nreturn %4\ninputs %0, %1\n";
-    assert_eq!(text(source), "step 0: map [a.0]\n    %4 = add : f64[?] -> output 0  (fused: mul, mul)\n");
+    assert_eq!(text(source), "step 0: map [a.0]\n    %4 = add %2, %3 : f64[a.0] -> output 0  (fused: mul, mul)\n");
 }
 
 #[test]
 fn an_epilogue_joins_its_reduction_and_stays_in_registers() {
     let source = "kroton 1\n%0 = input \"x\" f64[?]\n%1 = sum axes=[0] %0 : f64[]\n%2 = constant 4.0 : f64[]\n\
         %3 = mul %2, %1 : f64[]\nreturn %3\ninputs %0\n";
-    let expected = "step 0: map [] reduce [x.0]\n    %1 = sum : f64[] -> registers\n    %3 = mul : f64[] -> output 0\n";
+    let expected =
+        "step 0: map [] reduce [x.0]\n    %1 = sum %0 : f64[] -> registers\n    %3 = mul %2, %1 : f64[] -> output 0\n";
     assert_eq!(text(source), expected);
 }
 
@@ -47,6 +48,10 @@ fn a_dear_value_that_two_spaces_need_is_written_once() {
         %3 = sum axes=[0] %2 : f64[]\n%4 = div %2, %3 : f64[%0.0]\nreturn %4\ninputs %0\n";
     let (graph, schedule) = plan(source);
     assert_eq!((schedule.steps.len(), schedule.slots.len()), (3, 2), "{}", schedule.text(&graph));
+    // The text says for whom.
+    let text = schedule.text(&graph);
+    assert!(text.contains("%2 = exp %1 : f64[x.0] -> slot 0, read by steps 1, 2  (fused: exp)\n"), "{text}");
+    assert!(text.contains("%3 = sum %2 : f64[] -> slot 1, read by step 2\n"), "{text}");
 }
 
 #[test]

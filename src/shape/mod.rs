@@ -3,6 +3,7 @@
 //! Only a dimension that is statically 1 broadcasts; others that meet must be equal, which is checked once per call.
 
 mod dim;
+mod formula;
 mod symbols;
 
 pub use dim::{Affine, Atom, Dim, DimOp};

@@ -20,7 +20,6 @@ use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
 /// A stage of compilation that can be printed with [`Function::dump`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[non_exhaustive]
 pub enum Stage {
     /// The graph as it was built.
     Graph,

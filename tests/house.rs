@@ -172,7 +172,7 @@ fn imports_follow_the_listed_edges() {
         for path in crate_paths(&code(source)) {
             let top = path.split("::").next().unwrap();
             let fits = |edge: &&str| path == **edge || path.starts_with(&format!("{edge}::"));
-            if top == own || allowed.iter().any(|edge| fits(edge)) {
+            if top == own || allowed.iter().any(fits) {
                 seen.insert((own.to_string(), top.to_string()));
             } else {
                 wrong.push(format!("{}: crate::{path}", source.path));

@@ -192,7 +192,9 @@ pub(super) fn address(value: &Scalar) -> *const u8 {
 fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
     value.cast_exact(parameter.dtype).ok_or_else(|| {
         let (from, to) = (value.dtype(), parameter.dtype);
-        mismatch(parameter, &format!("the {from} {value}, which {to} does not hold exactly; convert it with `as {to}`"))
+        let advice =
+            if to == DType::Bool { "pass `true` or `false`".into() } else { format!("convert it with `as {to}`") };
+        mismatch(parameter, &format!("the {from} {value}, which {to} does not hold exactly; {advice}"))
     })
 }
 
@@ -338,6 +340,7 @@ mod tests {
             "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which f32 does not hold exactly; \
              convert it with `as f32`"
         );
+        assert!(text(Arg::from(2), DType::Bool, 0).ends_with("does not hold exactly; pass `true` or `false`"));
         assert!(Arg::from(&5).fit(&parameter(DType::F64, 0)).is_err());
         assert!(text(Arg::from(5.0), DType::F64, 1).ends_with("is f64 of rank 1; the call passed f64 of rank 0"));
     }

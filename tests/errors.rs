@@ -231,3 +231,13 @@ fn functions_survive_errors() {
         assert_eq!(f.call::<Vec<f64>>((&[1.0], &[2.0])).unwrap(), [3.0]);
     }
 }
+
+#[test]
+fn a_cast_that_could_wrap_is_no_size() {
+    let n = kroton::scalar::<i64>("n");
+    let error = kroton::compile([&n], kroton::arange(n.cast::<u8>())).unwrap_err().to_string();
+    assert!(error.contains("is not a size"), "{error}");
+    let small = kroton::scalar::<i32>("small");
+    let f = kroton::compile([&small], kroton::arange(small.cast::<i64>()).sum(..)).unwrap();
+    assert_eq!(f.call::<i64>((4,)).unwrap(), 6);
+}

@@ -5,6 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::dtype::DType;
 use crate::expr::Expr;
 use crate::graph::{Node, describe};
 use crate::ops::{BinaryOp, UnaryOp};
@@ -76,7 +77,9 @@ fn size_of_node(expr: &Expr, operand: &dyn Fn(&Expr) -> Dim) -> Option<Dim> {
         Node::Scalar(value) => value.to_i64().map(Dim::from),
         Node::Size(size) => Some(size.clone()),
         Node::Input(input) => Some(Dim::from(Symbol { input: input.id, measure: Measure::Value })),
-        Node::Cast(_, x) => Some(operand(x)),
+        // A cast that could wrap would change the number.
+        Node::Cast(dtype, x) if keeps_integers(x.dtype(), *dtype) => Some(operand(x)),
+        Node::Cast(..) => None,
         Node::Unary(op, x) => size_of_unary(*op, operand(x)),
         Node::Binary(op, [a, b]) => size_of_binary(*op, &operand(a), &operand(b)),
         Node::Parameter(..)
@@ -94,6 +97,11 @@ fn size_of_node(expr: &Expr, operand: &dyn Fn(&Expr) -> Dim) -> Option<Dim> {
         | Node::Project(..)
         | Node::Custom(..) => None,
     }
+}
+
+/// Whether every integer of one dtype is one of the other, as far as it can be a size.
+fn keeps_integers(from: DType, to: DType) -> bool {
+    from.is_integer() && to.is_integer() && (from.promote(to) == to || matches!((from, to), (DType::U64, DType::I64)))
 }
 
 fn size_of_unary(op: UnaryOp, x: Dim) -> Option<Dim> {

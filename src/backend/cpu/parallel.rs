@@ -8,11 +8,12 @@ use rayon::prelude::*;
 
 use crate::backend::Parallelism;
 
-/// The cost from which splitting pays, in units of `Cost::weight`.
-const WORTHWHILE: usize = 400_000;
+/// The cost from which splitting pays, in the units of `Program::weight`: about 20 µs, some times what it takes to
+/// wake a thread.
+const WORTHWHILE: usize = 800_000;
 
 /// The least cost of a task.
-const TASK: usize = 20_000;
+const TASK: usize = 100_000;
 
 /// Tasks per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;
@@ -67,7 +68,7 @@ mod tests {
         let pool = std::sync::Arc::new(rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap());
         let mut parallelism = Parallelism { pool: Some(pool), threshold: None };
         assert_eq!(tasks(&parallelism, 1000, 4), 1);
-        assert_eq!(tasks(&parallelism, 100_000, 4), 12);
+        assert_eq!(tasks(&parallelism, 1_000_000, 4), 12);
         parallelism.threshold = Some(1);
         assert_eq!(tasks(&parallelism, 1000, 4), 12);
         assert_eq!(tasks(&parallelism, 5, 4), 5);

@@ -77,8 +77,8 @@ fn size_of_node(expr: &Expr, operand: &dyn Fn(&Expr) -> Dim) -> Option<Dim> {
         Node::Scalar(value) => value.to_i64().map(Dim::from),
         Node::Size(size) => Some(size.clone()),
         Node::Input(input) => Some(Dim::from(Symbol { input: input.id, measure: Measure::Value })),
-        // A cast that could wrap would change the number.
-        Node::Cast(dtype, x) if keeps_integers(x.dtype(), *dtype) => Some(operand(x)),
+        // A cast that could wrap would change the number; one of a weak size only follows its neighbor.
+        Node::Cast(dtype, x) if x.is_weak() || keeps_integers(x.dtype(), *dtype) => Some(operand(x)),
         Node::Cast(..) => None,
         Node::Unary(op, x) => size_of_unary(*op, operand(x)),
         Node::Binary(op, [a, b]) => size_of_binary(*op, &operand(a), &operand(b)),

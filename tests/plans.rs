@@ -141,32 +141,6 @@ fn other_strides_add_a_handful_of_variants() {
     assert!(f.compilations() <= 8, "{} variants for 36 combinations of strides", f.compilations());
 }
 
-/// Memory of this process in bytes.
-#[cfg(target_os = "linux")]
-fn resident() -> i64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<i64>().unwrap() * 4096
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn thousands_of_compilations_leave_memory_flat() {
-    let compile_some = |count: u32| {
-        for i in 0..count {
-            let x = vector::<f64>("x");
-            let f = compile([&x], (&x + f64::from(i)).sum(..)).unwrap();
-            let sum: f64 = f.call((&[1.0, 2.0],)).unwrap();
-            assert_eq!(sum, 3.0 + 2.0 * f64::from(i));
-        }
-    };
-    compile_some(200);
-    let before = resident();
-    compile_some(2000);
-    let grown = resident() - before;
-    // Code takes at least a page for each function: a leak would be 2000 × 4 KiB and more.
-    assert!(grown < 6 << 20, "2,000 compilations added {grown} bytes");
-}
-
 #[test]
 fn clones_keep_code_alive() {
     let x = vector::<f64>("x");

@@ -1,9 +1,8 @@
 //! Aligned memory from a pool.
 //!
-//! A block is 64-byte aligned and always holds initialised bytes that are valid for every dtype it is read as:
-//! fresh memory is zeroed by the system, recycled memory was written as some dtype before and is only handed out
-//! again for writing (bool bytes are normalised by whoever reads foreign memory). The pool is bounded in bytes
-//! and per thread-safe size class; what does not fit goes back to the system.
+//! A block is 64-byte aligned and always holds initialized bytes: fresh memory is zeroed by the system, recycled
+//! memory holds what was written before, which is a value of every number type; `Array` clears it where it becomes
+//! bools. The pool keeps blocks by size class and is bounded in bytes; what does not fit goes back to the system.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;

@@ -49,7 +49,11 @@ impl Array {
     /// # Errors
     /// `Memory` if the size overflows or the memory cannot be had.
     pub(crate) fn uninitialized(dtype: DType, shape: &[usize]) -> Result<Array> {
-        let block = Block::new(byte_size(shape, dtype.size())?)?;
+        let mut block = Block::new(byte_size(shape, dtype.size())?)?;
+        if dtype == DType::Bool {
+            // Recycled bytes need not be 0 or 1.
+            block.bytes_mut().fill(0);
+        }
         Ok(Array::from_block(dtype, shape, block))
     }
 
@@ -67,6 +71,8 @@ impl Array {
     fn from_elements<T: Element>(shape: &[usize], values: impl IntoIterator<Item = T>) -> Array {
         // A view that repeats elements may have more than any memory holds; no block is that large.
         let mut block = Block::for_existing(byte_size(shape, size_of::<T>()).unwrap_or(usize::MAX));
+        // Recycled memory holds what was there before, which need not be zero, nor a bool.
+        block.bytes_mut().fill(0);
         for (place, value) in block.elements_mut::<T>().iter_mut().zip(values) {
             *place = value;
         }
@@ -227,6 +233,16 @@ mod tests {
         assert!(a.reshape(&[3]).is_err());
         assert!(Array::zeros(DType::F64, &[usize::MAX, 2]).is_err());
         assert!(Array::zeros(DType::F64, &[1 << 60]).is_err());
+    }
+
+    #[test]
+    fn recycled_memory_is_cleared_where_it_becomes_bools() {
+        const COUNT: usize = 777_777;
+        let mut bytes = Array::zeros(DType::U8, &[COUNT]).unwrap();
+        bytes.bytes_mut().fill(0xAA);
+        drop(bytes);
+        let truths = Array::uninitialized(DType::Bool, &[COUNT]).unwrap();
+        assert!(truths.bytes().iter().all(|&byte| byte <= 1));
     }
 
     #[test]

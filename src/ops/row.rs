@@ -51,7 +51,7 @@ pub enum Outcome {
     Truth,
 }
 
-/// How dear one element is, for fusion and for the parallel threshold.
+/// How dear one element is: what fusion weighs, and engines when they split work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {
     /// About one machine instruction.
@@ -63,7 +63,7 @@ pub enum Cost {
 }
 
 impl Cost {
-    /// Rough nanoseconds per element.
+    /// The cost of one element in cheap ops, for fusion; an engine that splits work has a measure of its own.
     pub const fn weight(self) -> u32 {
         match self {
             Cost::Cheap => 1,

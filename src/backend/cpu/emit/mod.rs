@@ -56,7 +56,7 @@ pub(super) struct Lanes {
     parts: SmallVec<[ir::Value; 8]>,
 }
 
-/// A reference to the element that code is made for now: `index + offset`.
+/// Which element code is being made of: `index + offset`.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     index: ir::Value,

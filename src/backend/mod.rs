@@ -3,6 +3,8 @@
 //! An engine sees loops, the op table and dtypes; never graphs, shapes or the user's handles.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod interpreter;
 pub mod matmul;
 

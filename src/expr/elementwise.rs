@@ -264,7 +264,7 @@ macro_rules! example {
 
 macro_rules! unary_methods {
     ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-       $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         impl Expr {
             $(
                 #[doc = $doc]
@@ -284,7 +284,7 @@ unary_table!(unary_methods);
 
 macro_rules! binary_methods {
     ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-       $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         impl Expr {
             $(
                 #[doc = $doc]

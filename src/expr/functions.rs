@@ -9,7 +9,7 @@ use crate::ops::unary::unary_table;
 
 macro_rules! unary_functions {
     ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-       $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         $(
             #[doc = $doc]
             #[doc = concat!("See [`Expr::", stringify!($text), "`].")]
@@ -24,7 +24,7 @@ unary_table!(unary_functions);
 
 macro_rules! binary_functions {
     ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-       $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         $(
             #[doc = $doc]
             #[doc = concat!("See [`Expr::", stringify!($text), "`].")]

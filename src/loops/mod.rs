@@ -17,7 +17,7 @@ pub(crate) mod samples;
 pub mod target;
 pub mod verify;
 
-pub use target::Target;
+pub use target::{ShaderLimits, Target};
 
 use smallvec::SmallVec;
 

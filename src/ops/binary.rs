@@ -9,57 +9,57 @@ use crate::ops::unary::defined;
 macro_rules! binary_table {
     ($callback:ident) => {
         $callback! {
-            Add add Number -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} + {1}"),
+            Add add Number -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} + {1}", 0.0, 0.0),
                 float(Float::add), int(Integer::add), bool(), "Sum; integers wrap.";
-            Sub sub Number -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} - {1}"),
+            Sub sub Number -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} - {1}", 0.0, 0.0),
                 float(Float::sub), int(Integer::sub), bool(), "Difference; integers wrap.";
-            Mul mul Number -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} * {1}"),
+            Mul mul Number -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} * {1}", 0.0, 0.0),
                 float(Float::mul), int(Integer::mul), bool(), "Product; integers wrap.";
-            Div div Float -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("{0} / {1}"),
+            Div div Float -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("{0} / {1}", 2.5, 2.5),
                 float(Float::div), int(), bool(), "Quotient; integers are taken to f64 first.";
-            FloorDiv floor_div Number -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("floor_div"),
+            FloorDiv floor_div Number -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("floor_div", 0.0, 0.0),
                 float(Float::floor_div), int(Integer::floor_div), bool(),
                 "Quotient rounded down, as Python's `//`; an integer divided by zero is 0.";
-            Rem rem Number -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("rem_floor"),
+            Rem rem Number -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("rem", 0.0, 0.0),
                 float(Float::rem), int(Integer::rem), bool(),
                 "Remainder with the sign of the divisor, as Python's `%`; by integer zero it is 0.";
-            Pow pow Number -> Same, Function, Positive, ulp(2.0, 2.0), NONE, wgsl("pow_accurate"),
+            Pow pow Number -> Same, Function, Positive, ulp(2.0, 2.0), NONE, wgsl("pow", 4.0, 4.0),
                 float(Float::pow), int(Integer::pow), bool(), "The first to the power of the second, as C's `pow`; integers wrap.";
-            Atan2 atan2 Float -> Same, Function, All, ulp(2.0, 2.0), NONE, wgsl("atan2_accurate"),
+            Atan2 atan2 Float -> Same, Function, All, ulp(2.0, 2.0), NONE, wgsl("atan2", 4.0, 4.0),
                 float(Float::atan2), int(), bool(), "The angle of the point (second, first), in radians.";
-            Hypot hypot Float -> Same, Function, All, ulp(2.0, 2.0), COMMUTATIVE, wgsl("hypot"),
+            Hypot hypot Float -> Same, Function, All, ulp(2.0, 2.0), COMMUTATIVE, wgsl("hypot", 4.0, 4.0),
                 float(Float::hypot), int(), bool(), "√(a² + b²) without undue overflow.";
-            Copysign copysign Float -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("copysign"),
+            Copysign copysign Float -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("copysign", 0.0, 0.0),
                 float(Float::copysign), int(), bool(), "The magnitude of the first with the sign of the second.";
-            Maximum maximum Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("maximum"),
+            Maximum maximum Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("maximum", 0.0, 0.0),
                 float(Float::maximum), int(Integer::maximum), bool(), "The larger one; NaN if either is NaN; −0 is below +0.";
-            Minimum minimum Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("minimum"),
+            Minimum minimum Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("minimum", 0.0, 0.0),
                 float(Float::minimum), int(Integer::minimum), bool(), "The smaller one; NaN if either is NaN; −0 is below +0.";
-            Fmax fmax Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("fmax"),
+            Fmax fmax Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("fmax", 0.0, 0.0),
                 float(Float::fmax), int(Integer::maximum), bool(), "The larger one; a NaN yields to a number.";
-            Fmin fmin Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("fmin"),
+            Fmin fmin Number -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("fmin", 0.0, 0.0),
                 float(Float::fmin), int(Integer::minimum), bool(), "The smaller one; a NaN yields to a number.";
-            Lt lt Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} < {1}"),
+            Lt lt Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} < {1}", 0.0, 0.0),
                 float(|a, b| a < b), int(|a, b| a < b), bool(|a: bool, b: bool| !a & b), "Whether the first is less; false with NaN.";
-            Le le Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} <= {1}"),
+            Le le Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} <= {1}", 0.0, 0.0),
                 float(|a, b| a <= b), int(|a, b| a <= b), bool(|a: bool, b: bool| a <= b), "Whether the first is less or equal; false with NaN.";
-            Gt gt Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} > {1}"),
+            Gt gt Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} > {1}", 0.0, 0.0),
                 float(|a, b| a > b), int(|a, b| a > b), bool(|a: bool, b: bool| a & !b), "Whether the first is greater; false with NaN.";
-            Ge ge Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} >= {1}"),
+            Ge ge Any -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("{0} >= {1}", 0.0, 0.0),
                 float(|a, b| a >= b), int(|a, b| a >= b), bool(|a: bool, b: bool| a >= b), "Whether the first is greater or equal; false with NaN.";
-            Eq eq Any -> Truth, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} == {1}"),
+            Eq eq Any -> Truth, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("{0} == {1}", 0.0, 0.0),
                 float(|a, b| a == b), int(|a, b| a == b), bool(|a: bool, b: bool| a == b), "Whether both are equal; false with NaN, true for −0 and +0.";
-            Ne ne Any -> Truth, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("not_equal"),
+            Ne ne Any -> Truth, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE, wgsl("ne", 0.0, 0.0),
                 float(|a, b| a != b), int(|a, b| a != b), bool(|a: bool, b: bool| a != b), "Whether they differ; true with NaN.";
-            And and Logical -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("{0} & {1}"),
+            And and Logical -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("{0} & {1}", 0.0, 0.0),
                 float(), int(Integer::and), bool(|a: bool, b: bool| a & b), "Logical and of bools, bitwise and of integers.";
-            Or or Logical -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("{0} | {1}"),
+            Or or Logical -> Same, Cheap, All, ulp(0.0, 0.0), LATTICE, wgsl("{0} | {1}", 0.0, 0.0),
                 float(), int(Integer::or), bool(|a: bool, b: bool| a | b), "Logical or of bools, bitwise or of integers.";
-            Xor xor Logical -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE_GROUP, wgsl("{0} ^ {1}"),
+            Xor xor Logical -> Same, Cheap, All, ulp(0.0, 0.0), COMMUTATIVE_GROUP, wgsl("{0} ^ {1}", 0.0, 0.0),
                 float(), int(Integer::xor), bool(|a: bool, b: bool| a ^ b), "Exclusive or of bools, bitwise of integers.";
-            Shl shl Integer -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("shl"),
+            Shl shl Integer -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("shl", 0.0, 0.0),
                 float(), int(Integer::shl), bool(), "Shift left; 0 for an amount below zero or beyond the width.";
-            Shr shr Integer -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("shr"),
+            Shr shr Integer -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("shr", 0.0, 0.0),
                 float(), int(Integer::shr), bool(), "Shift right, with the sign for signed integers; an amount below zero or beyond the width leaves only the sign.";
         }
     };
@@ -78,7 +78,7 @@ macro_rules! declare {
 
 macro_rules! definitions {
     ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-       $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         impl BinaryOp {
             /// The defining function on two values of one dtype; `None` for dtypes that the op does not take.
             pub fn apply(self, a: Scalar, b: Scalar) -> Option<Scalar> {

@@ -88,14 +88,23 @@ pub enum Domain {
     Exponent,
 }
 
-/// The largest error of a function against the correctly rounded result, in units in the last place, on the
-/// CPU. Zero means exact.
+/// The largest error of a function against the correctly rounded result, in units in the last place. Zero means exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UlpBound {
     /// For f32.
     pub f32: f32,
     /// For f64.
     pub f64: f32,
+}
+
+impl UlpBound {
+    const fn of(self, dtype: DType) -> f32 {
+        match dtype {
+            DType::F32 => self.f32,
+            DType::F64 => self.f64,
+            DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => 0.0,
+        }
+    }
 }
 
 /// Algebraic facts that hold bit for bit, NaN-ness included.
@@ -152,8 +161,11 @@ pub struct Row {
     pub ulp: UlpBound,
     /// Algebraic facts.
     pub facts: Facts,
-    /// The spelling in WGSL, with operands as `{0}`, `{1}`, `{2}`; a name alone is a function of the shader library.
+    /// The spelling in WGSL, with operands as `{0}`, `{1}`, `{2}`; a name alone is a family of functions of the shader
+    /// library, one for each dtype, as `exp_f32`.
     pub wgsl: &'static str,
+    /// The error bound on GPUs.
+    pub gpu: UlpBound,
     /// One sentence.
     pub doc: &'static str,
 }
@@ -167,13 +179,14 @@ impl Row {
         }
     }
 
-    /// The bound for a dtype; integers and bools are exact.
+    /// The bound on the CPU for a dtype; integers and bools are exact.
     pub const fn ulp_bound(&self, dtype: DType) -> f32 {
-        match dtype {
-            DType::F32 => self.ulp.f32,
-            DType::F64 => self.ulp.f64,
-            _ => 0.0,
-        }
+        self.ulp.of(dtype)
+    }
+
+    /// The bound on GPUs for a dtype; integers and bools are exact.
+    pub const fn gpu_bound(&self, dtype: DType) -> f32 {
+        self.gpu.of(dtype)
     }
 
     /// Whether every engine must give the same bits.
@@ -186,7 +199,7 @@ impl Row {
 macro_rules! op_enum {
     ($(#[$meta:meta])* $name:ident {
         $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
-          $facts:ident, wgsl($wgsl:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*
+          $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -210,6 +223,7 @@ macro_rules! op_enum {
                         ulp: $crate::ops::UlpBound { f32: $f32, f64: $f64 },
                         facts: $crate::ops::Facts::$facts,
                         wgsl: $wgsl,
+                        gpu: $crate::ops::UlpBound { f32: $gpu32, f64: $gpu64 },
                         doc: $doc,
                     }),*
                 }

@@ -7,9 +7,9 @@ use crate::ops::scalar::Float;
 op_enum! {
     /// An op of three operands.
     TernaryOp {
-        Select select Any -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("select({2}, {1}, {0})"),
+        Select select Any -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("select({2}, {1}, {0})", 0.0, 0.0),
             float(), int(), bool(), "The second where the first (a bool) is true, else the third; a NaN in the one not taken does not matter.";
-        MulAdd mul_add Float -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("fma({0}, {1}, {2})"),
+        MulAdd mul_add Float -> Same, Moderate, All, ulp(0.0, 0.0), NONE, wgsl("fma({0}, {1}, {2})", 0.0, 0.0),
             float(Float::mul_add), int(), bool(), "a·b + c, rounded once.";
     }
 }

@@ -1,0 +1,11 @@
+//! The engine that runs kernels as compute shaders, on any vendor's GPU.
+//!
+//! `emit` turns loop IR into WGSL: pure text, no device. `adapter` lists what there is, `device` opens it, `memory` and
+//! `pipeline` keep its buffers and compiled shaders, `recorder` gathers the commands of a call and submits them once.
+//! `kernel` ties a kernel of the loop IR to its shaders, `launch` says which of them run on which ranges of memory.
+//!
+//! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
+
+pub mod shader;
+
+pub use shader::{Shader, ShaderAccess};

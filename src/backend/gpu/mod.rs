@@ -6,6 +6,8 @@
 //!
 //! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
 
+pub mod emit;
+pub mod loops;
 pub mod shader;
 
 pub use shader::{Shader, ShaderAccess};

@@ -1,0 +1,230 @@
+//! What one point computes: blocks, loops over steps, and while loops, over values named after those of the kernel.
+//!
+//! The loops in scope are known by their WGSL variable; an operand's offset is its base plus the products of these
+//! with its steps, modulo 2³², which is exact because every element that is reached has a number below 2³².
+
+use crate::backend::gpu::emit::layout::{Home, Layout, block_operands, word};
+use crate::backend::gpu::emit::ops::{expression, name};
+use crate::backend::gpu::emit::types::Types;
+use crate::backend::gpu::emit::writer::Writer;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::loops::{Access, Axis, Block, Carried, Kernel, Nest, OperandId, Operation, Statement, ValueId};
+
+/// How bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes {
+    /// Each on its own, as part of a word that others may be writing to.
+    Atomic,
+    /// Gathered in the variable `byte_{operand}`, at the place `quarter`.
+    Gathered,
+}
+
+/// Emits the nests of a point.
+pub struct Body<'a> {
+    pub kernel: &'a Kernel,
+    pub layout: &'a Layout,
+    pub types: Types,
+    pub bytes: Bytes,
+    /// The loops in scope: their number in the layout, and their variable.
+    pub scope: Vec<(usize, String)>,
+}
+
+impl Body<'_> {
+    /// Some nests, in order.
+    ///
+    /// # Errors
+    /// `Unsupported` for a reduction inside a point.
+    pub fn nests(&mut self, out: &mut Writer, nests: &[Nest]) -> Result<()> {
+        nests.iter().try_for_each(|nest| self.nest(out, nest))
+    }
+
+    fn nest(&mut self, out: &mut Writer, nest: &Nest) -> Result<()> {
+        match nest {
+            Nest::Block(block) => {
+                self.block(out, block);
+                Ok(())
+            }
+            Nest::Map { axes, body } => self.map(out, axes, body),
+            Nest::Sequential { axis, carried, body } => self.sequential(out, *axis, carried, body),
+            Nest::While { carried, condition, holds, body } => self.while_loop(out, carried, condition, *holds, body),
+            Nest::Reduce { .. } => Err(Error::Unsupported(format!(
+                "the kernel `{}` has a reduction that does not come first; Device::Cpu runs it",
+                self.kernel.name
+            ))),
+        }
+    }
+
+    /// Straight-line code.
+    pub fn block(&self, out: &mut Writer, block: &Block) {
+        let places: Vec<(OperandId, String)> =
+            block_operands(block).into_iter().map(|operand| (operand, self.place(out, operand))).collect();
+        let place = |id: OperandId| places.iter().find(|(other, _)| *other == id).map_or("", |(_, place)| place);
+        for statement in &block.statements {
+            match statement {
+                Statement::Let(value, operation) => {
+                    let text = match operation {
+                        Operation::Load(operand) => self.load(*operand, place(*operand)),
+                        Operation::Position => self.integer("element"),
+                        other => expression(self.kernel, self.types, other).unwrap_or_default(),
+                    };
+                    out.line(format_args!("let {} = {text};", name(*value)));
+                }
+                Statement::Store(operand, value) => self.store(out, *operand, place(*operand), *value),
+            }
+        }
+    }
+
+    /// Declares the number of the current element of an operand, or how far its position is from its base.
+    fn place(&self, out: &mut Writer, operand: OperandId) -> String {
+        let strides = self.scope.iter().map(|(number, variable)| {
+            let stride = self.layout.stride(self.kernel, operand, *number);
+            format!("{variable} * {}", word(stride))
+        });
+        let is_index = self.kernel.operand(operand).access == Access::Index;
+        let base = if is_index { "0u".to_string() } else { word(self.layout.base(operand)) };
+        let terms: Vec<String> = std::iter::once(base).chain(strides).collect();
+        let place = out.fresh("at");
+        out.line(format_args!("let {place} = {};", terms.join(" + ")));
+        place
+    }
+
+    fn load(&self, operand: OperandId, place: &str) -> String {
+        let dtype = self.kernel.operand(operand).dtype;
+        match self.layout.homes[operand.0 as usize] {
+            Home::Buffer(buffer) => {
+                self.types.load(dtype, self.layout.buffers[buffer].storage, &format!("buffer{buffer}"), place)
+            }
+            Home::Position | Home::Unused => {
+                let base = self.layout.base(operand);
+                let start = format!("vec2<u32>({}, {})", word(base), word(base + 1));
+                let start = if self.types.has_i64 { format!("i64_from_pair({start})") } else { start };
+                format!("add_i64({start}, cast_i32_i64(bitcast<i32>({place})))")
+            }
+        }
+    }
+
+    /// A word as a value of dtype i64.
+    fn integer(&self, word: &str) -> String {
+        format!("cast_u32_i64({word})")
+    }
+
+    fn store(&self, out: &mut Writer, operand: OperandId, place: &str, value: ValueId) {
+        let (dtype, value) = (self.kernel.operand(operand).dtype, name(value));
+        if dtype.size() == 1 && self.bytes == Bytes::Gathered {
+            let word = self.types.word(dtype, &value);
+            out.line(format_args!("byte_{} |= ({word}) << (quarter * 8u);", operand.0));
+        } else if let Home::Buffer(buffer) = self.layout.homes[operand.0 as usize] {
+            out.lines(self.types.store(dtype, &format!("buffer{buffer}"), place, &value));
+        }
+    }
+
+    /// Loops over axes of their own inside the point.
+    fn map(&mut self, out: &mut Writer, axes: &[Axis], body: &[Nest]) -> Result<()> {
+        let Some((first, rest)) = axes.split_first() else {
+            return out.braces("", |out| self.nests(out, body));
+        };
+        let head = self.open_loop(out, *first);
+        let result = out.braces(head, |out| self.map(out, rest, body));
+        self.scope.pop();
+        result
+    }
+
+    /// The head of a loop over the extent of an axis, whose variable comes into scope.
+    fn open_loop(&mut self, out: &mut Writer, axis: Axis) -> String {
+        let variable = out.fresh("step");
+        let own = self.layout.steps.iter().position(|step| *step == axis).unwrap_or_default();
+        let number = self.layout.variant.outer + self.layout.variant.reduced + own;
+        let extent = word(self.layout.extent(number));
+        let head = format!("for (var {variable} = 0u; {variable} < {extent}; {variable}++)");
+        self.scope.push((number, variable));
+        head
+    }
+
+    fn sequential(&mut self, out: &mut Writer, axis: Axis, carried: &[Carried], body: &[Nest]) -> Result<()> {
+        self.start(out, carried);
+        let head = self.open_loop(out, axis);
+        let result = out.braces(head, |out| {
+            self.nests(out, body)?;
+            self.advance(out, carried);
+            Ok(())
+        });
+        self.scope.pop();
+        self.end(out, carried);
+        result
+    }
+
+    fn while_loop(
+        &mut self,
+        out: &mut Writer,
+        carried: &[Carried],
+        condition: &Block,
+        holds: ValueId,
+        body: &[Nest],
+    ) -> Result<()> {
+        self.start(out, carried);
+        let result = out.braces("loop", |out| {
+            self.block(out, condition);
+            out.braces(format_args!("if (!{})", name(holds)), |out| out.line("break;"));
+            self.nests(out, body)?;
+            self.advance(out, carried);
+            Ok(())
+        });
+        self.end(out, carried);
+        result
+    }
+
+    fn start(&self, out: &mut Writer, carried: &[Carried]) {
+        for item in carried {
+            let ty = self.types.value(self.kernel.ty(item.current));
+            out.line(format_args!("var {}: {ty} = {};", name(item.current), name(item.initial)));
+        }
+    }
+
+    /// All at once, since the next of one may be the current of another.
+    fn advance(&self, out: &mut Writer, carried: &[Carried]) {
+        let next: Vec<String> = carried.iter().map(|_| out.fresh("next")).collect();
+        for (item, next) in carried.iter().zip(&next) {
+            out.line(format_args!("let {next} = {};", name(item.next)));
+        }
+        for (item, next) in carried.iter().zip(&next) {
+            out.line(format_args!("{} = {next};", name(item.current)));
+        }
+    }
+
+    fn end(&self, out: &mut Writer, carried: &[Carried]) {
+        for item in carried {
+            out.line(format_args!("let {} = {};", name(item.result), name(item.current)));
+        }
+    }
+}
+
+/// Declares the indices of a point from its number, row-major, innermost last: the loops and their variables.
+pub fn indices(out: &mut Writer, layout: &Layout, first: usize, count: usize, number: &str) -> Vec<(usize, String)> {
+    let mut scope = Vec::new();
+    let mut rest = number.to_string();
+    for index in (0..count).rev() {
+        if index == 0 {
+            scope.push((first, rest.clone()));
+            break;
+        }
+        let (variable, left) = (out.fresh("i"), out.fresh("rest"));
+        let extent = word(layout.extent(first + index));
+        out.line(format_args!("let {left} = {rest} / {extent};"));
+        out.line(format_args!("let {variable} = {rest} - {left} * {extent};"));
+        scope.push((first + index, variable));
+        rest = left;
+    }
+    scope.reverse();
+    scope
+}
+
+/// Whether any of the kernel's results are bytes.
+pub fn writes_bytes(kernel: &Kernel) -> bool {
+    kernel.operands.iter().any(|operand| operand.access == Access::Write && operand.dtype.size() == 1)
+}
+
+/// The dtypes of the parts of a state, in order.
+pub fn state_dtypes(reductions: &[crate::loops::Reduction]) -> Vec<DType> {
+    reductions.iter().flat_map(|reduction| reduction.init.iter().map(|part| part.dtype())).collect()
+}

@@ -1,0 +1,89 @@
+// collatz: Map
+struct Params {
+    words: array<vec4<u32>, 5>,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> buffer0: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read_write> buffer1: array<vec2<u32>>;
+
+fn hidden_zero() -> u32 {
+    return params.words[0].x;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let number = (group.y * groups.x + group.x) * 256u + thread;
+    if (number < params.words[0].y) {
+        let point = number + params.words[0].z;
+        let at1 = params.words[3].z + point * params.words[3].w;
+        let v0 = i64_from_pair(buffer0[at1]);
+        let v1 = bitcast<i64>(0x0lu);
+        let v2 = bitcast<i64>(0x1lu);
+        var v3: i64 = v0;
+        var v4: i64 = v1;
+        loop {
+            let v6 = gt_i64(v3, v2);
+            if (!v6) {
+                break;
+            }
+            let v8 = and_i64(v3, v2);
+            let v9 = shr_i64(v3, v2);
+            let v10 = eq_i64(v8, v2);
+            let v14 = bitcast<i64>(0x3lu);
+            let v11 = mul_i64(v3, v14);
+            let v15 = add_i64(v11, v2);
+            let v12 = select(v9, v15, v10);
+            let v13 = add_i64(v4, v2);
+            let next2 = v12;
+            let next3 = v13;
+            v3 = next2;
+            v4 = next3;
+        }
+        let v5 = v3;
+        let v7 = v4;
+        let at4 = params.words[4].y + point * params.words[4].z;
+        buffer1[at4] = pair_from_i64(v7);
+    }
+}
+
+fn add_i64(x: i64, y: i64) -> i64 {
+    return i64(u64(x) + u64(y));
+}
+
+fn mul_i64(x: i64, y: i64) -> i64 {
+    return i64(u64(x) * u64(y));
+}
+
+fn gt_i64(x: i64, y: i64) -> bool {
+    return x > y;
+}
+
+fn eq_i64(x: i64, y: i64) -> bool {
+    return x == y;
+}
+
+fn and_i64(x: i64, y: i64) -> i64 {
+    return x & y;
+}
+
+fn shr_i64(x: i64, y: i64) -> i64 {
+    let amount = u64(y);
+    return x >> select(u32(amount & 63lu), 63u, amount > 63lu);
+}
+
+fn i64_from_pair(words: vec2<u32>) -> i64 {
+    return bitcast<i64>(u64_from_pair(words));
+}
+
+fn u64_from_pair(words: vec2<u32>) -> u64 {
+    return u64(words.x) | (u64(words.y) << 32u);
+}
+
+fn pair_from_i64(value: i64) -> vec2<u32> {
+    return pair_from_u64(bitcast<u64>(value));
+}
+
+fn pair_from_u64(value: u64) -> vec2<u32> {
+    return vec2<u32>(u32(value & 0xfffffffflu), u32(value >> 32u));
+}

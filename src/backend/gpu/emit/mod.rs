@@ -1,0 +1,126 @@
+//! Loop IR to WGSL: pure text, made from a kernel, the limits of a device and a variant. No device is needed.
+//!
+//! A shader's data come with the launch (`layout`): sizes, strides and offsets are words of a uniform buffer, so that
+//! one shader serves all sizes. It holds the functions of the library that it reaches, and nothing else.
+
+pub mod body;
+pub mod layout;
+pub mod library;
+pub mod map;
+pub mod ops;
+pub mod product;
+pub mod reduce;
+pub mod types;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use layout::{Layout, Role, Variant, word};
+use reduce::Reducer;
+use types::Types;
+use writer::Writer;
+
+use crate::backend::gpu::shader::{Shader, ShaderAccess};
+use crate::error::{Error, Result};
+use crate::loops::{Kernel, Nest, ShaderLimits, Target};
+use crate::ops::reduction::LANES;
+
+/// The bytes of workgroup memory that every device has.
+const WORKGROUP_BYTES: usize = 16 << 10;
+
+/// Emits a variant of a kernel.
+///
+/// # Errors
+/// `Unsupported` for a kernel that the target cannot run.
+pub fn shader(kernel: &Kernel, target: &Target, variant: Variant) -> Result<(Shader, Layout)> {
+    let limits = shader_limits(target)?;
+    check_dtypes(kernel, target)?;
+    let layout = Layout::new(kernel, variant, &limits)?;
+    let types = Types { has_i64: limits.has_i64 };
+    let mut out = Writer::default();
+    declare(&mut out, &layout);
+    entry(&mut out, kernel, &layout, types, &limits)?;
+    let text = out.finish();
+    let included = library::library(limits.has_i64, target.has_f64).reached_by(&text);
+    let source = format!("// {}: {:?}\n{text}\n{included}", kernel.name, variant.role);
+    let buffers = layout.buffers.iter().map(|buffer| buffer.access).collect();
+    Ok((Shader { source: source.trim_end().to_string() + "\n", buffers, words: layout.words() }, layout))
+}
+
+/// The limits of shaders that a target has.
+///
+/// # Errors
+/// `Internal` for a target without shaders, `Unsupported` for workgroups too small for the lanes of a reduction.
+pub fn shader_limits(target: &Target) -> Result<ShaderLimits> {
+    let limits = target.shaders.ok_or_else(|| Error::Internal(format!("`{}` runs no shaders", target.name)))?;
+    if limits.invocations < LANES as u32 {
+        return Err(Error::Unsupported(format!(
+            "the device has workgroups of {} invocations and kernels need {LANES}; use Device::Cpu",
+            limits.invocations
+        )));
+    }
+    Ok(limits)
+}
+
+/// The invocations of a workgroup for a kernel: a power of two, fewer where states are large.
+pub fn invocations(kernel: &Kernel, limits: &ShaderLimits) -> u32 {
+    let types = Types { has_i64: limits.has_i64 };
+    // A bool takes a word of workgroup memory; structures are padded to 8 bytes.
+    let state = (4 * layout::state_words(kernel, types)).next_multiple_of(8) + 8;
+    let mut invocations = 1 << limits.invocations.min(256).ilog2();
+    while invocations > LANES as u32 && invocations as usize * state > WORKGROUP_BYTES && state > 8 {
+        invocations /= 2;
+    }
+    invocations
+}
+
+fn check_dtypes(kernel: &Kernel, target: &Target) -> Result<()> {
+    match kernel.types.iter().find(|dtype| !target.computes(**dtype)) {
+        None => Ok(()),
+        Some(dtype) => Err(Error::Unsupported(format!(
+            "the kernel `{}` computes in {dtype}, and the device has no {dtype} (SHADER_F64); use f32 \
+             (`cast::<f32>()`), Device::Cpu or Device::Auto",
+            kernel.name
+        ))),
+    }
+}
+
+/// The uniform buffer, the storage buffers, and the hidden zero.
+fn declare(out: &mut Writer, layout: &Layout) {
+    out.braces("struct Params", |out| out.line(format_args!("words: array<vec4<u32>, {}>,", layout.words() / 4)));
+    out.line("");
+    out.line("@group(0) @binding(0) var<uniform> params: Params;");
+    for (index, buffer) in layout.buffers.iter().enumerate() {
+        let access = match buffer.access {
+            ShaderAccess::Read => "read",
+            ShaderAccess::ReadWrite => "read_write",
+        };
+        out.line(format_args!(
+            "@group(0) @binding({}) var<storage, {access}> buffer{index}: {};",
+            index + 1,
+            buffer.storage.spelling()
+        ));
+    }
+    out.line("");
+    out.braces("fn hidden_zero() -> u32", |out| out.line(format_args!("return {};", word(0))));
+    out.line("");
+}
+
+fn entry(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types, limits: &ShaderLimits) -> Result<()> {
+    let invocations = invocations(kernel, limits);
+    let [Nest::Map { body: nests, .. }] = kernel.body.as_slice() else {
+        return Err(Error::Unsupported(format!("the kernel `{}` is not one map; Device::Cpu runs it", kernel.name)));
+    };
+    match (layout.variant.role, nests.split_first()) {
+        (Role::Map | Role::MapBytes, _) => map::entry(out, kernel, layout, types, nests, invocations),
+        (Role::Product, _) => product::entry(out, kernel, layout, types, nests, limits),
+        (_, Some((Nest::Reduce { body, reductions, .. }, rest))) => {
+            let subgroup = limits.subgroup;
+            let reducer = Reducer { kernel, layout, types, body, reductions, rest, invocations, subgroup };
+            reducer.declarations(out);
+            reducer.entry(out)
+        }
+        (role, _) => Err(Error::Internal(format!("the kernel `{}` has no part {role:?}", kernel.name))),
+    }
+}

@@ -145,14 +145,15 @@ impl Lowering<'_> {
         self.window(&View::whole(node, &shape), &context)
     }
 
-    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep> {
+    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep<Kernel>> {
         let &Node::MatMul([a, b]) = self.graph.node(node) else {
             return Err(Error::Internal(format!("%{} is no matrix product", node.0)));
         };
         let (left, right, result) = (self.whole_window(a)?, self.whole_window(b)?, self.result_window(node)?);
         let (rows, inner) = (&self.graph.ty(a).shape[0], &self.graph.ty(a).shape[1]);
         let columns = &self.graph.ty(b).shape[1];
-        Ok(MatMulStep { left, right, result, sizes: [rows.clone(), inner.clone(), columns.clone()] })
+        let sizes = [rows.clone(), inner.clone(), columns.clone()];
+        Ok(MatMulStep { left, right, result: Some(result), sizes, epilogue: None })
     }
 
     fn custom(&mut self, node: NodeId) -> Result<CustomStep> {

@@ -1,7 +1,7 @@
 //! What is promised of plans and of functions as things: kernels that are shared, code that is not made twice, long
 //! chains, flat memory, and calls from many threads.
 
-use kroton::{Compiler, Device, Expr, Function, OptLevel, Stage, compile, matrix, vector};
+use kroton::{Compiler, Device, Expr, Function, OptLevel, Stage, compile, matrix, scalar, vector};
 use ndarray::{Array1, Array2};
 
 fn hit_test() -> (Expr, Expr, Expr) {
@@ -190,5 +190,15 @@ fn the_callers_pool_is_used() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let shared: f64 = pool.install(|| f.call((&data,)).unwrap());
         assert_eq!(shared.to_bits(), alone.to_bits());
+    }
+}
+
+#[test]
+fn a_reshaped_sequence_holds_its_numbers() {
+    let n = scalar::<i64>("n");
+    for device in [Device::Cpu, Device::Loops, Device::Interpreter] {
+        let y = kroton::arange(6).reshape([2, 3]) + &n;
+        let y: Array2<i64> = Compiler::new().device(device).compile([&n], y).unwrap().call((10_i64,)).unwrap();
+        assert_eq!(y, ndarray::array![[10, 11, 12], [13, 14, 15]], "{device:?}");
     }
 }

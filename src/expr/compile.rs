@@ -247,14 +247,14 @@ impl Compiler {
     ) -> Result<Compiled> {
         let schedule = schedule(&graph, engine.target())?;
         let plan = lower(&graph, &schedule, name)?;
-        let plan = plan.try_map(|kernel| {
+        let plan = plan.try_map(|kernel, _| {
             if cfg!(debug_assertions) {
                 crate::loops::verify::verify(&kernel)?;
             }
             engine.prepare(kernel)
         })?;
         let parallelism = self.parallelism()?;
-        Ok(Compiled { built, graph, trace, checks, schedule, program: Program::new(plan), parallelism })
+        Ok(Compiled { built, graph, trace, checks, schedule, program: Program::new(plan)?, parallelism })
     }
 
     /// The engine; none for the oracle, which takes the graph as it is.

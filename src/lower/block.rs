@@ -102,14 +102,18 @@ impl BlockBuilder {
 
     fn load(&mut self, builder: &mut KernelBuilder<'_, '_>, view: &View, context: &Context) -> Result<ValueId> {
         let window = builder.lowering.window(view, context)?;
+        Ok(self.load_window(builder, window))
+    }
+
+    fn load_window(&mut self, builder: &mut KernelBuilder<'_, '_>, window: Window) -> ValueId {
         let operand = builder.read(window);
         if let Some(&value) = self.loads.get(&operand) {
-            return Ok(value);
+            return value;
         }
         let dtype = builder.kernel.operand(operand).dtype;
         let value = self.push(&mut builder.kernel, dtype, Operation::Load(operand));
         self.loads.insert(operand, value);
-        Ok(value)
+        value
     }
 
     /// The value of a node in a context, computed if need be.
@@ -151,6 +155,11 @@ impl BlockBuilder {
         let value = match builder.lowering.form(node).clone() {
             Form::Inline => self.compute(builder, node, context)?,
             Form::Constant(scalar) => self.constant(&mut builder.kernel, scalar),
+            // A sequence that is written out is not read from where it goes.
+            Form::View(view) if view.source == node => {
+                let window = builder.lowering.positions(node, context)?;
+                self.load_window(builder, window)
+            }
             Form::View(view) => self.load(builder, &view, context)?,
         };
         self.define(node, context.clone(), value);

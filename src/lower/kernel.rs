@@ -25,7 +25,7 @@ pub fn group(lowering: &mut Lowering<'_>, group: &Group, name: String) -> Result
     body.push(Nest::Block(block.block));
     let axes = (0..group.space.outer.len() as u32).map(Axis).collect();
     builder.kernel.body = vec![Nest::Map { axes, body }];
-    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows })
+    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows, on_host: false })
 }
 
 /// Computes a root (unless it is a reduction, which is there already) and writes it where it goes.
@@ -133,5 +133,5 @@ pub fn concat_part(lowering: &mut Lowering<'_>, node: NodeId, part: usize, name:
     block.store(operand, value);
     let axes = (0..builder.kernel.axes).map(Axis).collect();
     builder.kernel.body = vec![Nest::Map { axes, body: vec![Nest::Block(block.block)] }];
-    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows })
+    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows, on_host: false })
 }

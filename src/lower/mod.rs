@@ -129,6 +129,19 @@ impl Lowering<'_> {
         })
     }
 
+    /// The positions of a sequence or a size itself, wherever it lives.
+    fn positions(&mut self, node: NodeId, context: &Context) -> Result<Window> {
+        let ty = self.graph.ty(node);
+        let source = match self.graph.node(node) {
+            Node::Iota(_) => Source::Positions,
+            Node::Size(size) => Source::Size(size.clone()),
+            other => return Err(Error::Internal(format!("`{}` %{} is made from itself", other.name(), node.0))),
+        };
+        let axis = |(source, kernel): (u32, &Option<Axis>)| Some(AxisWalk { kernel: (*kernel)?, source, step: 1 });
+        let walks = (0..).zip(context).filter_map(axis).collect();
+        Ok(Window { source, dtype: ty.dtype, shape: ty.shape.clone(), starts: SmallVec::new(), walks })
+    }
+
     /// The window over all of a node that is a view, kernel axis `i` along axis `i`.
     fn whole_window(&mut self, node: NodeId) -> Result<Window> {
         let Form::View(view) = self.seen_as(node) else {
@@ -145,14 +158,15 @@ impl Lowering<'_> {
         self.window(&View::whole(node, &shape), &context)
     }
 
-    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep> {
+    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep<Kernel>> {
         let &Node::MatMul([a, b]) = self.graph.node(node) else {
             return Err(Error::Internal(format!("%{} is no matrix product", node.0)));
         };
         let (left, right, result) = (self.whole_window(a)?, self.whole_window(b)?, self.result_window(node)?);
         let (rows, inner) = (&self.graph.ty(a).shape[0], &self.graph.ty(a).shape[1]);
         let columns = &self.graph.ty(b).shape[1];
-        Ok(MatMulStep { left, right, result, sizes: [rows.clone(), inner.clone(), columns.clone()] })
+        let sizes = [rows.clone(), inner.clone(), columns.clone()];
+        Ok(MatMulStep { left, right, result: Some(result), sizes, epilogue: None })
     }
 
     fn custom(&mut self, node: NodeId) -> Result<CustomStep> {

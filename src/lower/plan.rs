@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::graph::Custom;
-use crate::loops::Axis;
+use crate::loops::{Axis, OperandId};
 use crate::schedule::Slot;
 use crate::shape::{Dim, Shape};
 
@@ -65,19 +65,32 @@ pub struct KernelStep<K> {
     pub extents: SmallVec<[Dim; 4]>,
     /// One window for each operand.
     pub windows: Vec<Window>,
+    /// Whether it runs on the host, since the target cannot compute it; such a kernel has no axes.
+    pub on_host: bool,
+}
+
+/// What is computed from a matrix product element by element, while the product is at hand.
+#[derive(Debug, Clone)]
+pub struct Epilogue<K> {
+    /// The kernel over the axes row and column. The window of the product means nothing.
+    pub step: KernelStep<K>,
+    /// The operand that is the product's element and has no memory.
+    pub product: OperandId,
 }
 
 /// A matrix product: windows over two kernel axes, row and column.
 #[derive(Debug, Clone)]
-pub struct MatMulStep {
+pub struct MatMulStep<K> {
     /// The left matrix, rows × inner.
     pub left: Window,
     /// The right matrix, inner × columns.
     pub right: Window,
-    /// The result, rows × columns.
-    pub result: Window,
+    /// The result, rows × columns; none where only the epilogue needs it.
+    pub result: Option<Window>,
     /// Rows, inner size, columns.
     pub sizes: [Dim; 3],
+    /// What takes the product's elements; none where the product itself is the result.
+    pub epilogue: Option<Epilogue<K>>,
 }
 
 /// A call of a host function.
@@ -97,7 +110,7 @@ pub enum Step<K> {
     /// One kernel.
     Kernel(KernelStep<K>),
     /// A matrix product.
-    MatMul(Box<MatMulStep>),
+    MatMul(Box<MatMulStep<K>>),
     /// A host function.
     Custom(Box<CustomStep>),
 }
@@ -113,17 +126,50 @@ pub struct Plan<K> {
     pub constants: Vec<Array>,
 }
 
+/// What a kernel of a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A launch of its own.
+    Launch,
+    /// A launch on the host.
+    HostLaunch,
+    /// The epilogue of a matrix product, whose element is this operand.
+    Epilogue(OperandId),
+}
+
+impl<K> KernelStep<K> {
+    fn role(&self) -> Role {
+        if self.on_host { Role::HostLaunch } else { Role::Launch }
+    }
+
+    fn try_map<L, E>(self, map: impl FnOnce(K) -> Result<L, E>) -> Result<KernelStep<L>, E> {
+        let KernelStep { kernel, extents, windows, on_host } = self;
+        Ok(KernelStep { kernel: map(kernel)?, extents, windows, on_host })
+    }
+}
+
+impl<K> MatMulStep<K> {
+    fn try_map<L, E>(self, mut map: impl FnMut(K, Role) -> Result<L, E>) -> Result<MatMulStep<L>, E> {
+        let MatMulStep { left, right, result, sizes, epilogue } = self;
+        let epilogue = epilogue.map(|Epilogue { step, product }| {
+            Ok(Epilogue { step: step.try_map(|kernel| map(kernel, Role::Epilogue(product)))?, product })
+        });
+        Ok(MatMulStep { left, right, result, sizes, epilogue: epilogue.transpose()? })
+    }
+}
+
 impl<K> Plan<K> {
     /// The same plan with every kernel replaced.
     ///
     /// # Errors
     /// The first that `map` returns.
-    pub fn try_map<L, E>(self, mut map: impl FnMut(K) -> Result<L, E>) -> Result<Plan<L>, E> {
+    pub fn try_map<L, E>(self, mut map: impl FnMut(K, Role) -> Result<L, E>) -> Result<Plan<L>, E> {
         let step = |step| match step {
-            Step::Kernel(KernelStep { kernel, extents, windows }) => {
-                Ok(Step::Kernel(KernelStep { kernel: map(kernel)?, extents, windows }))
+            Step::Kernel(step) => {
+                let role = step.role();
+                Ok(Step::Kernel(step.try_map(|kernel| map(kernel, role))?))
             }
-            Step::MatMul(matmul) => Ok(Step::MatMul(matmul)),
+            Step::MatMul(matmul) => Ok(Step::MatMul(Box::new(matmul.try_map(&mut map)?))),
             Step::Custom(custom) => Ok(Step::Custom(custom)),
         };
         let steps = self.steps.into_iter().map(step).collect::<Result<_, E>>()?;
@@ -134,7 +180,8 @@ impl<K> Plan<K> {
     pub fn kernels(&self) -> impl Iterator<Item = &K> {
         self.steps.iter().filter_map(|step| match step {
             Step::Kernel(step) => Some(&step.kernel),
-            Step::MatMul(_) | Step::Custom(_) => None,
+            Step::MatMul(step) => step.epilogue.as_ref().map(|epilogue| &epilogue.step.kernel),
+            Step::Custom(_) => None,
         })
     }
 }

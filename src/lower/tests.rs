@@ -63,3 +63,13 @@ fn parts_of_a_concatenation_are_written_where_they_belong() {
     let plan = plan(source);
     assert_eq!((plan.steps.len(), plan.slots.len()), (2, 0));
 }
+
+#[test]
+fn a_sequence_that_is_written_out_is_not_read_from_where_it_goes() {
+    let source = "kroton 1\n%0 = input \"x\" i64[]\n%1 = iota 6 : i64[6]\n%2 = reshape [2, 3] %1 : i64[2, 3]\n\
+        %3 = add %2, %0 : i64[2, 3]\nreturn %3\ninputs %0\n";
+    let plan = plan(source);
+    let Step::Kernel(step) = &plan.steps[0] else { panic!("a kernel") };
+    let sources: Vec<&Source> = step.windows.iter().map(|window| &window.source).collect();
+    assert_eq!(sources, [&Source::Positions, &Source::Slot(0)]);
+}

@@ -51,12 +51,18 @@ enum Found<'a> {
 // stay within their sources because inference and the constraints of the call say so.
 
 impl Program {
-    /// Takes a plan.
-    pub fn new(plan: Plan<Arc<dyn Executable>>) -> Program {
+    /// Takes a plan for a host, where every kernel is a launch of its own.
+    ///
+    /// # Errors
+    /// `Internal` for a plan that was made for a device.
+    pub fn new(plan: Plan<Arc<dyn Executable>>) -> Result<Program> {
+        if !plan.steps.iter().all(is_for_host) {
+            return Err(Error::Internal("a plan for a device was handed to the host's program".to_string()));
+        }
         let mut packed: Vec<usize> = plan.steps.iter().flat_map(windows).filter_map(packed_input).collect();
         packed.sort_unstable();
         packed.dedup();
-        Program { plan, packed }
+        Ok(Program { plan, packed })
     }
 
     /// The kernels, in order.
@@ -113,6 +119,15 @@ impl Program {
             unsafe { output.scatter(made) };
         }
         Ok(())
+    }
+}
+
+/// Whether a step tells no device from the host, and no product from its epilogue.
+fn is_for_host(step: &Step<Arc<dyn Executable>>) -> bool {
+    match step {
+        Step::Kernel(step) => !step.on_host,
+        Step::MatMul(step) => step.epilogue.is_none() && step.result.is_some(),
+        Step::Custom(_) => true,
     }
 }
 
@@ -230,14 +245,17 @@ impl Frame<'_> {
 
     /// # Safety
     /// As `Program::run`.
-    unsafe fn matmul(&mut self, step: &MatMulStep, parallelism: &Parallelism) -> Result<()> {
+    unsafe fn matmul(&mut self, step: &MatMulStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
         let sizes = [self.size(&step.sizes[0])?, self.size(&step.sizes[1])?, self.size(&step.sizes[2])?];
-        let dtype = step.result.dtype;
+        let Some(result) = &step.result else {
+            return Err(Error::Internal("a matrix product of the host without a result".to_string()));
+        };
+        let dtype = result.dtype;
         let mut matrix = |window: &Window| -> Result<Matrix> {
             let (pointer, strides) = self.window_memory(window, 2)?;
             Ok(Matrix { pointer, row_stride: strides[0], column_stride: strides[1] })
         };
-        let (left, right, result) = (matrix(&step.left)?, matrix(&step.right)?, matrix(&step.result)?);
+        let (left, right, result) = (matrix(&step.left)?, matrix(&step.right)?, matrix(result)?);
         // SAFETY: the windows have these sizes; the result's place is read by nobody in this step.
         unsafe { matmul(dtype, sizes, left, right, result, parallelism) };
         Ok(())

@@ -6,8 +6,14 @@
 //!
 //! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
 
+pub mod dispatch;
 pub mod emit;
+pub mod kernel;
+pub mod launch;
 pub mod loops;
+pub mod memory;
+pub mod product;
+pub mod recorder;
 pub mod shader;
 
 pub use shader::{Shader, ShaderAccess};

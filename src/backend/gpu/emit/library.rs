@@ -29,15 +29,28 @@ macro_rules! files {
     };
 }
 files! {
-    "bits.wgsl" Always,
-    "subgroup.wgsl" Always,
-    "integer.wgsl" Always,
     "casts.wgsl" Always,
-    "int64_native.wgsl" NativeI64,
-    "casts_native.wgsl" NativeI64,
-    "int64_pairs.wgsl" PairsOfWords,
-    "casts_pairs.wgsl" PairsOfWords,
     "casts_f64.wgsl" F64,
+    "casts_native.wgsl" NativeI64,
+    "casts_pairs.wgsl" PairsOfWords,
+    "f32_basic.wgsl" Always,
+    "f32_exponential.wgsl" Always,
+    "f32_hyperbolic.wgsl" Always,
+    "f32_logarithm.wgsl" Always,
+    "f32_pair.wgsl" Always,
+    "f32_power.wgsl" Always,
+    "f32_trigonometric.wgsl" Always,
+    "f64_arithmetic.wgsl" F64,
+    "f64_core.wgsl" F64,
+    "f64_exp.wgsl" F64,
+    "f64_inverse_trig.wgsl" F64,
+    "f64_log.wgsl" F64,
+    "f64_pair.wgsl" F64,
+    "f64_trig.wgsl" F64,
+    "int64_native.wgsl" NativeI64,
+    "int64_pairs.wgsl" PairsOfWords,
+    "integer.wgsl" Always,
+    "subgroup.wgsl" Always,
     "words64.wgsl" NativeI64,
     "words_f64.wgsl" F64,
 }
@@ -178,6 +191,15 @@ mod tests {
         let text = library.reached_by("let x = keep_f32(1.0); // shuffle_down_u32");
         assert!(text.contains("fn keep_f32") && !text.contains("shuffle_down_u32"), "{text}");
         assert!(library.reached_by("let x = 1u;").is_empty());
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        let there = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let listed: Vec<&str> = FILES.iter().map(|(name, _, _)| *name).collect();
+        let missing: Vec<String> = there.filter(|name| !listed.contains(&name.as_str())).collect();
+        assert!(missing.is_empty(), "not in the library: {missing:?}");
     }
 
     #[test]

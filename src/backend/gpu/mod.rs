@@ -6,14 +6,30 @@
 //!
 //! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
 
+pub mod adapter;
+pub mod device;
 pub mod dispatch;
 pub mod emit;
 pub mod kernel;
 pub mod launch;
 pub mod loops;
 pub mod memory;
+pub mod pipeline;
+pub mod pool;
 pub mod product;
 pub mod recorder;
 pub mod shader;
+#[doc(hidden)]
+pub mod testing;
 
+#[cfg(test)]
+mod launch_tests;
+
+pub use adapter::{Adapter, AdapterKind, Selection, adapters, choose};
+pub use device::{Gpu, open};
+pub use kernel::{GpuBase, GpuKernel, GpuOperand};
+pub use memory::DeviceMemory;
+pub use pipeline::Pipeline;
+pub use product::GpuProduct;
+pub use recorder::{Range, Reading, Recorder};
 pub use shader::{Shader, ShaderAccess};

@@ -73,14 +73,9 @@ impl Target {
     pub const fn computes(&self, dtype: DType) -> bool {
         match dtype {
             DType::F64 => self.has_f64,
-            DType::Bool
-            | DType::I8
-            | DType::U8
-            | DType::I32
-            | DType::U32
-            | DType::I64
-            | DType::U64
-            | DType::F32 => true,
+            DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 | DType::F32 => {
+                true
+            }
         }
     }
 }

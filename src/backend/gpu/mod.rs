@@ -8,6 +8,8 @@
 
 pub mod adapter;
 pub mod device;
+pub mod adapter;
+pub mod device;
 pub mod dispatch;
 pub mod emit;
 pub mod kernel;
@@ -15,7 +17,7 @@ pub mod launch;
 pub mod loops;
 pub mod memory;
 pub mod pipeline;
-pub mod pool;
+mod pool;
 pub mod product;
 pub mod recorder;
 pub mod shader;
@@ -24,6 +26,8 @@ pub mod testing;
 
 #[cfg(test)]
 mod launch_tests;
+#[cfg(test)]
+mod tests;
 
 pub use adapter::{Adapter, AdapterKind, Selection, adapters, choose};
 pub use device::{Gpu, open};

@@ -11,6 +11,10 @@ fn erf_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
     }
+    if abs(x) < 1e-18 {
+        // The terms below could be flushed to 0 each.
+        return x * 1.12837917;
+    }
     if abs(x) < 0.92 {
         return x + x * erf_tail_f32(x * x);
     }
@@ -45,22 +49,34 @@ fn erfc_f32(x: f32) -> f32 {
     return power * product.x + power * product.y;
 }
 
-fn erfinv_f32(x: f32) -> f32 {
-    let size = abs(x);
-    if is_nan_f32(x) || size >= 1.0 {
-        return select(nan_f32(), copysign_f32(inf_f32(), x), size == 1.0);
-    }
-    let w = -ln_of_sum_f32((1.0 - size) * (1.0 + size), 0.0, 0);
-    if w < 5.0 {
-        let t = w - 2.50042558;
-        let top = 4.66724146e-07 + t * (2.29153141e-08 + t * -8.83082585e-09);
-        let upper = -0.00125237019 + t * (0.00021831716 + t * (-4.97370092e-06 + t * (-3.45749186e-06 + t * top)));
-        return x * (1.50151432 + t * (0.246636733 + t * (-0.00417896081 + t * upper)));
-    }
-    let t = sqrt(w) - 3.00072098;
+// erfinv(x) / x, where t = w - 2.50042558 and w = -ln(1 - x^2) < 5.
+fn erfinv_central_f32(t: f32) -> vec2<f32> {
+    let top = 4.66724146e-07 + t * (2.29153141e-08 + t * -8.83082585e-09);
+    let upper = -0.00125237019 + t * (0.00021831716 + t * (-4.97370092e-06 + t * (-3.45749186e-06 + t * top)));
+    return ordered_sum_f32(1.50151432, t * (0.246636733 + t * (-0.00417896081 + t * upper)));
+}
+
+// erfinv(x) / x, where t = sqrt(w) - 3.00072098 and 5 <= w < 16.7.
+fn erfinv_outer_f32(t: f32) -> vec2<f32> {
     let top = -6.05397872e-05 + t * (-0.000309755123 + t * 0.000116890376);
     let upper = -0.0076212124 + t * (0.00567346206 + t * (-0.00358977425 + t * (0.00148606917 + t * top)));
-    return x * (2.83369899 + t * (1.0016886 + t * (0.00942887086 + t * upper)));
+    return ordered_sum_f32(2.83369899, t * (1.0016886 + t * (0.00942887086 + t * upper)));
+}
+
+fn erfinv_f32(x: f32) -> f32 {
+    if magnitude_f32(x) >= 0x3f800000u {
+        return select(nan_f32(), copysign_f32(inf_f32(), x), magnitude_f32(x) == 0x3f800000u);
+    }
+    let size = abs(x);
+    let w = -ln_of_sum_f32((1.0 - size) * (1.0 + size), 0.0, 0);
+    var factor = vec2<f32>(0.0, 0.0);
+    if w < 5.0 {
+        factor = erfinv_central_f32(w - 2.50042558);
+    } else {
+        let root = pair_sqrt_f32(vec2<f32>(w, 0.0));
+        factor = erfinv_outer_f32(keep_f32(root.x - 3.00072098) + root.y);
+    }
+    return copysign_f32(size * factor.x + size * factor.y, x);
 }
 
 // (1/Gamma(1 + t) - 1) / t for |t| <= 1/2 (absolute error of the product with t).

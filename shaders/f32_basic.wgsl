@@ -1,4 +1,4 @@
-// Exact operations on f32: signs, classes, extremes, remainders. They look at the bits, so that neither a NaN, a signed
+// Exact operations on f32: signs, classes, extremes, remainders. They look at the bits, so that neither a NaN, a result
 // zero nor a subnormal number is lost to a driver that assumes there are none.
 
 // x, where no compiler can see that it is: nothing is contracted, reassociated or folded across it.
@@ -125,6 +125,18 @@ fn remainder_mantissa_f32(x: Parts_f32, y: Parts_f32) -> u32 {
     return rest;
 }
 
+// y - x rounded, for 0 < x < y; small numbers are subtracted as larger ones, which no driver flushes to 0.
+fn complement_f32(x: f32, y: f32) -> f32 {
+    if magnitude_f32(y) > 0x20000000u {
+        return y - x;
+    }
+    let small = parts_f32(x);
+    let large = parts_f32(y);
+    let difference = from_parts_f32(large.mantissa, large.exponent + 64) - from_parts_f32(small.mantissa, small.exponent + 64);
+    let result = parts_f32(difference);
+    return from_parts_f32(result.mantissa, result.exponent - 64);
+}
+
 // exact
 fn rem_f32(x: f32, y: f32) -> f32 {
     let size_y = magnitude_f32(y);
@@ -139,11 +151,10 @@ fn rem_f32(x: f32, y: f32) -> f32 {
     if rest == 0u {
         return bitcast<f32>(sign_bit_f32(y));
     }
-    let signed = bitcast<f32>(rest | sign_bit_f32(x));
-    if sign_bit_f32(x) != sign_bit_f32(y) {
-        return signed + y;
+    if sign_bit_f32(x) == sign_bit_f32(y) {
+        return bitcast<f32>(rest | sign_bit_f32(y));
     }
-    return signed;
+    return copysign_f32(complement_f32(bitcast<f32>(rest), abs(y)), y);
 }
 
 // x / y rounded to nearest, for normal numbers whose quotient is at least 1/2; drivers may round a division elsewhere.

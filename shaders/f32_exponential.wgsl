@@ -25,8 +25,12 @@ fn exp_tail_f32(r: f32) -> f32 {
 // e^(high + low) * 2^shift for |high| <= 160, where low is small beside high.
 fn exp_of_sum_f32(high: f32, low: f32, shift: i32) -> f32 {
     let k = round(high * LOG2_E_F32);
-    let r = keep_f32(high - k * LN2_HIGH_F32) - (k * LN2_LOW_F32 - low);
-    return scale_f32(1.0 + (r + r * r * exp_tail_f32(r)), i32(k) + shift);
+    // Exact, and so is its sum with 1.
+    let high_rest = keep_f32(high - k * LN2_HIGH_F32);
+    let low_rest = low - k * LN2_LOW_F32;
+    let r = high_rest + low_rest;
+    let sum = ordered_sum_f32(1.0, high_rest);
+    return scale_f32(sum.x + (sum.y + (low_rest + r * r * exp_tail_f32(r))), i32(k) + shift);
 }
 
 fn exp_f32(x: f32) -> f32 {
@@ -41,7 +45,8 @@ fn exp2_of_sum_f32(high: f32, low: f32) -> f32 {
     let k = round(high);
     let r = keep_f32(high - k) + low;
     let tail = 0.240226477 + r * (0.0555035993 + r * (0.00961850584 + r * (0.00133908063 + r * 0.000153264686)));
-    return scale_f32(1.0 + (r * 0.693147182 + r * r * tail), i32(k));
+    let sum = ordered_sum_f32(1.0, r * 0.693147182);
+    return scale_f32(sum.x + (sum.y + r * r * tail), i32(k));
 }
 
 fn exp2_f32(x: f32) -> f32 {

@@ -11,15 +11,18 @@ fn sinh_f32(x: f32) -> f32 {
         return x + x * z * (0.166666672 + z * (0.00833331048 + z * (0.000198428956 + z * 2.78221319e-06)));
     }
     let half = exp_of_sum_f32(min(size, 150.0), 0.0, -1);
-    return copysign_f32(half - 0.25 / half, x);
+    // A division by infinity may be NaN.
+    return copysign_f32(select(half, half - 0.25 / half, size < 16.0), x);
 }
 
 fn cosh_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
     }
-    let half = exp_of_sum_f32(min(abs(x), 150.0), 0.0, -1);
-    return half + 0.25 / half;
+    let size = abs(x);
+    let half = exp_of_sum_f32(min(size, 150.0), 0.0, -1);
+    // A division by infinity may be NaN.
+    return select(half, half + 0.25 / half, size < 16.0);
 }
 
 fn tanh_f32(x: f32) -> f32 {
@@ -88,7 +91,7 @@ fn atanh_f32(x: f32) -> f32 {
         return x;
     }
     if size >= 1.0 {
-        return select(nan_f32(), copysign_f32(inf_f32(), x), size == 1.0);
+        return select(nan_f32(), copysign_f32(inf_f32(), x), magnitude_f32(x) == 0x3f800000u);
     }
     if size < 0.5 {
         let z = x * x;

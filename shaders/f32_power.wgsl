@@ -97,7 +97,7 @@ fn hypot_f32(x: f32, y: f32) -> f32 {
         return large;
     }
     // Both within the range where squares keep their low parts.
-    let shift = select(select(0, 80, large < 1.0842022e-19), -80, large > 1.0e18);
+    let shift = select(select(0, 80, large < 1.0e-12), -80, large > 1.0e18);
     let a = large * power_of_two_f32(shift);
     let b = small * power_of_two_f32(shift);
     let square_a = exact_product_f32(a, a);

@@ -221,6 +221,10 @@ fn atan_f32(x: f32) -> f32 {
 
 // The quotient of two magnitudes small <= large, both finite and not both 0, as a pair unless it is tiny.
 fn slope_f32(small: f32, large: f32) -> vec2<f32> {
+    if magnitude_f32(large) < 0x800000u {
+        // Subnormal numbers are as their bits.
+        return pair_quotient_f32(vec2<f32>(f32(magnitude_f32(small)), 0.0), vec2<f32>(f32(magnitude_f32(large)), 0.0));
+    }
     // Divisors beyond 2^126 are divided by with less precision.
     let shift = select(select(0, 64, large < 8.6736174e-19), -64, large > 1.8446744e19);
     let divisor = large * power_of_two_f32(shift);
@@ -244,7 +248,7 @@ fn atan2_f32(y: f32, x: f32) -> f32 {
         slope.x = 1.0;
     } else if magnitude_f32(x) != 0u || magnitude_f32(y) != 0u {
         if !is_inf_f32(x) && !is_inf_f32(y) {
-            slope = slope_f32(min(abs(x), abs(y)), max(abs(x), abs(y)));
+            slope = slope_f32(select(abs(y), abs(x), steep), select(abs(x), abs(y), steep));
         }
     }
     let sign = select(1.0, -1.0, steep != left);

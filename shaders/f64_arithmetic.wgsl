@@ -9,6 +9,11 @@ fn sign_f64(x: f64) -> f64 {
 }
 
 // exact
+fn copysign_f64(x: f64, y: f64) -> f64 {
+    return bitcast<f64>(size_bits_f64(x) | (bitcast<u64>(y) & 0x8000000000000000lu));
+}
+
+// exact
 fn maximum_f64(x: f64, y: f64) -> f64 {
     return select(y, x, is_nan_f64(x) || x > y || (x == y && is_negative_f64(y)));
 }
@@ -81,14 +86,14 @@ fn fmod_f64(x: f64, y: f64) -> f64 {
     if is_inf_f64(y) {
         return x;
     }
-    return copysign_f64(fmod_size_f64(x, y), x);
+    return with_sign_f64(fmod_size_f64(x, y), x);
 }
 
 // exact but for one rounding
 fn rem_f64(x: f64, y: f64) -> f64 {
     let r = fmod_f64(x, y);
     if size_bits_f64(r) == 0lu {
-        return copysign_f64(0.0lf, y);
+        return with_sign_f64(0.0lf, y);
     }
     return select(r, r + y, is_negative_f64(r) != is_negative_f64(y));
 }

@@ -37,8 +37,10 @@ fn is_finite_f64(x: f64) -> bool {
     return size_bits_f64(x) < 0x7ff0000000000000lu;
 }
 
-fn copysign_f64(x: f64, y: f64) -> f64 {
-    return bitcast<f64>(size_bits_f64(x) | (bitcast<u64>(y) & 0x8000000000000000lu));
+// size ≥ 0 with the sign of x. Not as copysign is done: LLVM 15 for AVX-512 (lavapipe) miscompiles the bitwise choice
+// under nested branches.
+fn with_sign_f64(size: f64, x: f64) -> f64 {
+    return bitcast<f64>(bitcast<u64>(size) ^ (bitcast<u64>(x) & 0x8000000000000000lu));
 }
 
 // x without its last 27 bits: the product of two such numbers is exact.

@@ -34,7 +34,7 @@ fn asin_f64(x: f64) -> f64 {
     let r = asin_ratio_f64(z);
     let rest = 2.0lf * ((root.hi + root.lo) * r + root.lo) - 6.1232339957367660e-17lf;
     let value = keep_f64(1.5707963267948966lf - 2.0lf * root.hi) - rest;
-    return copysign_f64(value, x);
+    return with_sign_f64(value, x);
 }
 
 fn acos_f64(x: f64) -> f64 {
@@ -71,7 +71,7 @@ fn atan_f64(x: f64) -> f64 {
     }
     let size = abs(x);
     if size < 0.4375lf {
-        return copysign_f64(size - size * atan_ratio_f64(size), x);
+        return with_sign_f64(size - size * atan_ratio_f64(size), x);
     }
     // atan x = atan c + atan((x − c)/(1 + cx)) with c = ½, 1, 1½ or ∞, and atan c in two parts.
     var hi = 1.5707963267948966lf;
@@ -95,7 +95,7 @@ fn atan_f64(x: f64) -> f64 {
         denominator = 1.0lf + 1.5lf * size;
     }
     let t = keep_f64(numerator / denominator);
-    return copysign_f64(hi - keep_f64((t * atan_ratio_f64(t) - lo) - t), x);
+    return with_sign_f64(hi - keep_f64((t * atan_ratio_f64(t) - lo) - t), x);
 }
 
 fn atan2_f64(y: f64, x: f64) -> f64 {
@@ -106,18 +106,18 @@ fn atan2_f64(y: f64, x: f64) -> f64 {
     let y_bits = size_bits_f64(y);
     let x_bits = size_bits_f64(x);
     if y_bits == 0lu || (is_inf_f64(x) && !is_inf_f64(y)) {
-        return copysign_f64(select(0.0lf, 3.1415926535897931lf, left), y);
+        return with_sign_f64(select(0.0lf, 3.1415926535897931lf, left), y);
     }
     if is_inf_f64(x) {
-        return copysign_f64(select(0.78539816339744831lf, 2.3561944901923449lf, left), y);
+        return with_sign_f64(select(0.78539816339744831lf, 2.3561944901923449lf, left), y);
     }
     // Beyond 2^64 the quotient makes no difference.
     if x_bits == 0lu || is_inf_f64(y) || y_bits > x_bits + 0x0400000000000000lu {
-        return copysign_f64(1.5707963267948966lf, y);
+        return with_sign_f64(1.5707963267948966lf, y);
     }
     var angle = 0.0lf;
     if !left || y_bits + 0x0400000000000000lu > x_bits {
         angle = atan_f64(abs(y / x));
     }
-    return copysign_f64(select(angle, 3.1415926535897931lf - (angle - 1.2246467991473532e-16lf), left), y);
+    return with_sign_f64(select(angle, 3.1415926535897931lf - (angle - 1.2246467991473532e-16lf), left), y);
 }

@@ -1,8 +1,8 @@
 // Elementwise operations on i64 and u64 with the integers of an adapter that has 64-bit ones; int64_pairs.wgsl has
 // the same functions over pairs of words.
 //
-// What does not fit wraps modulo 2^64; a division by zero gives 0; quotients round down and the remainder has the sign of
-// the divisor. Divisors and shift amounts are always in range, so nothing here is undefined on any driver.
+// What does not fit wraps modulo 2^64; a division by zero gives 0; quotients round down and the remainder has the sign
+// of the divisor. Divisors and shift amounts are always in range, so nothing here is undefined on any driver.
 
 // Words, the low one first: the layout in memory.
 

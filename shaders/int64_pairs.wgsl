@@ -1,8 +1,8 @@
 // Elementwise operations on i64 and u64 as pairs of words, x the low and y the high one, for adapters without 64-bit
 // integers; int64_native.wgsl has the same functions over i64 and u64.
 //
-// What does not fit wraps modulo 2^64; a division by zero gives 0; quotients round down and the remainder has the sign of
-// the divisor. Divisors and shift amounts are always in range, so nothing here is undefined on any driver.
+// What does not fit wraps modulo 2^64; a division by zero gives 0; quotients round down and the remainder has the sign
+// of the divisor. Divisors and shift amounts are always in range, so nothing here is undefined on any driver.
 
 // Words, the low one first: the layout in memory.
 
@@ -247,8 +247,8 @@ struct DivisionU64 {
     remainder: vec2<u32>,
 }
 
-// Restoring division from the highest bit of the quotient down: Knuth, The Art of Computer Programming, volume 2, 4.3.1,
-// with binary digits. By zero both results are 0.
+// Restoring division, from the highest bit of the quotient down: long division (Knuth, The Art of Computer Programming,
+// volume 2, 4.3.1) with binary digits. By zero both results are 0.
 fn divide_u64(x: vec2<u32>, y: vec2<u32>) -> DivisionU64 {
     if ((x.y | y.y) == 0u) {
         return DivisionU64(vec2<u32>(floor_div_u32(x.x, y.x), 0u), vec2<u32>(rem_u32(x.x, y.x), 0u));

@@ -6,6 +6,22 @@
 //!
 //! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
 
+pub mod adapter;
+pub mod device;
+pub mod memory;
+pub mod pipeline;
+mod pool;
+pub mod recorder;
 pub mod shader;
+#[doc(hidden)]
+pub mod testing;
 
+#[cfg(test)]
+mod tests;
+
+pub use adapter::{Adapter, AdapterKind, Selection, adapters, choose};
+pub use device::{Gpu, open};
+pub use memory::DeviceMemory;
+pub use pipeline::Pipeline;
+pub use recorder::{Range, Reading, Recorder};
 pub use shader::{Shader, ShaderAccess};

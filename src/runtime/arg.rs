@@ -38,7 +38,6 @@ pub struct Arg<'a> {
     dtype: DType,
     content: Content<'a>,
     layout: Layout<'a>,
-    borrowed: PhantomData<&'a ()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +47,7 @@ enum Content<'a> {
     /// A value of rank 0.
     Value(Scalar),
     /// The address of the first element.
-    Memory(*const u8),
+    Memory(*const u8, PhantomData<&'a ()>),
     /// An array on a device, of any rank.
     #[cfg(feature = "gpu")]
     Device(&'a DeviceArray),
@@ -117,7 +116,7 @@ impl<'a> Arg<'a> {
     pub(super) fn operand(&self, dtype: DType) -> Operand<'_> {
         let pointer = match &self.content {
             Content::Weak(value) | Content::Value(value) => address(value),
-            Content::Memory(pointer) => *pointer,
+            Content::Memory(pointer, _) => *pointer,
             #[cfg(feature = "gpu")]
             Content::Device(array) => return Operand::Device(array),
         };
@@ -130,7 +129,7 @@ impl<'a> Arg<'a> {
     pub fn scalar(&self) -> Option<Scalar> {
         match self.content {
             Content::Weak(value) | Content::Value(value) => Some(value),
-            Content::Memory(_) => None,
+            Content::Memory(..) => None,
             #[cfg(feature = "gpu")]
             Content::Device(_) => None,
         }
@@ -141,7 +140,7 @@ impl<'a> Arg<'a> {
     pub(super) fn device_array(&self) -> Option<&'a DeviceArray> {
         match self.content {
             Content::Device(array) => Some(array),
-            Content::Weak(_) | Content::Value(_) | Content::Memory(_) => None,
+            Content::Weak(_) | Content::Value(_) | Content::Memory(..) => None,
         }
     }
 
@@ -167,7 +166,7 @@ impl<'a> Arg<'a> {
                 Err(mismatch(parameter, &described(self.dtype, self.rank())))
             }
             Content::Weak(value) | Content::Value(value) => Ok(Some(value)),
-            Content::Memory(_) => Ok(None),
+            Content::Memory(..) => Ok(None),
             #[cfg(feature = "gpu")]
             Content::Device(_) => Ok(None),
         }
@@ -191,7 +190,7 @@ impl<'a> Arg<'a> {
 
     fn value(value: Scalar) -> Arg<'a> {
         let layout = Layout::Borrowed { shape: &[], strides: &[] };
-        Arg { dtype: value.dtype(), content: Content::Value(value), layout, borrowed: PhantomData }
+        Arg { dtype: value.dtype(), content: Content::Value(value), layout }
     }
 
     fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
@@ -201,7 +200,7 @@ impl<'a> Arg<'a> {
     }
 
     fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
-        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast()), layout, borrowed: PhantomData }
+        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout }
     }
 }
 
@@ -328,9 +327,8 @@ impl<'a> From<&'a Array> for Arg<'a> {
         }
         Arg {
             dtype: source.dtype(),
-            content: Content::Memory(source.bytes().as_ptr()),
+            content: Content::Memory(source.bytes().as_ptr(), PhantomData),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
-            borrowed: PhantomData,
         }
     }
 }
@@ -342,7 +340,6 @@ impl<'a> From<&'a DeviceArray> for Arg<'a> {
             dtype: source.dtype(),
             content: Content::Device(source),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
-            borrowed: PhantomData,
         }
     }
 }

@@ -137,9 +137,10 @@ struct Inner {
     implementation: Box<dyn Implementation>,
 }
 
-/// What a call's arguments come to: operands, the symbols that they give, and the values of those of rank 0.
+/// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
 #[derive(Default)]
 struct Bound<'a> {
+    site: Site,
     operands: SmallVec<[Operand<'a>; 4]>,
     symbols: Symbols,
     /// What the memory of arguments of rank 0 points to once all are there; none for those on a device.
@@ -174,11 +175,10 @@ impl Function {
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
-            let site = self.0.implementation.site()?;
-            let mut bound = Bound::default();
-            self.bind(arguments, &site, &mut bound)?;
+            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
+            self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            R::produce(&self.output_specs(&shapes, &site), |places| self.run(&site, &bound, places))
+            R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, places))
         })
     }
 
@@ -199,11 +199,10 @@ impl Function {
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
-            let site = self.0.implementation.site()?;
-            let mut bound = Bound::default();
-            self.bind(arguments, &site, &mut bound)?;
+            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
+            self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            let specs = self.output_specs(&shapes, &site);
+            let specs = self.output_specs(&shapes, &bound.site);
             outputs.with(|places| {
                 if places.len() != specs.len() {
                     let (wanted, came) = (counted(specs.len(), "output"), places.len());
@@ -215,7 +214,7 @@ impl Function {
                 for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
                     place.fit(index, spec)?;
                 }
-                self.run(&site, &bound, places)
+                self.run(&bound, places)
             })
         })
     }
@@ -283,7 +282,7 @@ impl Function {
     }
 
     /// Checks the arguments and fills `bound`, which stays where it is until the call ends.
-    fn bind<'a>(&self, arguments: &'a [Arg<'_>], site: &Site, bound: &mut Bound<'a>) -> Result<()> {
+    fn bind<'a>(&self, arguments: &'a [Arg<'_>], bound: &mut Bound<'a>) -> Result<()> {
         let inputs = &self.0.inputs;
         if arguments.len() != inputs.len() {
             let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -302,7 +301,7 @@ impl Function {
             }
             #[cfg(feature = "gpu")]
             if let Some(array) = argument.device_array() {
-                bind_on_device(array, &parameter, input, site, &mut bound.symbols)?;
+                bind_on_device(array, &parameter, input, &bound.site, &mut bound.symbols)?;
             }
             bind_sizes(index, argument, input, &mut bound.symbols)?;
             bound.operands.push(argument.operand(input.dtype));
@@ -339,10 +338,10 @@ impl Function {
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, site: &Site, bound: &Bound<'_>, places: &mut [OutPlace<'_>]) -> Result<()> {
+    fn run(&self, bound: &Bound<'_>, places: &mut [OutPlace<'_>]) -> Result<()> {
         // SAFETY: arguments borrow their memory for the call and passed `fit`, those on a device `bind_on_device`;
         // places are exclusive and fit their outputs, and the symbols passed `check` in `bind`.
-        unsafe { self.0.implementation.run(site, &bound.operands, places, &bound.symbols) }
+        unsafe { self.0.implementation.run(&bound.site, &bound.operands, places, &bound.symbols) }
     }
 }
 

@@ -69,8 +69,9 @@ impl OutputSpec<'_> {
 /// Where the memory of a place is.
 #[derive(Debug)]
 enum Target<'b> {
-    /// The address of the element at index zero of every axis.
-    Host(*mut u8),
+    /// The address of the element at index zero of every axis. Safe code can hold a place; the memory must outlive it, and
+    /// nobody else may use it meanwhile.
+    Host(*mut u8, PhantomData<&'b mut ()>),
     #[cfg(feature = "gpu")]
     Device(DevicePlace<'b>),
 }
@@ -92,8 +93,6 @@ pub struct OutPlace<'b> {
     target: Target<'b>,
     shape: SmallVec<[usize; 6]>,
     strides: SmallVec<[isize; 6]>,
-    /// Safe code can hold a place; the memory must outlive it, and nobody else may use it meanwhile.
-    borrowed: PhantomData<&'b mut ()>,
 }
 
 impl<'b> OutPlace<'b> {
@@ -102,7 +101,7 @@ impl<'b> OutPlace<'b> {
     }
 
     pub(super) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
-        OutPlace::made(dtype, Target::Host(pointer), shape, strides)
+        OutPlace::made(dtype, Target::Host(pointer, PhantomData), shape, strides)
     }
 
     /// A place on a device, which is row-major.
@@ -113,7 +112,7 @@ impl<'b> OutPlace<'b> {
 
     fn made(dtype: DType, target: Target<'b>, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         let (shape, strides) = (SmallVec::from_slice(shape), SmallVec::from_slice(strides));
-        OutPlace { dtype, target, shape, strides, borrowed: PhantomData }
+        OutPlace { dtype, target, shape, strides }
     }
 
     /// The dtype of the elements.
@@ -134,7 +133,7 @@ impl<'b> OutPlace<'b> {
     /// The memory of a place on the host; none for one on a device.
     pub fn host(&self) -> Option<Memory<'_>> {
         match &self.target {
-            Target::Host(pointer) => {
+            Target::Host(pointer, _) => {
                 Some(Memory { pointer: *pointer, dtype: self.dtype, shape: &self.shape, strides: &self.strides })
             }
             #[cfg(feature = "gpu")]
@@ -146,7 +145,7 @@ impl<'b> OutPlace<'b> {
     #[cfg(feature = "gpu")]
     pub fn device(&mut self) -> Option<&mut DevicePlace<'b>> {
         match &mut self.target {
-            Target::Host(_) => None,
+            Target::Host(..) => None,
             Target::Device(place) => Some(place),
         }
     }

@@ -8,8 +8,6 @@
 
 pub mod adapter;
 pub mod device;
-pub mod adapter;
-pub mod device;
 pub mod dispatch;
 pub mod emit;
 pub mod kernel;

@@ -69,6 +69,13 @@ impl Target {
         }
     }
 
+    /// The most operands of a kernel: one fewer where it reduces in a shader, which needs memory for what groups of
+    /// invocations hand on.
+    pub const fn operands(&self, reduces: bool) -> usize {
+        let scratch = reduces && self.shaders.is_some();
+        self.max_operands.saturating_sub(scratch as usize)
+    }
+
     /// Whether kernels compute with values of this dtype.
     pub const fn computes(&self, dtype: DType) -> bool {
         match dtype {

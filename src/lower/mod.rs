@@ -19,7 +19,7 @@ use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::{Axis, Kernel};
-use crate::schedule::{self, Context, Form, Place, Schedule, View};
+use crate::schedule::{self, Context, Form, Load, Place, Schedule, View};
 use crate::shape::{Dim, Shape};
 
 /// Lowers a scheduled graph.
@@ -116,17 +116,10 @@ impl Lowering<'_> {
 
     /// A view as a kernel walks it, given the kernel axis of each axis of the view.
     fn window(&mut self, view: &View, context: &Context) -> Result<Window> {
-        let walk = |(axis, kernel): (&Option<schedule::ViewAxis>, &Option<Axis>)| match (axis, kernel) {
-            (Some(axis), Some(kernel)) => Some(AxisWalk { kernel: *kernel, source: axis.axis, step: axis.step }),
-            (_, _) => None,
-        };
-        Ok(Window {
-            source: self.source(view.source, view.reshaped)?,
-            dtype: self.graph.ty(view.source).dtype,
-            shape: view.shape.clone(),
-            starts: view.starts.clone(),
-            walks: view.axes.iter().zip(context).filter_map(walk).collect(),
-        })
+        let Load { source, shape, reshaped, starts, walks } = Load::new(view, context);
+        let walks = walks.iter().map(|(kernel, axis)| AxisWalk { kernel: *kernel, source: axis.axis, step: axis.step });
+        let dtype = self.graph.ty(source).dtype;
+        Ok(Window { source: self.source(source, reshaped)?, dtype, shape, starts, walks: walks.collect() })
     }
 
     /// The positions of a sequence or a size itself, wherever it lives.

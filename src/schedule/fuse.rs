@@ -1,16 +1,13 @@
 //! Which computed nodes are written to memory, and which are recomputed in every kernel that uses them.
 //!
-//! Two passes. Backwards: a node whose uses lie in different kernels is written if it is dear, so is a node that
-//! would be repeated along further axes. Forwards: a kernel that would grow beyond the target's limits is cut at
-//! its operands, smallest live set first.
+//! Outputs are written. Going backwards, a node whose uses lie in different kernels is written if it is dear, and so
+//! is a node that would be repeated along further axes. What a target's limits demand is `cut`'s affair.
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{Graph, Node, NodeId};
-use crate::loops::Target;
+use crate::graph::{Graph, Node};
 use crate::ops::Cost;
 use crate::schedule::form::Form;
-use crate::schedule::walk::{Walk, outer_context, reduced_contexts};
 use crate::schedule::{Space, squeeze};
 
 /// Up to this weight a node is recomputed in several kernels rather than written: one function and a little.
@@ -28,7 +25,7 @@ enum Users {
 }
 
 /// Adds to `materialized` what is best written to memory.
-pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], target: &Target, materialized: &mut [bool]) {
+pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], materialized: &mut [bool]) {
     for &output in &graph.outputs {
         if forms[output.index()] == Form::Inline {
             materialized[output.index()] = true;
@@ -36,7 +33,6 @@ pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], target: &Targe
     }
     let weights = weights(graph, forms);
     choose_shared(graph, live, forms, &weights, materialized);
-    cut_large(graph, live, forms, target, materialized);
 }
 
 /// The cost of each node's whole computation, counted as a tree, saturating.
@@ -90,64 +86,4 @@ fn choose_shared(graph: &Graph, live: &[bool], forms: &[Form], weights: &[u32], 
             }
         }
     }
-}
-
-/// Statements and loads of what a kernel computes for a node, counted as a tree or, when that is too much, exactly.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    statements: usize,
-    loads: usize,
-}
-
-fn cut_large(graph: &Graph, live: &[bool], forms: &[Form], target: &Target, materialized: &mut [bool]) {
-    // Room for stores, and for the several statements that one node may become.
-    let limit = Size { statements: target.max_statements / 4, loads: target.max_operands.saturating_sub(8).max(2) };
-    let fits = |size: &Size| size.statements <= limit.statements && size.loads <= limit.loads;
-    let mut sizes: Vec<Size> = vec![Size::default(); graph.len()];
-    for id in graph.ids().filter(|id| live[id.index()]) {
-        if forms[id.index()] != Form::Inline && !matches!(graph.node(id), Node::Reduce(..)) {
-            continue;
-        }
-        sizes[id.index()] = tree_size(graph, forms, materialized, &sizes, id);
-        if fits(&sizes[id.index()]) {
-            continue;
-        }
-        sizes[id.index()] = exact_size(graph, forms, materialized, id);
-        let mut operands: Vec<NodeId> = graph.node(id).operands().iter().map(|&&operand| operand).collect();
-        operands.sort_unstable();
-        for operand in operands {
-            if fits(&sizes[id.index()]) {
-                break;
-            }
-            if forms[operand.index()] == Form::Inline {
-                materialized[operand.index()] = true;
-                sizes[id.index()] = exact_size(graph, forms, materialized, id);
-            }
-        }
-    }
-}
-
-fn tree_size(graph: &Graph, forms: &[Form], materialized: &[bool], sizes: &[Size], id: NodeId) -> Size {
-    graph.node(id).operands().iter().fold(Size { statements: 1, loads: 0 }, |sum, operand| {
-        let operand = operand.index();
-        match &forms[operand] {
-            Form::Inline if !materialized[operand] => Size {
-                statements: sum.statements.saturating_add(sizes[operand].statements),
-                loads: sum.loads.saturating_add(sizes[operand].loads),
-            },
-            Form::Inline | Form::View(_) => Size { loads: sum.loads + 1, ..sum },
-            Form::Constant(_) => Size { statements: sum.statements + 1, ..sum },
-        }
-    })
-}
-
-fn exact_size(graph: &Graph, forms: &[Form], materialized: &[bool], id: NodeId) -> Size {
-    let mut walk = Walk::new(graph, forms, materialized);
-    let context = match graph.node(id) {
-        Node::Reduce(_, axes, x) => reduced_contexts(&graph.ty(*x).shape, axes),
-        _ => outer_context(&graph.ty(id).shape, 0),
-    };
-    walk.root(id, &context);
-    let cone = walk.finish();
-    Size { statements: cone.statements, loads: cone.loads.len() }
 }

@@ -3,48 +3,100 @@
 //! The level of a root is one more than that of the deepest root it reads; roots of one level never depend on
 //! each other, so those with one iteration space become one kernel with several results. A map that reads roots
 //! of the level below only element by element, all from one kernel of its own space, joins that kernel (the
-//! epilogue of a reduction, or a further result of a map).
+//! epilogue of a reduction, or a further result of a map). Operands are counted as the kernels will have them: equal
+//! windows once, and no memory for what only the kernel itself reads.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::{Graph, Node, NodeId};
-use crate::loops::{Axis, Target};
-use crate::schedule::form::{Form, View};
-use crate::schedule::walk::{Context, Walk, outer_context};
+use crate::loops::Target;
+use crate::schedule::form::Form;
+use crate::schedule::walk::{Cone, Load, Walk};
 use crate::schedule::{Group, Root, Space, Step};
 
 /// The steps in an order in which every read comes after its write.
 pub fn steps(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool], target: &Target) -> Vec<Step> {
+    let pieces = pieces(graph, live, forms, materialized);
     let mut grouping = Grouping {
-        graph,
-        forms,
-        materialized,
         target,
+        graph,
+        readers: readers(graph, &pieces),
         levels: vec![0; graph.len()],
         group_of: vec![None; graph.len()],
         groups: Vec::new(),
         open: FxHashMap::default(),
         others: Vec::new(),
     };
-    for id in graph.ids().filter(|id| live[id.index()] && materialized[id.index()]) {
-        grouping.place(id);
-    }
-    grouping.place_copies();
+    pieces.into_iter().for_each(|piece| grouping.place(piece));
     grouping.into_steps()
+}
+
+/// What has one level: a root, or steps that share no kernel. With what it touches.
+struct Piece {
+    work: Work,
+    cone: Cone,
+}
+
+enum Work {
+    Root(Root),
+    Steps(NodeId, Vec<Step>),
+}
+
+/// Everything that is to be done, operands before users, the copies last.
+fn pieces(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut add = |work: Work| {
+        let mut walk = Walk::new(graph, forms, materialized);
+        match &work {
+            Work::Root(root) => walk.write(*root),
+            Work::Steps(_, steps) => steps.iter().for_each(|step| walk.step(step)),
+        }
+        pieces.push(Piece { work, cone: walk.finish() });
+    };
+    for id in graph.ids().filter(|id| live[id.index()] && materialized[id.index()]) {
+        add(match graph.node(id) {
+            Node::Concat(_, parts) => {
+                Work::Steps(id, (0..parts.len()).map(|part| Step::ConcatPart { node: id, part }).collect())
+            }
+            Node::MatMul(_) => Work::Steps(id, vec![Step::MatMul(id)]),
+            Node::Custom(..) => Work::Steps(id, vec![Step::Custom(id)]),
+            _ => Work::Root(Root { node: id, copy_to: None }),
+        });
+    }
+    // Outputs that are windows, constants, or the same node again: each is copied.
+    let mut seen = FxHashSet::default();
+    for (output, &node) in graph.outputs.iter().enumerate() {
+        if !materialized[node.index()] || !seen.insert(node) {
+            add(Work::Root(Root { node, copy_to: Some(output) }));
+        }
+    }
+    pieces
+}
+
+/// How many readers of a node are not in its own kernel; one more for each output that is made in its place.
+fn readers(graph: &Graph, pieces: &[Piece]) -> Vec<u32> {
+    let mut readers = vec![0; graph.len()];
+    graph.outputs.iter().for_each(|output| readers[output.index()] += 1);
+    for piece in pieces {
+        piece.cone.sources().iter().for_each(|source| readers[source.index()] += 1);
+    }
+    readers
 }
 
 struct Member {
     level: u32,
     group: Group,
     statements: usize,
-    operands: usize,
+    /// The memory it reads.
+    loads: FxHashSet<Load>,
+    /// How many of its roots are written.
+    stores: usize,
 }
 
 struct Grouping<'a> {
-    graph: &'a Graph,
-    forms: &'a [Form],
-    materialized: &'a [bool],
     target: &'a Target,
+    graph: &'a Graph,
+    readers: Vec<u32>,
     levels: Vec<u32>,
     group_of: Vec<Option<usize>>,
     groups: Vec<Member>,
@@ -52,133 +104,92 @@ struct Grouping<'a> {
     others: Vec<(u32, Step)>,
 }
 
-/// What a root needs: its size, and the memory it reads.
-struct Needs {
-    statements: usize,
-    operands: usize,
-    level: u32,
-    /// The group that makes everything of that level, if it is one and is read element by element.
-    joins: Option<usize>,
-}
-
 impl Grouping<'_> {
-    fn place(&mut self, id: NodeId) {
-        match self.graph.node(id) {
-            Node::Concat(_, parts) => {
-                let level = 1 + parts.iter().map(|&part| self.part_level(part)).max().unwrap_or(0);
-                self.levels[id.index()] = level;
-                self.others.extend((0..parts.len()).map(|part| (level, Step::ConcatPart { node: id, part })));
+    fn place(&mut self, piece: Piece) {
+        let level = piece.cone.sources().iter().map(|source| self.levels[source.index()]).max().unwrap_or(0);
+        match piece.work {
+            Work::Steps(node, steps) => {
+                self.levels[node.index()] = level + 1;
+                self.others.extend(steps.into_iter().map(|step| (level + 1, step)));
             }
-            Node::MatMul(operands) => self.place_library(id, operands, Step::MatMul(id)),
-            Node::Custom(_, operands) => self.place_library(id, operands, Step::Custom(id)),
-            _ => self.place_root(Root { node: id, copy_to: None }),
+            Work::Root(root) => self.place_root(root, &piece.cone, level),
         }
     }
 
-    fn place_library(&mut self, id: NodeId, operands: &[NodeId], step: Step) {
-        let level = 1 + operands.iter().map(|&operand| self.part_level(operand)).max().unwrap_or(0);
-        self.levels[id.index()] = level;
-        self.others.push((level, step));
-    }
-
-    /// Outputs that are windows, constants, or the same node again: each is copied.
-    fn place_copies(&mut self) {
-        let mut seen = rustc_hash::FxHashSet::default();
-        for (output, &node) in self.graph.outputs.iter().enumerate() {
-            if !self.materialized[node.index()] || !seen.insert(node) {
-                self.place_root(Root { node, copy_to: Some(output) });
-            }
-        }
-    }
-
-    fn place_root(&mut self, root: Root) {
+    /// Puts a root that reads roots of up to some level into a kernel.
+    fn place_root(&mut self, root: Root, cone: &Cone, level: u32) {
         let space = match root.copy_to {
             None => Space::of(self.graph, root.node),
             Some(_) => Space::map(&self.graph.ty(root.node).shape),
         };
-        let needs = self.needs(root);
-        let joined = needs.joins.filter(|&group| self.joinable(group, &space, &needs));
-        let (level, group) = match joined {
-            Some(group) => (needs.level, group),
-            None => (needs.level + 1, self.open_group(space, &needs)),
-        };
+        let joined = self.joins(cone, level).filter(|&group| self.joinable(group, &space, cone));
+        let group = joined.unwrap_or_else(|| self.open_group(space, level + 1, cone));
+        if root.copy_to.is_none() {
+            self.levels[root.node.index()] = self.groups[group].level;
+        }
+        self.add(group, root, cone);
+    }
+
+    /// The group that makes everything of that level, if it is one and is read element by element.
+    fn joins(&self, cone: &Cone, level: u32) -> Option<usize> {
+        let mut deepest = cone.loads.iter().filter(|load| level > 0 && self.levels[load.source.index()] == level);
+        let first = deepest.clone().next()?;
+        let group = self.group_of[first.source.index()]?;
+        let same = |load: &Load| self.group_of[load.source.index()] == Some(group) && load.is_elementwise(self.graph);
+        deepest.all(same).then_some(group)
+    }
+
+    fn joinable(&self, group: usize, space: &Space, cone: &Cone) -> bool {
+        space.reduced.is_none() && self.groups[group].group.space.outer == space.outer && self.fits(group, cone)
+    }
+
+    fn open_group(&mut self, space: Space, level: u32, cone: &Cone) -> usize {
+        let next = self.groups.len();
+        let group = self.open.get(&(space.clone(), level)).copied().filter(|&group| self.fits(group, cone));
+        group.unwrap_or_else(|| {
+            let group = Group { space: space.clone(), roots: Vec::new() };
+            self.groups.push(Member { level, group, statements: 0, loads: FxHashSet::default(), stores: 0 });
+            self.open.insert((space, level), next);
+            next
+        })
+    }
+
+    fn fits(&self, group: usize, cone: &Cone) -> bool {
+        let member = &self.groups[group];
+        let is_new = |load: &&Load| self.is_outside(group, load.source) && !member.loads.contains(*load);
+        let loads = member.loads.len() + cone.loads.iter().filter(is_new).count();
+        let stores = member.stores + 1 - self.last_reads(group, cone);
+        member.statements + cone.statements <= self.target.max_statements / 2
+            && loads + stores <= self.target.operands(member.group.space.reduced.is_some())
+    }
+
+    /// Whether a group finds a node in memory and does not make it.
+    fn is_outside(&self, group: usize, node: NodeId) -> bool {
+        self.group_of[node.index()] != Some(group)
+    }
+
+    /// How many roots of a group no other kernel reads once this one has joined.
+    fn last_reads(&self, group: usize, cone: &Cone) -> usize {
+        let is_last = |source: &&NodeId| !self.is_outside(group, **source) && self.readers[source.index()] == 1;
+        cone.sources().iter().filter(is_last).count()
+    }
+
+    fn add(&mut self, group: usize, root: Root, cone: &Cone) {
+        let last_reads = self.last_reads(group, cone);
+        for source in cone.sources() {
+            let inside = !self.is_outside(group, source);
+            self.readers[source.index()] -= u32::from(inside);
+        }
+        let outside = |load: &&Load| self.is_outside(group, load.source);
+        let loads: Vec<Load> = cone.loads.iter().filter(outside).cloned().collect();
         let member = &mut self.groups[group];
-        member.statements += needs.statements;
-        member.operands += needs.operands + 1;
+        member.statements += cone.statements;
+        member.stores = member.stores + 1 - last_reads;
+        member.loads.extend(loads);
         member.group.roots.push(root);
         if root.copy_to.is_none() {
-            self.levels[root.node.index()] = level;
             self.group_of[root.node.index()] = Some(group);
         }
-    }
-
-    fn fits(&self, group: usize, needs: &Needs) -> bool {
-        let member = &self.groups[group];
-        member.statements + needs.statements <= self.target.max_statements / 2
-            && member.operands + needs.operands < self.target.max_operands
-    }
-
-    fn joinable(&self, group: usize, space: &Space, needs: &Needs) -> bool {
-        space.reduced.is_none() && self.groups[group].group.space.outer == space.outer && self.fits(group, needs)
-    }
-
-    fn open_group(&mut self, space: Space, needs: &Needs) -> usize {
-        let level = needs.level + 1;
-        if let Some(&group) = self.open.get(&(space.clone(), level))
-            && self.fits(group, needs)
-        {
-            return group;
-        }
-        let group = Group { space: space.clone(), roots: Vec::new() };
-        self.groups.push(Member { level, group, statements: 0, operands: 0 });
-        self.open.insert((space, level), self.groups.len() - 1);
-        self.groups.len() - 1
-    }
-
-    fn needs(&self, root: Root) -> Needs {
-        let context = outer_context(&self.graph.ty(root.node).shape, 0);
-        let mut walk = Walk::new(self.graph, self.forms, self.materialized);
-        match root.copy_to {
-            None => walk.root(root.node, &context),
-            Some(_) => walk.visit(root.node, &context),
-        }
-        let cone = walk.finish();
-        let level_of = |(view, _): &(View, Context)| self.levels[view.source.index()];
-        let level = cone.loads.iter().map(level_of).max().unwrap_or(0);
-        let mut deepest = cone.loads.iter().filter(|load| level > 0 && level_of(load) == level);
-        let joins = deepest.next().and_then(|first| {
-            let group = self.group_of[first.0.source.index()]?;
-            let same = |load: &(View, Context)| {
-                self.group_of[load.0.source.index()] == Some(group) && self.is_elementwise(&load.0, &load.1)
-            };
-            (same(first) && deepest.all(same)).then_some(group)
-        });
-        Needs { statements: cone.statements, operands: cone.loads.len(), level, joins }
-    }
-
-    /// Whether a window reads, at each point of the space, the element that its source's kernel makes there.
-    fn is_elementwise(&self, view: &View, context: &Context) -> bool {
-        // The axes of a reshaped window are not those of its source.
-        if view.reshaped || !view.starts.is_empty() {
-            return false;
-        }
-        let source = outer_context(&self.graph.ty(view.source).shape, 0);
-        let walked = view.axes.iter().zip(context).filter_map(|(axis, kernel)| match (axis, kernel) {
-            (Some(axis), Some(kernel)) => Some((axis.axis, axis.step, *kernel)),
-            (_, _) => None,
-        });
-        let mut loops = 0;
-        let direct = walked
-            .inspect(|_| loops += 1)
-            .all(|(axis, step, kernel): (u32, i64, Axis)| step == 1 && source[axis as usize] == Some(kernel));
-        direct && loops == source.iter().flatten().count()
-    }
-
-    /// The level of the deepest root that a value reads.
-    fn part_level(&self, node: NodeId) -> u32 {
-        let mut walk = Walk::new(self.graph, self.forms, self.materialized);
-        walk.visit(node, &outer_context(&self.graph.ty(node).shape, 0));
-        walk.finish().loads.iter().map(|(view, _)| self.levels[view.source.index()]).max().unwrap_or(0)
     }
 
     fn into_steps(self) -> Vec<Step> {

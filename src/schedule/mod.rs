@@ -1,14 +1,15 @@
 //! Which nodes share a kernel, in what order kernels run, and where results live.
 //!
 //! The passes, each in its file: `form` says which nodes are windows into memory and which are computed; `fuse`
-//! decides what is written to memory (the *roots*) and what is recomputed inside the kernels that use it; `group`
-//! puts roots of one iteration space and level into one kernel; `place` gives every root its memory and lets
-//! dead memory be reused. The result is a [`Schedule`] over the graph's nodes. Nothing here knows addresses,
-//! sizes or how kernels look inside; `lower` turns it into loops.
+//! decides what is written to memory (the *roots*) and what is recomputed inside the kernels that use it; `cut`
+//! writes more where a kernel would be too large; `group` puts roots of one iteration space and level into one
+//! kernel; `place` gives every root its memory and lets dead memory be reused. The result is a [`Schedule`] over the
+//! graph's nodes. Nothing here knows addresses, sizes or how kernels look inside; `lower` turns it into loops.
 //!
 //! Invariants: steps are in an order in which every read comes after the step that writes it; members of one
 //! group depend on each other only element by element; every pass is linear in the graph.
 
+mod cut;
 mod form;
 mod fuse;
 mod group;
@@ -17,7 +18,7 @@ mod print;
 mod walk;
 
 pub use form::{Form, View, ViewAxis};
-pub use walk::{Context, operand_context, outer_context, reduced_contexts};
+pub use walk::{Context, Load, operand_context, outer_context, reduced_contexts};
 
 #[cfg(test)]
 mod tests;
@@ -119,7 +120,8 @@ pub fn schedule(graph: &Graph, target: &Target) -> Result<Schedule> {
     let live = graph.live();
     refuse_regions(graph, &live)?;
     let (forms, mut materialized) = form::forms(graph, &live);
-    fuse::choose_roots(graph, &live, &forms, target, &mut materialized);
+    fuse::choose_roots(graph, &live, &forms, &mut materialized);
+    cut::cut_large(graph, &live, &forms, target, &mut materialized);
     let steps = group::steps(graph, &live, &forms, &materialized, target);
     let (places, slots) = place::places(graph, &forms, &materialized, &steps);
     Ok(Schedule { forms, places, slots, steps })

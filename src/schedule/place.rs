@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::schedule::form::Form;
-use crate::schedule::walk::{Walk, outer_context};
-use crate::schedule::{Place, Root, Slot, Step};
+use crate::schedule::walk::Walk;
+use crate::schedule::{Place, Slot, Step};
 use crate::shape::element_count;
 
 /// The place of every node in memory, and the slots.
@@ -76,31 +76,11 @@ fn reads(graph: &Graph, forms: &[Form], materialized: &[bool], steps: &[Step]) -
     for (index, step) in steps.iter().enumerate() {
         let own = written(step);
         let mut walk = Walk::new(graph, forms, materialized);
-        match step {
-            Step::Kernel(group) => {
-                for Root { node, copy_to } in &group.roots {
-                    let context = outer_context(&graph.ty(*node).shape, 0);
-                    match copy_to {
-                        None => walk.root(*node, &context),
-                        Some(_) => walk.visit(*node, &context),
-                    }
-                }
-            }
-            Step::ConcatPart { node, part } => {
-                let part = *graph.node(*node).operands()[*part];
-                walk.visit(part, &outer_context(&graph.ty(part).shape, 0));
-            }
-            Step::MatMul(node) | Step::Custom(node) => {
-                for &&operand in &graph.node(*node).operands() {
-                    walk.visit(operand, &outer_context(&graph.ty(operand).shape, 0));
-                }
-            }
-        }
-        let within_kernel = |source: NodeId| matches!(step, Step::Kernel(_)) && own.contains(&source);
-        for (view, _) in walk.finish().loads {
-            if !within_kernel(view.source) {
-                last[view.source.index()] = index;
-                read[view.source.index()] = true;
+        walk.step(step);
+        for source in walk.finish().sources() {
+            if !own.contains(&source) {
+                last[source.index()] = index;
+                read[source.index()] = true;
             }
         }
     }

@@ -4,13 +4,15 @@
 //! repeated. Starting from a root, contexts are handed down to operands through broadcasts, permutations and
 //! static-1 axes.
 
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::Axis;
-use crate::schedule::Form;
-use crate::schedule::form::View;
-use crate::shape::Dim;
+use crate::schedule::form::{Form, View, ViewAxis};
+use crate::schedule::{Root, Step};
+use crate::shape::{Dim, Shape};
 
 /// The kernel axis of each axis of a node.
 pub type Context = SmallVec<[Option<Axis>; 4]>;
@@ -62,17 +64,63 @@ pub fn operand_context(graph: &Graph, node: NodeId, operand: NodeId, context: &C
     }
 }
 
+/// A window into memory as a kernel walks it. Equal ones are one operand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// The node in memory.
+    pub source: NodeId,
+    /// The shape as which it is read.
+    pub shape: Shape,
+    /// Whether that is another shape than its own.
+    pub reshaped: bool,
+    /// Where the window starts, for axes that do not start at zero.
+    pub starts: SmallVec<[(u32, Dim); 1]>,
+    /// The axes of the kernel that move, in order, each with what it walks along.
+    pub walks: SmallVec<[(Axis, ViewAxis); 3]>,
+}
+
+impl Load {
+    /// A view in a context.
+    pub fn new(view: &View, context: &Context) -> Load {
+        let walk = |(axis, kernel): (&Option<ViewAxis>, &Option<Axis>)| Some(((*kernel)?, (*axis)?));
+        let mut walks: SmallVec<[(Axis, ViewAxis); 3]> = view.axes.iter().zip(context).filter_map(walk).collect();
+        walks.sort_unstable_by_key(|(kernel, axis)| (*kernel, axis.axis));
+        let View { source, shape, reshaped, starts, .. } = view.clone();
+        Load { source, shape, reshaped, starts, walks }
+    }
+
+    /// Whether, at each point of the space, the element is the one that the source's own kernel makes there.
+    pub fn is_elementwise(&self, graph: &Graph) -> bool {
+        // The axes of a reshaped window are not those of its source.
+        if self.reshaped || !self.starts.is_empty() {
+            return false;
+        }
+        let own = outer_context(&graph.ty(self.source).shape, 0);
+        let direct = |&(kernel, axis): &(Axis, ViewAxis)| axis.step == 1 && own[axis.axis as usize] == Some(kernel);
+        self.walks.iter().all(direct) && self.walks.len() == own.iter().flatten().count()
+    }
+}
+
 /// What a kernel touches to compute something.
 #[derive(Debug, Default)]
 pub struct Cone {
-    /// The computed nodes, each with its context.
+    /// How many nodes are computed, counted once for each context.
     pub statements: usize,
-    /// The windows that are loaded, each with its context.
-    pub loads: Vec<(View, Context)>,
+    /// The memory that is read; sequences and sizes that are made where they are used are none.
+    pub loads: IndexSet<Load, FxBuildHasher>,
 }
 
-/// Walks everything that a kernel computes for a node. `expand` says of a node in memory whether it is computed
-/// here all the same (the roots themselves).
+impl Cone {
+    /// The nodes in memory that are read, each once.
+    pub fn sources(&self) -> SmallVec<[NodeId; 8]> {
+        let mut sources: SmallVec<[NodeId; 8]> = self.loads.iter().map(|load| load.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+}
+
+/// Walks everything that kernels compute for nodes.
 pub struct Walk<'a> {
     graph: &'a Graph,
     forms: &'a [Form],
@@ -92,32 +140,65 @@ impl<'a> Walk<'a> {
         self.cone
     }
 
+    /// What a step touches.
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Kernel(group) => group.roots.iter().for_each(|root| self.write(*root)),
+            Step::ConcatPart { node, part } => self.whole(*self.graph.node(*node).operands()[*part]),
+            Step::MatMul(node) | Step::Custom(node) => {
+                self.graph.node(*node).for_each_operand(|&operand| self.whole(operand));
+            }
+        }
+    }
+
+    /// What is computed to write a root where it goes.
+    pub fn write(&mut self, root: Root) {
+        match root.copy_to {
+            None => self.root(root.node),
+            Some(_) => self.whole(root.node),
+        }
+    }
+
     /// The computation of a root: its operands, however the root itself is had.
-    pub fn root(&mut self, node: NodeId, context: &Context) {
+    pub fn root(&mut self, node: NodeId) {
+        let shape = &self.graph.ty(node).shape;
         match (self.graph.node(node), &self.forms[node.index()]) {
             (Node::Reduce(_, axes, x), _) => {
                 self.cone.statements += 1;
                 self.visit(*x, &reduced_contexts(&self.graph.ty(*x).shape, axes));
             }
-            (_, Form::Inline) => self.expand(node, context),
+            (_, Form::Inline) => self.expand(node, &outer_context(shape, 0)),
             (_, Form::Constant(_)) => self.cone.statements += 1,
-            (_, Form::View(view)) => self.cone.loads.push((view.clone(), context.clone())),
+            // A sequence that is written out is made from nothing.
+            (_, Form::View(view)) if view.source == node => {}
+            (_, Form::View(view)) => self.load(view, &outer_context(shape, 0)),
         }
     }
 
+    /// A value that is needed at every index of its shape.
+    fn whole(&mut self, node: NodeId) {
+        self.visit(node, &outer_context(&self.graph.ty(node).shape, 0));
+    }
+
     /// A value that is needed in a context.
-    pub fn visit(&mut self, node: NodeId, context: &Context) {
+    fn visit(&mut self, node: NodeId, context: &Context) {
         if !self.seen.insert((node, context.clone())) {
             return;
         }
         match &self.forms[node.index()] {
             _ if self.materialized[node.index()] => {
-                let view = View::whole(node, &self.graph.ty(node).shape);
-                self.cone.loads.push((view, context.clone()));
+                self.load(&View::whole(node, &self.graph.ty(node).shape), context);
             }
             Form::Constant(_) => self.cone.statements += 1,
-            Form::View(view) => self.cone.loads.push((view.clone(), context.clone())),
+            Form::View(view) => self.load(view, context),
             Form::Inline => self.expand(node, context),
+        }
+    }
+
+    fn load(&mut self, view: &View, context: &Context) {
+        let is_virtual = matches!(self.graph.node(view.source), Node::Iota(_) | Node::Size(_));
+        if !is_virtual || self.materialized[view.source.index()] {
+            self.cone.loads.insert(Load::new(view, context));
         }
     }
 

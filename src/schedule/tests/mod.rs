@@ -1,4 +1,11 @@
-//! Plans of small graphs, as text.
+//! Plans of small graphs, as text, and plans for targets with limits, run against the oracle.
+
+#[cfg(test)]
+mod operands;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod run;
 
 use super::*;
 use crate::graph::text::parse;

@@ -78,11 +78,22 @@ impl Target {
 
     /// Whether kernels compute with values of this dtype.
     pub const fn computes(&self, dtype: DType) -> bool {
+        self.missing_feature(dtype).is_none()
+    }
+
+    /// The feature without which kernels do not compute with values of this dtype; none where they do.
+    pub const fn missing_feature(&self, dtype: DType) -> Option<&'static str> {
         match dtype {
-            DType::F64 => self.has_f64,
-            DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 | DType::F32 => {
-                true
-            }
+            DType::F64 if !self.has_f64 => Some("SHADER_F64"),
+            DType::F64
+            | DType::Bool
+            | DType::I8
+            | DType::U8
+            | DType::I32
+            | DType::U32
+            | DType::I64
+            | DType::U64
+            | DType::F32 => None,
         }
     }
 }

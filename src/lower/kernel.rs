@@ -25,7 +25,7 @@ pub fn group(lowering: &mut Lowering<'_>, group: &Group, name: String) -> Result
     body.push(Nest::Block(block.block));
     let axes = (0..group.space.outer.len() as u32).map(Axis).collect();
     builder.kernel.body = vec![Nest::Map { axes, body }];
-    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows, on_host: false })
+    Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows, on_host: group.on_host })
 }
 
 /// Computes a root (unless it is a reduction, which is there already) and writes it where it goes.

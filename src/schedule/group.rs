@@ -15,11 +15,19 @@ use crate::schedule::walk::{Cone, Load, Walk};
 use crate::schedule::{Group, Root, Space, Step};
 
 /// The steps in an order in which every read comes after its write.
-pub fn steps(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool], target: &Target) -> Vec<Step> {
+pub fn steps(
+    graph: &Graph,
+    live: &[bool],
+    forms: &[Form],
+    materialized: &[bool],
+    of_host: &[bool],
+    target: &Target,
+) -> Vec<Step> {
     let pieces = pieces(graph, live, forms, materialized);
     let mut grouping = Grouping {
         target,
         graph,
+        of_host,
         readers: readers(graph, &pieces),
         levels: vec![0; graph.len()],
         group_of: vec![None; graph.len()],
@@ -93,14 +101,23 @@ struct Member {
     stores: usize,
 }
 
+/// Roots with one key share kernels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    space: Space,
+    on_host: bool,
+    level: u32,
+}
+
 struct Grouping<'a> {
     target: &'a Target,
     graph: &'a Graph,
+    of_host: &'a [bool],
     readers: Vec<u32>,
     levels: Vec<u32>,
     group_of: Vec<Option<usize>>,
     groups: Vec<Member>,
-    open: FxHashMap<(Space, u32), usize>,
+    open: FxHashMap<Key, usize>,
     others: Vec<(u32, Step)>,
 }
 
@@ -122,8 +139,9 @@ impl Grouping<'_> {
             None => Space::of(self.graph, root.node),
             Some(_) => Space::map(&self.graph.ty(root.node).shape),
         };
-        let joined = self.joins(cone, level).filter(|&group| self.joinable(group, &space, cone));
-        let group = joined.unwrap_or_else(|| self.open_group(space, level + 1, cone));
+        let key = Key { space, on_host: self.of_host[root.node.index()], level: level + 1 };
+        let joined = self.joins(cone, level).filter(|&group| self.joinable(group, &key, cone));
+        let group = joined.unwrap_or_else(|| self.open_group(key, cone));
         if root.copy_to.is_none() {
             self.levels[root.node.index()] = self.groups[group].level;
         }
@@ -139,18 +157,22 @@ impl Grouping<'_> {
         deepest.all(same).then_some(group)
     }
 
-    fn joinable(&self, group: usize, space: &Space, cone: &Cone) -> bool {
-        space.reduced.is_none() && self.groups[group].group.space.outer == space.outer && self.fits(group, cone)
+    fn joinable(&self, group: usize, key: &Key, cone: &Cone) -> bool {
+        let Group { space, on_host, .. } = &self.groups[group].group;
+        key.space.reduced.is_none()
+            && key.space.outer == space.outer
+            && key.on_host == *on_host
+            && self.fits(group, cone)
     }
 
-    fn open_group(&mut self, space: Space, level: u32, cone: &Cone) -> usize {
-        let next = self.groups.len();
-        let group = self.open.get(&(space.clone(), level)).copied().filter(|&group| self.fits(group, cone));
-        group.unwrap_or_else(|| {
-            let group = Group { space: space.clone(), roots: Vec::new() };
-            self.groups.push(Member { level, group, statements: 0, loads: FxHashSet::default(), stores: 0 });
-            self.open.insert((space, level), next);
-            next
+    fn open_group(&mut self, key: Key, cone: &Cone) -> usize {
+        let open = self.open.get(&key).copied().filter(|&group| self.fits(group, cone));
+        open.unwrap_or_else(|| {
+            let group = Group { space: key.space.clone(), on_host: key.on_host, roots: Vec::new() };
+            let loads = FxHashSet::default();
+            self.groups.push(Member { level: key.level, group, statements: 0, loads, stores: 0 });
+            self.open.insert(key, self.groups.len() - 1);
+            self.groups.len() - 1
         })
     }
 

@@ -1,7 +1,7 @@
 //! Which nodes share a kernel, in what order kernels run, and where results live.
 //!
-//! The passes, each in its file: `form` says which nodes are windows into memory and which are computed; `fuse`
-//! decides what is written to memory (the *roots*) and what is recomputed inside the kernels that use it; `cut`
+//! The passes, each in its file: `form` says which nodes are windows into memory and which are computed; `host` finds
+//! what the target cannot compute; `fuse` decides what is written to memory (the *roots*) and what is recomputed inside the kernels that use it; `cut`
 //! writes more where a kernel would be too large; `group` puts roots of one iteration space and level into one
 //! kernel; `place` gives every root its memory and lets dead memory be reused. The result is a [`Schedule`] over the
 //! graph's nodes. Nothing here knows addresses, sizes or how kernels look inside; `lower` turns it into loops.
@@ -13,6 +13,7 @@ mod cut;
 mod form;
 mod fuse;
 mod group;
+mod host;
 mod place;
 mod print;
 mod walk;
@@ -77,6 +78,8 @@ pub struct Space {
 pub struct Group {
     /// The iteration space.
     pub space: Space,
+    /// Whether it runs on the host, since the target cannot compute it.
+    pub on_host: bool,
     /// What it computes, operands before users.
     pub roots: Vec<Root>,
 }
@@ -115,14 +118,16 @@ pub struct Schedule {
 /// Plans a graph for a target.
 ///
 /// # Errors
-/// `Unsupported` for nodes that have no compiled form.
+/// `Unsupported` for nodes that have no compiled form, and for those that the target cannot compute.
 pub fn schedule(graph: &Graph, target: &Target) -> Result<Schedule> {
     let live = graph.live();
     refuse_regions(graph, &live)?;
+    let of_host = host::of_host(graph, &live, target)?;
     let (forms, mut materialized) = form::forms(graph, &live);
+    host::separate(graph, &live, &forms, &of_host, &mut materialized);
     fuse::choose_roots(graph, &live, &forms, &mut materialized);
     cut::cut_large(graph, &live, &forms, target, &mut materialized);
-    let steps = group::steps(graph, &live, &forms, &materialized, target);
+    let steps = group::steps(graph, &live, &forms, &materialized, &of_host, target);
     let (places, slots) = place::places(graph, &forms, &materialized, &steps);
     Ok(Schedule { forms, places, slots, steps })
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, Node, NodeId, Type};
 use crate::schedule::{Group, Place, Schedule, Step};
 use crate::shape::{Dim, Measure, Symbol};
 
@@ -40,6 +40,9 @@ impl Schedule {
             None => format!("map [{}]", sizes(&group.space.outer)),
             Some(reduced) => format!("map [{}] reduce [{}]", sizes(&group.space.outer), sizes(reduced)),
         };
+        if group.on_host {
+            text += " on the host";
+        }
         for root in &group.roots {
             let place = match root.copy_to {
                 Some(output) => format!("output {output} (copy)"),
@@ -141,7 +144,12 @@ fn definition(graph: &Graph, node: NodeId) -> String {
     let (ty, operands) = (graph.ty(node), graph.node(node).operands());
     let operands: Vec<String> = operands.iter().map(|&&operand| name(operand)).collect();
     let (op, operands) = (graph.node(node).name(), operands.join(", "));
-    format!("{} = {op} {operands} : {}[{}]", name(node), ty.dtype, sizes_text(graph, &ty.shape))
+    format!("{} = {op} {operands} : {}", name(node), type_text(graph, ty))
+}
+
+/// `f64[x.0, 3]`.
+pub fn type_text(graph: &Graph, ty: &Type) -> String {
+    format!("{}[{}]", ty.dtype, sizes_text(graph, &ty.shape))
 }
 
 fn sizes_text(graph: &Graph, shape: &[Dim]) -> String {

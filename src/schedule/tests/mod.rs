@@ -1,6 +1,8 @@
 //! Plans of small graphs, as text, and plans for targets with limits, run against the oracle.
 
 #[cfg(test)]
+mod host;
+#[cfg(test)]
 mod operands;
 #[cfg(test)]
 mod random;

@@ -56,9 +56,15 @@ fn inputs(dice: &mut Dice, graph: &mut Graph) -> Vec<Array> {
     arguments
 }
 
+/// One of these; what was made lately is taken more often, so that computations grow.
+pub fn recent(dice: &mut Dice, ids: &[NodeId]) -> NodeId {
+    let span = dice.of(&[ids.len(), ids.len() / 2, 6]).clamp(1, ids.len());
+    dice.of(&ids[ids.len() - span..])
+}
+
 /// Any node over earlier ones; ill-typed ones are dropped by the arena.
 fn node(dice: &mut Dice, graph: &Graph, ids: &[NodeId]) -> Node<NodeId> {
-    let (a, b, c) = (dice.of(ids), dice.of(ids), dice.of(ids));
+    let (a, b, c) = (recent(dice, ids), recent(dice, ids), recent(dice, ids));
     let shape = &graph.ty(a).shape;
     match dice.below(20) {
         0..=7 => Node::Binary(dice.of(&[BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Maximum]), [a, b]),
@@ -97,9 +103,7 @@ pub fn graph(dice: &mut Dice) -> (Graph, Vec<Array>) {
     ids.extend([2.0, 0.5].map(|value| graph.add(Node::Scalar(Scalar::F32(value)), None).unwrap()));
     let size = 20 + dice.below(60);
     while ids.len() < size {
-        // What was made lately is taken more often, so that computations grow.
-        let recent = ids.len() - dice.of(&[ids.len(), ids.len() / 2, 6]);
-        let node = node(dice, &graph, &ids[recent..]);
+        let node = node(dice, &graph, &ids);
         if fits(&graph, &node) {
             ids.extend(graph.add(node, None));
         }

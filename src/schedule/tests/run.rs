@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::eval;
 use crate::graph::{Graph, text};
 use crate::loops::{Access, Kernel, Nest, Target};
-use crate::lower::plan::Plan;
+use crate::lower::plan::{Plan, Step};
 use crate::runtime::memory::Memory;
 use crate::runtime::program::Program;
 use crate::schedule::schedule;
@@ -49,10 +49,20 @@ fn reduces(nest: &Nest) -> bool {
     }
 }
 
+/// The same plan for an engine that is of the host itself: no kernel is marked.
+fn for_host(mut plan: Plan<Kernel>) -> Plan<Kernel> {
+    for step in &mut plan.steps {
+        if let Step::Kernel(step) = step {
+            step.on_host = false;
+        }
+    }
+    plan
+}
+
 /// The outputs of a graph, planned for a target and run.
 fn run(graph: &Graph, target: &Target, arguments: &[Array]) -> Vec<Array> {
     let engine = Limited { target: target.clone(), interpreter: interpreter::engine() };
-    let plan = plan(graph, engine.target());
+    let plan = for_host(plan(graph, engine.target()));
     let program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel)).unwrap()).unwrap();
     let symbols = eval::bind(graph, arguments).unwrap();
     let size = |dim: &Dim| dim.evaluate(&symbols).unwrap() as usize;

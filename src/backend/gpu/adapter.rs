@@ -22,7 +22,7 @@ const WANTED: Features =
     Features::SHADER_F64.union(Features::SHADER_INT64).union(Features::SUBGROUP).union(Features::TIMESTAMP_QUERY);
 
 /// A GPU, or a driver that acts as one, as one of the platform's interfaces shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Adapter {
     info: wgpu::AdapterInfo,
     features: Features,
@@ -30,6 +30,15 @@ pub struct Adapter {
     /// How many that look the same were listed before it.
     twin: usize,
 }
+
+/// Whether it is the same hardware behind the same interface and driver.
+impl PartialEq for Adapter {
+    fn eq(&self, other: &Adapter) -> bool {
+        self.info == other.info && self.twin == other.twin
+    }
+}
+
+impl Eq for Adapter {}
 
 /// What an adapter is made of. The order is that of the list of adapters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,13 +131,11 @@ impl Adapter {
     /// The driver's handle, from an instance that nothing else uses.
     pub(super) fn locate(&self) -> Result<(Instance, wgpu::Adapter)> {
         let (instance, found) = probe().ok_or_else(|| Error::Device(NONE.to_string()))?;
-        let place = found.iter().position(|(adapter, _)| adapter == self);
-        let Some(place) = place else {
-            let text = format!("the GPU adapter `{}` is gone; {}", self.name(), listing(&described(&found)));
-            return Err(Error::Device(text));
-        };
-        let (_, handle) = found.into_iter().nth(place).expect("a place within the list");
-        Ok((instance, handle))
+        let all = described(&found);
+        match found.into_iter().find(|(adapter, _)| adapter == self) {
+            Some((_, handle)) => Ok((instance, handle)),
+            None => Err(Error::Device(format!("the GPU adapter `{self}` is gone; {}", listing(&all)))),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! lost device stays lost: all that belongs to it answers with `Error::Device`, and `open` makes a fresh one.
 //! The CPU waits in one place, `wait`, which holds no lock of this engine.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -34,8 +35,9 @@ const BACKLOG: u64 = 128 << 20;
 const SUBMISSION: u64 = 1 << 20;
 
 /// An opened device.
-#[derive(Debug)]
 pub struct Gpu {
+    /// No two have the same. (wgpu's own identities are unique per instance only.)
+    pub(super) serial: u64,
     adapter: Adapter,
     target: Target,
     /// Its own: `Instance::poll_all` waits for all devices of an instance.
@@ -89,7 +91,9 @@ impl Gpu {
         .map_err(|error| Error::Device(format!("the GPU adapter `{adapter}` cannot be opened: {error}")))?;
         let fate = Arc::new(Fate::default());
         fate.watch(&device);
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
         Ok(Arc::new(Gpu {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             adapter: adapter.clone(),
             target: adapter.target(),
             instance,
@@ -160,8 +164,9 @@ impl Gpu {
     /// Loses the device on purpose, as a driver may at any time. For tests.
     #[doc(hidden)]
     pub fn lose(&self) {
+        // wgpu tells only once the queue is empty, and refuses all work from now on.
+        let _ = self.fate.loss.set("destroyed".to_string());
         self.device.destroy();
-        // The loss is told once the queue is empty.
         self.instance.poll_all(true);
     }
 
@@ -249,11 +254,12 @@ impl Gpu {
 
     /// Writes one piece, padded to whole words.
     fn stage(&self, buffer: &Buffer, offset: u64, piece: &[u8]) {
-        let padded = BufferSize::new((piece.len() as u64).next_multiple_of(4)).expect("a piece is not empty");
-        // None has left an error behind.
-        if let Some(mut view) = self.queue.write_buffer_with(buffer, offset, padded) {
+        let padding = piece.len().next_multiple_of(4) - piece.len();
+        let size = BufferSize::new((piece.len() + padding) as u64);
+        // Where there is no view, an error says why.
+        if let Some(mut view) = size.and_then(|size| self.queue.write_buffer_with(buffer, offset, size)) {
             view.slice(..piece.len()).copy_from_slice(piece);
-            view.slice(piece.len()..).copy_from_slice(&[0; 4][..padded.get() as usize - piece.len()]);
+            view.slice(piece.len()..).copy_from_slice(&[0; 4][..padding]);
         }
     }
 
@@ -308,6 +314,12 @@ impl Gpu {
 
     pub(super) fn count_dispatch(&self) {
         self.dispatches.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({})", self.adapter)
     }
 }
 

@@ -3,9 +3,9 @@
 //! No lock is held while compiling: different shaders compile side by side, and who asks for one that another thread is
 //! compiling waits for it. The longest-unused ones are forgotten when there are too many; who holds them keeps them.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use rustc_hash::FxHashMap;
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, BufferBindingType, BufferSize,
     ComputePipeline, ComputePipelineDescriptor, Device, PipelineLayoutDescriptor, ShaderModuleDescriptor, ShaderSource,
@@ -22,7 +22,8 @@ const REMEMBERED: usize = 4096;
 /// A compiled shader.
 #[derive(Debug)]
 pub struct Pipeline {
-    pub(super) device: Device,
+    /// The serial number of its device.
+    pub(super) device: u64,
     pub(super) compute: ComputePipeline,
     pub(super) layout: BindGroupLayout,
     /// How many storage buffers it binds.
@@ -42,7 +43,7 @@ type Cell = Arc<OnceLock<Result<Arc<Pipeline>>>>;
 #[derive(Debug, Default)]
 struct Known {
     /// With the time of the last use.
-    cells: HashMap<Arc<Shader>, (u64, Cell)>,
+    cells: FxHashMap<Arc<Shader>, (u64, Cell)>,
     clock: u64,
 }
 
@@ -96,7 +97,7 @@ impl Pipeline {
         fits(gpu, shader)?;
         let (layout, compute) = gpu.guard(&|| "compiling a shader".to_string(), || build(&gpu.device, shader))?;
         let (buffers, words) = (shader.buffers.len(), shader.words);
-        Ok(Pipeline { device: gpu.device.clone(), compute, layout, buffers, words })
+        Ok(Pipeline { device: gpu.serial, compute, layout, buffers, words })
     }
 }
 

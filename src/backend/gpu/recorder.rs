@@ -4,12 +4,12 @@
 //! they are submitted (see `pool`). What a shader reads as uniform data is gathered and written once per submission.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferAsyncError, BufferBinding,
-    BufferSize, CommandEncoder, ComputePass, MapMode,
+    BufferSize, CommandBuffer, CommandEncoder, ComputePass, MapMode,
 };
 
 use super::device::Gpu;
@@ -30,7 +30,7 @@ pub struct Recorder {
     /// The memory that recorded commands use.
     used: Vec<DeviceMemory>,
     /// What to hand to the host once the commands are done.
-    maps: Vec<(Buffer, u64, SyncSender<Mapped>)>,
+    maps: Vec<(Buffer, u64, SyncSender<Progress>)>,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,12 @@ struct Words {
     bytes: Vec<u8>,
 }
 
-type Mapped = Result<(), BufferAsyncError>;
+/// What becomes of a reading.
+#[derive(Debug)]
+enum Progress {
+    Submitted,
+    Mapped(Result<(), BufferAsyncError>),
+}
 
 /// A part of some memory.
 #[derive(Debug, Clone, Copy)]
@@ -62,9 +67,10 @@ pub struct Range<'a> {
 /// Memory on its way to the host.
 #[derive(Debug)]
 pub struct Reading {
+    gpu: Arc<Gpu>,
     bytes: usize,
     /// None for no bytes.
-    staging: Option<(Buffer, Receiver<Mapped>)>,
+    staging: Option<(Buffer, Receiver<Progress>)>,
 }
 
 impl Recorder {
@@ -157,16 +163,16 @@ impl Recorder {
     /// `Device` if the device is lost or the memory belongs to another one, `Memory` if there is not enough.
     pub fn read(&mut self, from: &DeviceMemory) -> Result<Reading> {
         self.owns(from)?;
-        let bytes = from.bytes();
+        let (gpu, bytes) = (self.gpu.clone(), from.bytes());
         if bytes == 0 {
-            return Ok(Reading { bytes, staging: None });
+            return Ok(Reading { gpu, bytes, staging: None });
         }
         let buffer = self.gpu.buffer(&self.gpu.readable, from.padded())?;
         self.used.push(from.clone());
         self.commands()?.encoder().copy_buffer_to_buffer(from.buffer(), 0, &buffer, 0, from.padded());
-        let (sender, receiver) = sync_channel(1);
+        let (sender, receiver) = sync_channel(2);
         self.maps.push((buffer.clone(), from.padded(), sender));
-        Ok(Reading { bytes, staging: Some((buffer, receiver)) })
+        Ok(Reading { gpu, bytes, staging: Some((buffer, receiver)) })
     }
 
     /// Hands what was recorded to the device, and does not wait. The recorder can go on afterwards.
@@ -175,21 +181,19 @@ impl Recorder {
     /// `Device` if the device is lost, `Memory` if it has not enough, `Internal` if wgpu refuses the commands. What was
     /// recorded is gone then.
     pub fn submit(&mut self) -> Result<()> {
-        let Some(Commands { pass, encoder }) = self.commands.take() else { return Ok(()) };
+        let Some(commands) = self.commands.take() else { return Ok(()) };
         let (words, maps) = (std::mem::take(&mut self.words), std::mem::take(&mut self.maps));
         // Until the commands are submitted.
         let _used = std::mem::take(&mut self.used);
         for words in &words {
             self.gpu.write(words.memory.buffer(), &words.bytes)?;
         }
-        self.gpu.submit(|| {
-            drop(pass);
-            encoder.finish()
-        })?;
+        self.gpu.submit(|| commands.finish())?;
         self.gpu.guard(&|| "mapping results".to_string(), || {
             for (buffer, bytes, sender) in maps {
-                // The receiver may be gone.
-                buffer.map_async(MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
+                // The receiver may be gone; nothing is to be told then.
+                let _ = sender.send(Progress::Submitted);
+                buffer.map_async(MapMode::Read, ..bytes, move |result| drop(sender.send(Progress::Mapped(result))));
             }
         })
     }
@@ -199,38 +203,7 @@ impl Recorder {
     /// # Errors
     /// `Device` if the device is lost, `Internal` if the reading was not submitted or is of another size.
     pub fn fetch(&mut self, reading: Reading, to: &mut [u8]) -> Result<()> {
-        if to.len() != reading.bytes {
-            return Err(Error::Internal(format!("{} bytes were read, into {}", reading.bytes, to.len())));
-        }
-        let Some((buffer, mapped)) = reading.staging else { return Ok(()) };
-        if self.maps.iter().any(|(waiting, ..)| *waiting == buffer) {
-            return Err(Error::Internal("fetched before it was submitted".to_string()));
-        }
-        self.arrival(&mapped)?;
-        let size = (to.len() as u64).next_multiple_of(4);
-        let view = self.gpu.guard(&|| "reading results".to_string(), || buffer.get_mapped_range(..size))?;
-        let view = view.map_err(|error| Error::Internal(format!("reading results: {error}")))?;
-        to.copy_from_slice(&view[..to.len()]);
-        drop(view);
-        self.gpu.guard(&|| "unmapping results".to_string(), || buffer.unmap())?;
-        self.gpu.readable.give(buffer);
-        Ok(())
-    }
-
-    /// Waits until a buffer is mapped.
-    fn arrival(&self, mapped: &Receiver<Mapped>) -> Result<()> {
-        loop {
-            self.gpu.wait()?;
-            // Another thread that waited as well may be about to tell.
-            match mapped.recv_timeout(Duration::from_millis(1)) {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => return Err(Error::Internal(format!("mapping results: {error}"))),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::Internal("the commands of a reading were not submitted".to_string()));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
+        reading.fetch(to)
     }
 
     fn commands(&mut self) -> Result<&mut Commands> {
@@ -276,7 +249,7 @@ impl Recorder {
 
     /// Whether operands are what a shader expects.
     fn fits(&self, pipeline: &Pipeline, words: &[u32], buffers: &[Range<'_>], groups: [u32; 3]) -> Result<()> {
-        if pipeline.device != self.gpu.device {
+        if pipeline.device != self.gpu.serial {
             return Err(Error::Device(format!("a shader compiled for another device than `{}`", self.gpu.adapter())));
         }
         if (words.len(), buffers.len()) != (pipeline.words, pipeline.buffers) {
@@ -304,11 +277,57 @@ impl Recorder {
     }
 }
 
+impl Reading {
+    fn fetch(self, to: &mut [u8]) -> Result<()> {
+        if to.len() != self.bytes {
+            return Err(Error::Internal(format!("{} bytes were read, into {}", self.bytes, to.len())));
+        }
+        let Some((buffer, progress)) = self.staging else { return Ok(()) };
+        arrival(&self.gpu, &progress)?;
+        let size = (to.len() as u64).next_multiple_of(4);
+        let view = self.gpu.guard(&|| "reading results".to_string(), || buffer.get_mapped_range(..size))?;
+        let view = view.map_err(|error| Error::Internal(format!("reading results: {error}")))?;
+        to.copy_from_slice(&view[..to.len()]);
+        drop(view);
+        self.gpu.guard(&|| "unmapping results".to_string(), || buffer.unmap())?;
+        self.gpu.readable.give(buffer);
+        Ok(())
+    }
+}
+
+/// Waits until a buffer is mapped.
+fn arrival(gpu: &Gpu, progress: &Receiver<Progress>) -> Result<()> {
+    let unsubmitted = || Error::Internal("the commands of a reading were not submitted".to_string());
+    match progress.try_recv() {
+        Ok(Progress::Submitted) => {}
+        Ok(Progress::Mapped(_)) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+            return gpu.check().and(Err(unsubmitted()));
+        }
+    }
+    loop {
+        gpu.wait()?;
+        // Another thread that waited as well may be about to tell.
+        match progress.recv_timeout(Duration::from_millis(1)) {
+            Ok(Progress::Mapped(Ok(()))) => return Ok(()),
+            Ok(Progress::Mapped(Err(error))) => {
+                return gpu.check().and(Err(Error::Internal(format!("mapping results: {error}"))));
+            }
+            Ok(Progress::Submitted) | Err(RecvTimeoutError::Disconnected) => return Err(unsubmitted()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
 impl Commands {
     /// The pass that dispatches go to.
     fn pass(&mut self) -> &mut ComputePass<'static> {
         let begin = || self.encoder.begin_compute_pass(&Default::default()).forget_lifetime();
         self.pass.get_or_insert_with(begin)
+    }
+
+    fn finish(self) -> CommandBuffer {
+        drop(self.pass);
+        self.encoder.finish()
     }
 
     /// The encoder, for what is not part of a pass.

@@ -113,7 +113,7 @@ fn from_parts_f32(mantissa: u32, exponent: i32) -> f32 {
     return bitcast<f32>(normal >> min(u32(1 - biased), 31u));
 }
 
-// The remainder of |x| by |y| for |x| >= |y| > 0, as a multiple of 2^(exponent of y): eight bits of the quotient a turn.
+// The remainder of x by y for x >= y, as a multiple of 2^(exponent of y): eight bits of the quotient a turn.
 fn remainder_mantissa_f32(x: Parts_f32, y: Parts_f32) -> u32 {
     var rest = x.mantissa % y.mantissa;
     var bits = x.exponent - y.exponent;
@@ -132,8 +132,8 @@ fn complement_f32(x: f32, y: f32) -> f32 {
     }
     let small = parts_f32(x);
     let large = parts_f32(y);
-    let difference = from_parts_f32(large.mantissa, large.exponent + 64) - from_parts_f32(small.mantissa, small.exponent + 64);
-    let result = parts_f32(difference);
+    let minuend = from_parts_f32(large.mantissa, large.exponent + 64);
+    let result = parts_f32(minuend - from_parts_f32(small.mantissa, small.exponent + 64));
     return from_parts_f32(result.mantissa, result.exponent - 64);
 }
 

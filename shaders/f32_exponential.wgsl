@@ -1,5 +1,5 @@
-// Exponential functions on f32. The argument is reduced by multiples of ln 2 in two parts (Cody and Waite 1980), the rest
-// goes into a minimax polynomial (Remez, relative error), the power of two is applied in two steps.
+// Exponential functions on f32. The argument is reduced by multiples of ln 2 in two parts (Cody and Waite 1980), the
+// rest goes into a minimax polynomial (Remez, relative error), the power of two is applied in two steps.
 
 // ln 2, the high part of 15 bits, so that its products with exponents are exact.
 const LN2_HIGH_F32: f32 = 0.693145752;

@@ -1,19 +1,19 @@
-// Numbers kept as an unevaluated sum of two f32, as vec2(high, low). The error-free transformations (Dekker 1971; Knuth,
-// The Art of Computer Programming, vol. 2, 4.2.2) hold their roundings apart with keep_f32; products are split by bits,
-// so that every partial product is exact and nothing depends on whether a driver fuses multiplication and addition.
-// Operands are far enough from overflow and underflow that their products' low parts are normal numbers.
+// Numbers kept as an unevaluated sum of two f32, as vec2(high, low). The error-free transformations (Dekker 1971;
+// Knuth, The Art of Computer Programming, vol. 2, 4.2.2) hold their roundings apart with keep_f32; factors are split by
+// bits, so that every partial product is exact and nothing depends on whether a driver fuses multiplication and
+// addition. Operands are so far from overflow and underflow that the low parts of their products are normal numbers.
 
 // a + b exactly, for |a| >= |b|.
 fn ordered_sum_f32(a: f32, b: f32) -> vec2<f32> {
     let sum = keep_f32(a + b);
-    return vec2<f32>(sum, b - keep_f32(sum - a));
+    return vec2<f32>(sum, keep_f32(b - keep_f32(sum - a)));
 }
 
 // a + b exactly.
 fn exact_sum_f32(a: f32, b: f32) -> vec2<f32> {
     let sum = keep_f32(a + b);
     let rest = keep_f32(sum - a);
-    return vec2<f32>(sum, keep_f32(a - keep_f32(sum - rest)) + keep_f32(b - rest));
+    return vec2<f32>(sum, keep_f32(keep_f32(a - keep_f32(sum - rest)) + keep_f32(b - rest)));
 }
 
 // The upper half of the significand of x: 12 bits.
@@ -28,7 +28,7 @@ fn product_error_f32(a: f32, b: f32, product: f32) -> f32 {
     let low_a = a - high_a;
     let low_b = b - high_b;
     let upper = keep_f32(high_a * high_b - product);
-    return keep_f32(keep_f32(upper + high_a * low_b) + low_a * high_b) + low_a * low_b;
+    return keep_f32(keep_f32(keep_f32(upper + high_a * low_b) + low_a * high_b) + low_a * low_b);
 }
 
 // a * b exactly.

@@ -60,7 +60,7 @@ fn pow_f32(x: f32, y: f32) -> f32 {
     return select(result, -result, odd);
 }
 
-// The cube root by one step of Halley's method of three bits after three: the last one with an exact residual.
+// Two steps of Halley's method, which triples the right bits: from 5 to 14, and on with an exact residual.
 fn cbrt_f32(x: f32) -> f32 {
     if magnitude_f32(x) >= 0x7f800000u || magnitude_f32(x) == 0u {
         return x;
@@ -70,7 +70,7 @@ fn cbrt_f32(x: f32) -> f32 {
     let exponent = parts.exponent + 23 + 150;
     let third = exponent / 3;
     let significand = bitcast<f32>((u32(exponent - 3 * third + 127) << 23u) | (parts.mantissa & 0x7fffffu));
-    // The bits of a number are nearly its logarithm (within 5 %).
+    // The bits of a number are nearly its logarithm.
     var root = bitcast<f32>(bitcast<u32>(significand) / 3u + 0x2a50c28fu);
     let cube = root * root * root;
     root *= (cube + 2.0 * significand) / (2.0 * cube + significand);

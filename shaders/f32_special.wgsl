@@ -1,5 +1,5 @@
-// The error functions and the gamma family on f32. Minimax polynomials (Remez, relative error unless said otherwise) with
-// the arguments, and what would magnify a rounding, kept as pairs.
+// The error functions and the gamma family on f32. Minimax polynomials (Remez, relative error unless said otherwise)
+// with the arguments, and what would magnify a rounding, kept as pairs.
 
 // (erf(x) - x) / x for z = x^2, |x| <= 0.92.
 fn erf_tail_f32(z: f32) -> f32 {
@@ -49,11 +49,14 @@ fn erfc_f32(x: f32) -> f32 {
     return power * product.x + power * product.y;
 }
 
-// erfinv(x) / x, where t = w - 2.50042558 and w = -ln(1 - x^2) < 5.
-fn erfinv_central_f32(t: f32) -> vec2<f32> {
+// erfinv(x) / x for w = -ln(1 - x^2) < 5.
+fn erfinv_central_f32(w: f32) -> vec2<f32> {
+    let difference = exact_sum_f32(w, -2.50042558);
+    let t = difference.x;
     let top = 4.66724146e-07 + t * (2.29153141e-08 + t * -8.83082585e-09);
     let upper = -0.00125237019 + t * (0.00021831716 + t * (-4.97370092e-06 + t * (-3.45749186e-06 + t * top)));
-    return ordered_sum_f32(1.50151432, t * (0.246636733 + t * (-0.00417896081 + t * upper)));
+    let sum = ordered_sum_f32(1.50151432, t * (0.246636733 + t * (-0.00417896081 + t * upper)));
+    return vec2<f32>(sum.x, sum.y + difference.y * 0.25);
 }
 
 // erfinv(x) / x, where t = sqrt(w) - 3.00072098 and 5 <= w < 16.7.
@@ -68,10 +71,12 @@ fn erfinv_f32(x: f32) -> f32 {
         return select(nan_f32(), copysign_f32(inf_f32(), x), magnitude_f32(x) == 0x3f800000u);
     }
     let size = abs(x);
-    let w = -ln_of_sum_f32((1.0 - size) * (1.0 + size), 0.0, 0);
+    let square = exact_product_f32(size, size);
+    let rest = ordered_sum_f32(1.0, -square.x);
+    let w = -ln_of_sum_f32(rest.x, rest.y - square.y, 0);
     var factor = vec2<f32>(0.0, 0.0);
     if w < 5.0 {
-        factor = erfinv_central_f32(w - 2.50042558);
+        factor = erfinv_central_f32(w);
     } else {
         let root = pair_sqrt_f32(vec2<f32>(w, 0.0));
         factor = erfinv_outer_f32(keep_f32(root.x - 3.00072098) + root.y);
@@ -225,7 +230,8 @@ fn lgamma_f32(x: f32) -> f32 {
 // ln x + half_inverse - 1/(12 x^2) + ... for x >= 4, where half_inverse is +-1/(2x) (DLMF 5.11.2).
 fn digamma_series_f32(x: f32, half_inverse: f32) -> vec2<f32> {
     let z = 4.0 * half_inverse * half_inverse;
-    let series = z * (0.0833333358 + z * (-0.00833333377 + z * (0.0039682542 + z * (-0.00416666688 + z * 0.00757575780))));
+    let upper = -0.00416666688 + z * 0.00757575780;
+    let series = z * (0.0833333358 + z * (-0.00833333377 + z * (0.0039682542 + z * upper)));
     let reduced = reduce_logarithm_f32(x);
     let logarithm = ln_reduced_f32(reduced.k, reduced.f, 0.0);
     return vec2<f32>(logarithm.x, logarithm.y + (half_inverse - series));
@@ -247,8 +253,9 @@ fn digamma_above_one_f32(y: f32) -> vec2<f32> {
     let whole = floor(y);
     var result = vec2<f32>(digamma_about_root_f32(y - whole), 0.0);
     for (var i = 0.0; i < whole; i += 1.0) {
-        let sum = exact_sum_f32(result.x, 1.0 / (y - i));
-        result = vec2<f32>(sum.x, result.y + sum.y);
+        let inverse = pair_quotient_f32(vec2<f32>(1.0, 0.0), vec2<f32>(y - i, 0.0));
+        let sum = exact_sum_f32(result.x, inverse.x);
+        result = vec2<f32>(sum.x, result.y + (sum.y + inverse.y));
     }
     return result;
 }

@@ -1,5 +1,5 @@
-// Circular functions on f32. Arguments are reduced in integers with 224 bits of 2/pi (Payne and Hanek 1983), so that every
-// f32 is right; the inverse functions are odd minimax polynomials (Remez, relative error) with a pair for the argument.
+// Circular functions on f32. Arguments are reduced in integers with 224 bits of 2/pi (Payne and Hanek 1983), so that
+// every f32 is right; the inverse functions are odd minimax polynomials (Remez, relative error) of a pair.
 
 const HALF_PI_F32: f32 = 1.570796371;
 const HALF_PI_LOW_F32: f32 = -4.371138829e-08;
@@ -68,9 +68,9 @@ fn reduce_angle_f32(x: f32) -> Angle_f32 {
         upper = ~upper + select(0u, 1u, lower == 0u);
         lower = ~lower + 1u;
     }
-    // No f32 comes so near to a multiple of pi/2 that fewer than 30 bits of 64 remain.
-    let zeros = select(countLeadingZeros(upper), 31u, upper == 0u);
-    let bits = select((upper << zeros) | ((lower >> 1u) >> (31u - zeros)), lower, upper == 0u);
+    // At most 30: the f32 that comes nearest to a multiple of pi/2, 16367173 * 2^72, leaves 2^-29.
+    let zeros = countLeadingZeros(upper);
+    let bits = (upper << zeros) | ((lower >> 1u) >> (31u - zeros));
     // Times pi/2, 2^31 in these units.
     let angle = wide_product_f32(bits, 0xc90fdaa2u).x;
     let unit = power_of_two_f32(-31 - i32(zeros));

@@ -15,8 +15,15 @@ fn sin_pi_size_f64(x: f64) -> f64 {
     return cos_reduced_f64(angle.hi, angle.lo);
 }
 
-// Γ(x) for 0 < x < 186, as value·2^exponent
-fn stirling_f64(x: f64) -> ScaledF64 {
+// Γ(x) = √(2π)·value·2^exponent/product
+struct StirlingF64 {
+    value: f64,
+    exponent: i32,
+    product: PairF64,
+}
+
+// for 0 < x < 186
+fn stirling_f64(x: f64) -> StirlingF64 {
     var product = PairF64(1.0lf, 0.0lf);
     var shifted = PairF64(x, 0.0lf);
     while shifted.hi < 10.0lf {
@@ -34,10 +41,8 @@ fn stirling_f64(x: f64) -> ScaledF64 {
     let correction = shifted.lo * (logarithm.hi - 0.5lf * inverse);
     let power = pair_scale_f64(logarithm, w - 0.5lf);
     let exponent = pair_add_f64(power, PairF64(-w, 0.0lf));
-    // √(2π) is not quite the number below.
-    let scaled = exp_scaled_f64(exponent.hi, exponent.lo + ((series + correction) - 7.3120053297863e-17lf));
-    let quotient = keep_f64(2.5066282746310007lf * scaled.value / product.hi);
-    return ScaledF64(quotient - quotient * (product.lo / product.hi), scaled.exponent);
+    let scaled = exp_scaled_f64(exponent.hi, exponent.lo + (series + correction));
+    return StirlingF64(scaled.value, scaled.exponent, product);
 }
 
 // (n − 1)! for an integer 0 < n ≤ 23, a number of f64
@@ -71,12 +76,17 @@ fn gamma_f64(x: f64) -> f64 {
     if whole && x <= 23.0lf {
         return factorial_f64(x);
     }
-    let size = stirling_f64(abs(x));
+    let parts = stirling_f64(abs(x));
     if x > 0.0lf {
-        return ldexp_f64(size.value, size.exponent);
+        let root = PairF64(2.5066282746310007lf, -1.8328579980459167e-16lf);
+        let size = pair_div_f64(pair_scale_f64(root, parts.value), parts.product);
+        return ldexp_f64(size.hi, parts.exponent);
     }
-    let value = 3.1415926535897931lf / (sin_pi_size_f64(x) * -x * size.value);
-    return ldexp_f64(select(value, -value, negative), -size.exponent);
+    // π/(−x·sin πx·Γ(−x)), where π/√(2π) is √(π/2).
+    let sine = pair_product_f64(sin_pi_size_f64(x), -x);
+    let numerator = pair_mul_f64(PairF64(1.2533141373155003lf, -9.1642899902295834e-17lf), parts.product);
+    let size = pair_div_f64(numerator, pair_scale_f64(sine, parts.value)).hi;
+    return ldexp_f64(select(size, -size, negative), -parts.exponent);
 }
 
 // ln Γ(2 − y) for 0 ≤ y ≤ 0.27

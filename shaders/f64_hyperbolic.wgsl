@@ -41,11 +41,15 @@ fn tanh_f64(x: f64) -> f64 {
     if size > 22.0lf {
         return with_sign_f64(1.0lf, x);
     }
-    if size > 0.5493lf {
-        return with_sign_f64(1.0lf - 2.0lf / (expm1_f64(2.0lf * size) + 2.0lf), x);
+    let t = expm1_f64(2.0lf * size);
+    let sum = keep_f64(t + 2.0lf);
+    if size > 1.0lf {
+        return with_sign_f64(1.0lf - 2.0lf / sum, x);
     }
-    let t = expm1_f64(-2.0lf * size);
-    return with_sign_f64(-t / (t + 2.0lf), x);
+    // t/(t + 2), with what the sum lost; 1/(t + 2) is (1 − quotient)/2.
+    let lost = t - keep_f64(sum - 2.0lf);
+    let quotient = keep_f64(t / sum);
+    return with_sign_f64(quotient - quotient * lost * (0.5lf - 0.5lf * quotient), x);
 }
 
 fn asinh_f64(x: f64) -> f64 {
@@ -63,11 +67,21 @@ fn acosh_f64(x: f64) -> f64 {
     if is_nan_f64(x) || x < 1.0lf {
         return nan_f64();
     }
+    if x == 1.0lf {
+        return 0.0lf;
+    }
     if x > 1e18lf {
         return ln_f64(x) + 0.69314718055994531lf;
     }
+    // ln(1 + t + √(t² + 2t)), with what the root and the sum lost
     let t = x - 1.0lf;
-    return log1p_f64(t + sqrt(t * t + 2.0lf * t));
+    let square = pair_product_f64(t, t);
+    let radicand = pair_sum_f64(square.hi, 2.0lf * t);
+    let root = keep_f64(sqrt(radicand.hi));
+    let check = pair_product_f64(root, root);
+    let lost = (keep_f64(radicand.hi - check.hi) - check.lo) + (radicand.lo + square.lo);
+    let argument = pair_sum_f64(root, t);
+    return log1p_f64(argument.hi) + (argument.lo + 0.5lf * lost / root) / (1.0lf + argument.hi);
 }
 
 fn atanh_f64(x: f64) -> f64 {

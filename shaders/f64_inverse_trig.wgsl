@@ -103,21 +103,30 @@ fn atan2_f64(y: f64, x: f64) -> f64 {
         return nan_f64();
     }
     let left = is_negative_f64(x);
-    let y_bits = size_bits_f64(y);
-    let x_bits = size_bits_f64(x);
-    if y_bits == 0lu || (is_inf_f64(x) && !is_inf_f64(y)) {
+    if size_bits_f64(y) == 0lu || (is_inf_f64(x) && !is_inf_f64(y)) {
         return with_sign_f64(select(0.0lf, 3.1415926535897931lf, left), y);
     }
     if is_inf_f64(x) {
         return with_sign_f64(select(0.78539816339744831lf, 2.3561944901923449lf, left), y);
     }
-    // Beyond 2^64 the quotient makes no difference.
-    if x_bits == 0lu || is_inf_f64(y) || y_bits > x_bits + 0x0400000000000000lu {
+    if size_bits_f64(x) == 0lu || is_inf_f64(y) {
         return with_sign_f64(1.5707963267948966lf, y);
     }
-    var angle = 0.0lf;
-    if !left || y_bits + 0x0400000000000000lu > x_bits {
-        angle = atan_f64(abs(y / x));
+    return with_sign_f64(angle_f64(y, x, left), y);
+}
+
+// |atan2(y, x)| for finite numbers that are not 0
+fn angle_f64(y: f64, x: f64, left: bool) -> f64 {
+    let y_parts = decompose_f64(y);
+    let x_parts = decompose_f64(x);
+    let distance = y_parts.exponent - x_parts.exponent;
+    if distance > 64 {
+        return 1.5707963267948966lf;
     }
-    return with_sign_f64(select(angle, 3.1415926535897931lf - (angle - 1.2246467991473532e-16lf), left), y);
+    if distance < -64 {
+        return select(abs(y / x), 3.1415926535897931lf, left);
+    }
+    // The quotient, whatever the device does with subnormal operands.
+    let angle = atan_f64(compose_f64(y_parts.mantissa, distance) / compose_f64(x_parts.mantissa, 0));
+    return select(angle, 3.1415926535897931lf - (angle - 1.2246467991473532e-16lf), left);
 }

@@ -14,6 +14,9 @@ use crate::loops::OperandId;
 /// Packed operands begin at multiples of this many bytes.
 const PACKING: u64 = 16;
 
+/// What is bound of an array without elements: the largest element, since a binding holds at least one.
+const EMPTY: u64 = 8;
+
 /// A dispatch of a window of a launch.
 pub struct Dispatch<'a> {
     launch: &'a Launch<'a>,
@@ -211,7 +214,7 @@ fn reached(launch: &Launch<'_>, operand: usize, points: &Range<u64>, blocks: &Ra
     let available = memory(&launch.operands[operand]).map_or(0, |memory| memory.bytes() as u64).next_multiple_of(4);
     // A reduction of nothing reads nothing, wherever its operand begins.
     if start >= available {
-        return Reached { start: 0, bytes: 4 };
+        return Reached { start: 0, bytes: EMPTY };
     }
     let end = byte(span.high).saturating_add(size).min(available).next_multiple_of(4);
     Reached { start, bytes: end - start }

@@ -357,7 +357,7 @@ fn bind<'a>(gpu: &Gpu, pipeline: &Pipeline, bindings: &[Binding<'a>]) -> BindGro
 
 fn within(what: &str, memory: &DeviceMemory, offset: u64, bytes: u64, alignment: u32) -> Result<()> {
     let aligned = offset.is_multiple_of(alignment.into()) && bytes.is_multiple_of(4);
-    let inside = offset.checked_add(bytes).is_some_and(|end| end <= memory.padded().max(4));
+    let inside = offset.checked_add(bytes).is_some_and(|end| end <= memory.padded().max(8));
     if aligned && inside {
         return Ok(());
     }

@@ -35,13 +35,17 @@ pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
 pub use expr::Expr;
 pub use expr::axes::{Axes, IntoAxes, IntoAxis};
-pub use expr::compile::{Compiler, Device, OnUnused, OptLevel, compile};
+pub use expr::compile::{Compiler, compile};
 pub use expr::constant::{IntoConstant, constant};
 pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};
 pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape};
 pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
+pub use expr::settings::{Device, OnUnused, OptLevel};
 pub use expr::text_form::{from_text, to_text};
 pub use ndarray::{NewAxis, s};
+#[cfg(feature = "gpu")]
+pub use runtime::DeviceArray;
 pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};
+pub use runtime::{DeviceInfo, DeviceKind, DeviceLimits, devices};

@@ -3,62 +3,43 @@
 //! `Compiler::compile` is the one place that knows every stage. It adds nothing of its own: each line hands the
 //! result of one stage to the next.
 
-use std::sync::Arc;
+use rustc_hash::FxHashSet;
 
+#[cfg(feature = "gpu")]
+use crate::backend::gpu::GpuMask;
 use crate::backend::{Backend, Parallelism, cpu, interpreter};
 use crate::error::{Error, Result};
 use crate::expr::convert::{IntoExpr, IntoInputs, IntoOutputs};
-use crate::expr::engine::{Compiled, Oracle};
-use crate::expr::intern::{intern, used_inputs};
+use crate::expr::engine::{OnHost, Oracle, Stages};
+use crate::expr::flags::Flags;
+use crate::expr::intern::{intern, used_inputs, used_symbols};
+use crate::expr::settings::{Device, OnUnused, OptLevel};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
 use crate::expr::{Expr, threads};
-use crate::graph::{Constraint, Graph, Node, Origin, verify};
-use crate::lower::lower;
+use crate::graph::{Graph, Node, verify};
+use crate::loops::{Kernel, Target};
+use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
 use crate::runtime::Function;
 use crate::runtime::function::{Implementation, InputSpec, OutputType};
 use crate::runtime::program::Program;
 use crate::schedule::schedule;
-
-/// What runs a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Device {
-    /// Machine code for this processor, in threads.
-    #[default]
-    Cpu,
-    /// The graph, node by node: slow and obviously right. What every engine is held against.
-    Interpreter,
-    /// The loop IR, element by element: where no machine code can be made, and a second check.
-    Loops,
-}
-
-/// How far a function is optimized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum OptLevel {
-    /// As it was written.
-    None,
-    /// Rules that keep every bit, and rules that change rounding for the better.
-    #[default]
-    Full,
-    /// Also rules that relax rounding.
-    Fast,
-}
-
-/// What to do about an input that no output uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum OnUnused {
-    /// An error.
-    #[default]
-    Error,
-    /// A warning through `tracing`.
-    Warn,
-    /// Nothing.
-    Ignore,
-}
+use crate::shape::{Measure, Symbol};
 
 /// Settings for a compilation.
+///
+/// What the code leaves open, the environment variable `KROTON_FLAGS` fills in for the whole program, as in
+/// `KROTON_FLAGS=device=gpu,threads=2`. It is read once, and a key or value that is none is an error of `compile`:
+///
+/// | key | value | what it stands for |
+/// |---|---|---|
+/// | `device` | `cpu`, `interpreter`, `loops`, `gpu`, `auto` | [`device`](Compiler::device) |
+/// | `device` | `gpu:1`, `gpu:radeon`, `auto:…` | that, and which GPU: its index in [`devices`](crate::devices) or a part of its name; also for code that says [`Device::Gpu`] |
+/// | `threads` | a number | [`threads`](Compiler::threads) |
+/// | `parallel_threshold` | a number | [`parallel_threshold`](Compiler::parallel_threshold) |
+/// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |
+/// | `exclude` | names joined by `+` | [`exclude`](Compiler::exclude), beside those that the code names |
 ///
 /// ```
 /// use kroton::{Compiler, Device, vector};
@@ -70,13 +51,28 @@ pub enum OnUnused {
 #[derive(Debug, Clone, Default)]
 pub struct Compiler {
     name: Option<String>,
-    device: Device,
+    device: Option<Device>,
     threads: Option<usize>,
     parallel_threshold: Option<usize>,
-    level: OptLevel,
+    level: Option<OptLevel>,
     exclude: Vec<String>,
     on_unused: OnUnused,
     givens: Vec<(Expr, Expr)>,
+    #[cfg(feature = "gpu")]
+    pub(super) limits: GpuMask,
+}
+
+/// What every device starts from.
+#[derive(Clone)]
+pub(super) struct Source {
+    /// The name of the function.
+    pub name: String,
+    /// The graph as it was built.
+    pub built: Graph,
+    /// The same with sizes that must be equal made one.
+    pub unified: Graph,
+    /// What must hold of a call's sizes.
+    pub checks: SizeChecks,
 }
 
 /// Compiles outputs as a function of inputs, with the default settings.
@@ -121,7 +117,7 @@ impl Compiler {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn device(mut self, device: Device) -> Self {
-        self.device = device;
+        self.device = Some(device);
         self
     }
 
@@ -150,7 +146,7 @@ impl Compiler {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn optimize(mut self, level: OptLevel) -> Self {
-        self.level = level;
+        self.level = Some(level);
         self
     }
 
@@ -200,70 +196,110 @@ impl Compiler {
         self
     }
 
+    /// Compiles for a GPU as if it were a lesser one. For tests.
+    #[cfg(feature = "gpu")]
+    #[doc(hidden)]
+    pub fn limits(mut self, limits: GpuMask) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Compiles outputs as a function of inputs.
     ///
     /// # Errors
     /// As [`compile`].
     pub fn compile(&self, inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<Function> {
-        let (inputs, outputs) = (inputs.into_inputs(), outputs.into_outputs());
-        let (built, constraints) = intern(&inputs, &outputs, &self.givens)?;
+        let settings = self.clone().or(Flags::of_process()?);
+        settings.build(&inputs.into_inputs(), &outputs.into_outputs())
+    }
+
+    /// These settings, with what they leave open as the flags have it.
+    fn or(self, flags: &Flags) -> Compiler {
+        Compiler {
+            device: self.device.or(flags.device),
+            threads: self.threads.or(flags.threads),
+            parallel_threshold: self.parallel_threshold.or(flags.parallel_threshold),
+            level: self.level.or(flags.level),
+            exclude: self.exclude.into_iter().chain(flags.exclude.iter().cloned()).collect(),
+            ..self
+        }
+    }
+
+    fn build(&self, inputs: &[Expr], outputs: &[Expr]) -> Result<Function> {
+        let (built, constraints) = intern(inputs, outputs, &self.givens)?;
         let unified = unify(&built, &constraints)?;
-        self.check_unused(&built, &constraints)?;
+        let sizes = used_symbols(&built, &constraints);
+        self.check_unused(&built, &sizes)?;
         let output_types = output_types(&built);
-        let input_specs = input_specs(&inputs)?;
+        let input_specs = input_specs(inputs, &sizes)?;
         let checks = SizeChecks::new(&input_specs, constraints);
-        let engine = self.engine()?;
-        let (graph, trace) = self.rewrite(unified, engine.as_deref())?;
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
-        let implementation: Box<dyn Implementation> = match engine {
-            None => Box::new(Oracle { built, graph, trace, checks }),
-            Some(engine) => Box::new(self.lower_to(engine, built, graph, trace, checks, &name)?),
-        };
+        let implementation = self.implement(Source { name: name.clone(), built, unified, checks })?;
         Ok(Function::new(name, input_specs, output_types, implementation))
     }
 
-    fn rewrite(&self, unified: Graph, engine: Option<&dyn Backend>) -> Result<(Graph, Trace)> {
-        let level = match self.level {
+    fn implement(&self, source: Source) -> Result<Box<dyn Implementation>> {
+        match self.device.unwrap_or_default() {
+            Device::Interpreter => {
+                let (graph, trace) = self.rewrite(source.unified, false)?;
+                Ok(Box::new(Oracle { built: source.built, graph, trace, checks: source.checks }))
+            }
+            Device::Cpu => self.on_host(&*cpu::engine()?, source),
+            Device::Loops => self.on_host(&*interpreter::engine(), source),
+            Device::Gpu => self.on_gpu(source),
+            Device::Auto => match self.on_gpu(source.clone()) {
+                Err(error @ (Error::Device(_) | Error::Unsupported(_))) => {
+                    tracing::info!(function = source.name, reason = %error, "Device::Auto takes the CPU");
+                    self.on_host(&*cpu::engine()?, source)
+                }
+                result => result,
+            },
+        }
+    }
+
+    fn on_host(&self, engine: &dyn Backend, source: Source) -> Result<Box<dyn Implementation>> {
+        let (stages, plan) = self.lowered(source.built, source.unified, engine.target(), &source.name)?;
+        let program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
+        Ok(Box::new(OnHost { stages, checks: source.checks, program, parallelism: self.parallelism()? }))
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn on_gpu(&self, _: Source) -> Result<Box<dyn Implementation>> {
+        Err(Error::Unsupported(
+            "Device::Gpu: this build of Kroton has no GPU engine; enable the crate's feature `gpu` (it is one of the \
+             default features), or compile for Device::Cpu"
+                .to_string(),
+        ))
+    }
+
+    /// From the graph as it was written to kernels that obey a target.
+    pub(super) fn lowered(
+        &self,
+        built: Graph,
+        unified: Graph,
+        target: &Target,
+        name: &str,
+    ) -> Result<(Stages, Plan<Kernel>)> {
+        let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        let schedule = schedule(&graph, target)?;
+        let plan = lower(&graph, &schedule, name)?;
+        if cfg!(debug_assertions) {
+            plan.kernels().try_for_each(crate::loops::verify::verify)?;
+        }
+        Ok((Stages { built, graph, trace, schedule }, plan))
+    }
+
+    fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {
+        let level = match self.level.unwrap_or_default() {
             OptLevel::None => Level::None,
             OptLevel::Full => Level::Full,
             OptLevel::Fast => Level::Fast,
         };
-        let has_fma = engine.is_some_and(|engine| engine.target().has_fma);
         let options = Options { level, exclude: self.exclude.clone(), has_fma };
         verified(&unified)?;
         let (graph, trace) = optimize::optimize(unified, &options)?;
         verified(&graph)?;
         Ok((graph, trace))
-    }
-
-    fn lower_to(
-        &self,
-        engine: Arc<dyn Backend>,
-        built: Graph,
-        graph: Graph,
-        trace: Trace,
-        checks: SizeChecks,
-        name: &str,
-    ) -> Result<Compiled> {
-        let schedule = schedule(&graph, engine.target())?;
-        let plan = lower(&graph, &schedule, name)?;
-        let plan = plan.try_map(|kernel, _| {
-            if cfg!(debug_assertions) {
-                crate::loops::verify::verify(&kernel)?;
-            }
-            engine.prepare(kernel)
-        })?;
-        let parallelism = self.parallelism()?;
-        Ok(Compiled { built, graph, trace, checks, schedule, program: Program::new(plan)?, parallelism })
-    }
-
-    /// The engine; none for the oracle, which takes the graph as it is.
-    fn engine(&self) -> Result<Option<Arc<dyn Backend>>> {
-        match self.device {
-            Device::Cpu => cpu::engine().map(Some),
-            Device::Loops => Ok(Some(interpreter::engine())),
-            Device::Interpreter => Ok(None),
-        }
     }
 
     fn parallelism(&self) -> Result<Parallelism> {
@@ -277,8 +313,8 @@ impl Compiler {
         }
     }
 
-    fn check_unused(&self, graph: &Graph, constraints: &[(Constraint, Origin)]) -> Result<()> {
-        let used = used_inputs(graph, constraints, &self.givens);
+    fn check_unused(&self, graph: &Graph, sizes: &FxHashSet<Symbol>) -> Result<()> {
+        let used = used_inputs(graph, sizes, &self.givens);
         let unused = graph.inputs.iter().zip(used).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
         let names: Vec<&str> = unused
             .filter_map(|node| match node {
@@ -307,11 +343,12 @@ fn verified(graph: &Graph) -> Result<()> {
     if cfg!(debug_assertions) { verify::verify(graph) } else { Ok(()) }
 }
 
-fn input_specs(inputs: &[Expr]) -> Result<Vec<InputSpec>> {
+fn input_specs(inputs: &[Expr], sizes: &FxHashSet<Symbol>) -> Result<Vec<InputSpec>> {
     let spec = |input: &Expr| match input.node() {
         Node::Input(input) => {
             let (dtype, shape) = (input.ty.dtype, input.ty.shape.clone());
-            Ok(InputSpec { id: input.id, name: input.name.clone(), dtype, shape })
+            let is_size = sizes.contains(&Symbol { input: input.id, measure: Measure::Value });
+            Ok(InputSpec { id: input.id, name: input.name.clone(), dtype, shape, is_size })
         }
         other => Err(Error::Internal(format!("`{}` passed as an input", other.name()))),
     };
@@ -321,4 +358,29 @@ fn input_specs(inputs: &[Expr]) -> Result<Vec<InputSpec>> {
 fn output_types(graph: &Graph) -> Vec<OutputType> {
     let outputs = graph.outputs.iter().map(|&id| graph.ty(id));
     outputs.map(|ty| OutputType { dtype: ty.dtype, shape: ty.shape.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_fill_in_what_code_leaves_open() {
+        let flags = Flags {
+            device: Some(Device::Loops),
+            threads: Some(3),
+            parallel_threshold: Some(4),
+            level: Some(OptLevel::Fast),
+            exclude: vec!["log1p".to_string()],
+            ..Flags::default()
+        };
+        let open = Compiler::new().or(&flags);
+        assert_eq!((open.device, open.threads), (flags.device, flags.threads));
+        assert_eq!((open.parallel_threshold, open.level), (flags.parallel_threshold, flags.level));
+        let code = Compiler::new().device(Device::Cpu).threads(1).parallel_threshold(2).optimize(OptLevel::None);
+        let set = code.exclude("expm1").or(&flags);
+        assert_eq!((set.device, set.threads), (Some(Device::Cpu), Some(1)));
+        assert_eq!((set.parallel_threshold, set.level), (Some(2), Some(OptLevel::None)));
+        assert_eq!(set.exclude, ["expm1", "log1p"]);
+    }
 }

@@ -7,10 +7,12 @@ use crate::eval;
 use crate::expr::sizes::SizeChecks;
 use crate::graph::{Graph, text};
 use crate::optimize::Trace;
-use crate::runtime::Stage;
 use crate::runtime::function::Implementation;
-use crate::runtime::memory::Memory;
+use crate::runtime::memory::Operand;
+use crate::runtime::place::on_host;
 use crate::runtime::program::Program;
+use crate::runtime::site::Site;
+use crate::runtime::{OutPlace, Stage};
 use crate::schedule::Schedule;
 use crate::shape::Symbols;
 
@@ -26,18 +28,24 @@ pub struct Oracle {
     pub checks: SizeChecks,
 }
 
-/// A function that an engine runs.
-pub struct Compiled {
+/// What led from expressions to kernels.
+pub struct Stages {
     /// The graph as it was built.
     pub built: Graph,
     /// The graph that was lowered.
     pub graph: Graph,
     /// The rules that led from one to the other.
     pub trace: Trace,
-    /// What must hold of a call's sizes.
-    pub checks: SizeChecks,
     /// Which nodes share a kernel.
     pub schedule: Schedule,
+}
+
+/// A function that an engine of the host runs.
+pub struct OnHost {
+    /// What the program came from.
+    pub stages: Stages,
+    /// What must hold of a call's sizes.
+    pub checks: SizeChecks,
     /// The kernels.
     pub program: Program,
     /// Who runs them.
@@ -48,21 +56,51 @@ fn optimized_text(graph: &Graph, trace: &Trace) -> String {
     format!("{}\n{trace}", text::print(graph))
 }
 
+impl Stages {
+    /// `Stage::Graph`.
+    pub fn built_text(&self) -> String {
+        text::print(&self.built)
+    }
+
+    /// `Stage::Optimized`.
+    pub fn optimized_text(&self) -> String {
+        optimized_text(&self.graph, &self.trace)
+    }
+
+    /// `Stage::Schedule`.
+    pub fn schedule_text(&self) -> String {
+        self.schedule.text(&self.graph)
+    }
+}
+
+/// For `Stage::All`, which `Function::dump` takes apart.
+pub fn not_one_stage() -> Error {
+    Error::Internal("Stage::All is no single stage".to_string())
+}
+
 impl Implementation for Oracle {
     fn check(&self, symbols: &Symbols) -> Result<()> {
         self.checks.check(symbols)
     }
 
-    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()> {
+    unsafe fn run(
+        &self,
+        _: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        let outputs = on_host(outputs)?;
         let mut arguments = Vec::with_capacity(inputs.len());
         for input in inputs {
+            let input = input.host()?;
             let mut array = Array::uninitialized(input.dtype, input.shape)?;
             // SAFETY: the caller vouches for the input; the array is new and has its shape.
             unsafe { input.gather(array.bytes_mut().as_mut_ptr()) };
             arguments.push(array);
         }
         let results = eval::evaluate(&self.graph, &arguments, symbols)?;
-        for (result, output) in results.iter().zip(outputs) {
+        for (result, output) in results.iter().zip(&outputs) {
             if result.shape() != output.shape || result.dtype() != output.dtype {
                 return Err(Error::Internal(format!("the oracle made {result:?} for an output of {:?}", output.shape)));
             }
@@ -76,7 +114,7 @@ impl Implementation for Oracle {
         match stage {
             Stage::Graph => Ok(text::print(&self.built)),
             Stage::Optimized => Ok(optimized_text(&self.graph, &self.trace)),
-            Stage::Schedule | Stage::Loops | Stage::Clif | Stage::Asm | Stage::All => {
+            Stage::Schedule | Stage::Loops | Stage::Clif | Stage::Asm | Stage::Wgsl | Stage::All => {
                 Err(Error::Unsupported(format!("Device::Interpreter has no stage {stage:?}; it evaluates the graph")))
             }
         }
@@ -91,25 +129,32 @@ impl Implementation for Oracle {
     }
 }
 
-impl Implementation for Compiled {
+impl Implementation for OnHost {
     fn check(&self, symbols: &Symbols) -> Result<()> {
         self.checks.check(symbols)
     }
 
-    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()> {
+    unsafe fn run(
+        &self,
+        _: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
-        unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
+        unsafe { self.program.run(inputs, &on_host(outputs)?, symbols, &self.parallelism) }
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {
         match stage {
-            Stage::Graph => Ok(text::print(&self.built)),
-            Stage::Optimized => Ok(optimized_text(&self.graph, &self.trace)),
-            Stage::Schedule => Ok(self.schedule.text(&self.graph)),
+            Stage::Graph => Ok(self.stages.built_text()),
+            Stage::Optimized => Ok(self.stages.optimized_text()),
+            Stage::Schedule => Ok(self.stages.schedule_text()),
             Stage::Loops => Ok(self.kernel_texts(|kernel| Ok(Some(kernel.kernel().to_string())))?.join("\n")),
             Stage::Clif => self.engine_text(EngineStage::Clif, stage),
             Stage::Asm => self.engine_text(EngineStage::Asm, stage),
-            Stage::All => Err(Error::Internal("Stage::All is taken apart by Function::dump".to_string())),
+            Stage::Wgsl => Err(Error::Unsupported("this device makes no Wgsl; Device::Gpu does".to_string())),
+            Stage::All => Err(not_one_stage()),
         }
     }
 
@@ -122,7 +167,7 @@ impl Implementation for Compiled {
     }
 }
 
-impl Compiled {
+impl OnHost {
     fn kernel_texts(
         &self,
         text: impl Fn(&dyn crate::backend::Executable) -> Result<Option<String>>,

@@ -53,8 +53,8 @@ pub(crate) fn extern_graph(graph: &Graph) -> (Vec<Expr>, Vec<Expr>) {
 }
 
 /// For each input, whether an output, a size or a check needs it. One that a given replaces counts as used.
-pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)], givens: &[(Expr, Expr)]) -> Vec<bool> {
-    let mut used: FxHashSet<InputId> = FxHashSet::default();
+pub(crate) fn used_inputs(graph: &Graph, sizes: &FxHashSet<Symbol>, givens: &[(Expr, Expr)]) -> Vec<bool> {
+    let mut used: FxHashSet<InputId> = sizes.iter().map(|symbol| symbol.input).collect();
     for (old, _) in givens {
         if let Node::Input(input) = old.node() {
             used.insert(input.id);
@@ -65,17 +65,24 @@ pub(crate) fn used_inputs(graph: &Graph, constraints: &[(Constraint, Origin)], g
         if let Node::Input(input) = graph.node(id) {
             used.insert(input.id);
         }
-        used.extend(symbols_of(graph.node(id)).into_iter().map(|symbol| symbol.input));
-    }
-    for (constraint, _) in constraints {
-        for_each_dim(constraint, &mut |dim| {
-            dim.for_each_symbol(&mut |symbol| {
-                used.insert(symbol.input);
-            });
-        });
     }
     let is_used = |id: &NodeId| matches!(graph.node(*id), Node::Input(input) if used.contains(&input.id));
     graph.inputs.iter().map(is_used).collect()
+}
+
+/// The symbols in the sizes of live nodes and in the checks.
+pub(crate) fn used_symbols(graph: &Graph, constraints: &[(Constraint, Origin)]) -> FxHashSet<Symbol> {
+    let live = graph.live();
+    let nodes = graph.ids().filter(|id| live[id.index()]);
+    let mut used: FxHashSet<Symbol> = nodes.flat_map(|id| symbols_of(graph.node(id))).collect();
+    for (constraint, _) in constraints {
+        for_each_dim(constraint, &mut |dim| {
+            dim.for_each_symbol(&mut |symbol| {
+                used.insert(symbol);
+            });
+        });
+    }
+    used
 }
 
 fn for_each_dim(constraint: &Constraint, visit: &mut impl FnMut(&Dim)) {
@@ -276,7 +283,7 @@ mod tests {
         let outputs = [(&x * 2.0).exp() + (&x * 2.0).exp(), x.sum(..)];
         let (graph, constraints) = intern(&[unused, x], &outputs, &[]).unwrap();
         assert_eq!((graph.len(), graph.inputs.as_slice()), (7, [NodeId(0), NodeId(1)].as_slice()));
-        assert_eq!(used_inputs(&graph, &constraints, &[]), [false, true]);
+        assert_eq!(used_inputs(&graph, &used_symbols(&graph, &constraints), &[]), [false, true]);
         assert!(constraints.is_empty());
     }
 
@@ -336,13 +343,13 @@ mod tests {
         let (graph, constraints) = intern(&[m.clone()], &[output.clone()], &givens).unwrap();
         assert_eq!(graph.ty(graph.outputs[0]).shape, Shape::from_iter([m.dims()[0].clone(), Dim::ONE]));
         assert!(graph.ids().any(|id| graph.node(id) == &Node::Iota(Dim::from(5))));
-        assert_eq!(used_inputs(&graph, &constraints, &givens), [true]);
+        assert_eq!(used_inputs(&graph, &used_symbols(&graph, &constraints), &givens), [true]);
         // Within the replacement nothing is replaced, and expressions can be replaced too.
         let (graph, _) = intern(&[x.clone()], &[x.exp()], &[(x.clone(), x.sin())]).unwrap();
         assert_eq!(graph.len(), 3);
         let fixed = [(x.clone(), crate::constant([1.0, 2.0]))];
         let (graph, constraints) = intern(&[x.clone()], &[x.exp()], &fixed).unwrap();
-        assert_eq!(used_inputs(&graph, &constraints, &fixed), [true]);
+        assert_eq!(used_inputs(&graph, &used_symbols(&graph, &constraints), &fixed), [true]);
         assert_eq!(graph.ty(graph.outputs[0]).shape.as_slice(), [Dim::from(2)]);
         let (graph, _) = intern(&[x.clone()], &[(&rows + 0.0) * 1.0], &[(rows, x.clone())]).unwrap();
         assert!(graph.ids().any(|id| graph.node(id) == &Node::Scalar(Scalar::F64(0.0))));
@@ -356,7 +363,7 @@ mod tests {
     fn a_size_uses_its_input() {
         let (x, n) = (vector::<f64>("x"), scalar::<i32>("n"));
         let (graph, constraints) = intern(&[x.clone(), n.clone()], &[x.len() + crate::arange(&n)], &[]).unwrap();
-        assert_eq!(used_inputs(&graph, &constraints, &[]), [true, true]);
+        assert_eq!(used_inputs(&graph, &used_symbols(&graph, &constraints), &[]), [true, true]);
         assert!(constraints.iter().all(|(constraint, _)| matches!(constraint, Constraint::NonNegative(_))));
     }
 

@@ -7,7 +7,7 @@ use crate::runtime::function::InputSpec;
 use crate::shape::{Dim, InputId, Measure, Symbol, Symbols};
 
 /// What must hold of the sizes of every call of a function.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SizeChecks {
     constraints: Vec<(Constraint, Origin)>,
     names: Vec<(InputId, String)>,

@@ -13,14 +13,17 @@ use ndarray::{ArrayBase, ArrayRef, ArrayView, Data, Dimension};
 use crate::array::Array;
 use crate::dtype::{DType, Element, Scalar};
 use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
+use crate::runtime::memory::{Memory, Operand};
 
 /// The highest rank of a view that is passed by value.
 pub const INLINE_AXES: usize = 6;
 
 /// A borrowed argument of a call.
 ///
-/// Made by `Arg::from` of scalars, slices, arrays, `&Vec`, ndarray arrays and views, and `&kroton::Array`. Needed
-/// where the number of arguments is known at run time only; else a call takes a tuple.
+/// Made by `Arg::from` of scalars, slices, arrays, `&Vec`, ndarray arrays and views, `&kroton::Array` and
+/// `&kroton::DeviceArray`. Needed where the number of arguments is known at run time only; else a call takes a tuple.
 ///
 /// ```
 /// use kroton::{Arg, Expr, compile, scalar};
@@ -33,19 +36,21 @@ pub const INLINE_AXES: usize = 6;
 #[derive(Debug, Clone, Copy)]
 pub struct Arg<'a> {
     dtype: DType,
-    content: Content,
+    content: Content<'a>,
     layout: Layout<'a>,
-    borrowed: PhantomData<&'a ()>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Content {
+enum Content<'a> {
     /// A Rust scalar passed by value, which yields to the dtype of the parameter.
     Weak(Scalar),
     /// A value of rank 0.
     Value(Scalar),
     /// The address of the first element.
-    Memory(*const u8),
+    Memory(*const u8, PhantomData<&'a ()>),
+    /// An array on a device, of any rank.
+    #[cfg(feature = "gpu")]
+    Device(&'a DeviceArray),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,21 +111,36 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// The address of the element at index zero of every axis; of rank 0, an address inside this `Arg`.
-    #[doc(hidden)]
-    pub fn as_ptr(&self) -> *const u8 {
-        match &self.content {
+    /// Where the elements are; of rank 0 on the host, inside this `Arg`. The dtype is that of the parameter, which a
+    /// scalar passed by value has yet to be converted to.
+    pub(super) fn operand(&self, dtype: DType) -> Operand<'_> {
+        let pointer = match &self.content {
             Content::Weak(value) | Content::Value(value) => address(value),
-            Content::Memory(pointer) => *pointer,
-        }
+            Content::Memory(pointer, _) => *pointer,
+            #[cfg(feature = "gpu")]
+            Content::Device(array) => return Operand::Device(array),
+        };
+        let (shape, strides) = (self.shape(), self.strides());
+        Operand::Host(Memory { pointer: pointer.cast_mut(), dtype, shape, strides })
     }
 
-    /// The value of an argument of rank 0.
+    /// The value of an argument of rank 0 on the host.
     #[doc(hidden)]
     pub fn scalar(&self) -> Option<Scalar> {
         match self.content {
             Content::Weak(value) | Content::Value(value) => Some(value),
-            Content::Memory(_) => None,
+            Content::Memory(..) => None,
+            #[cfg(feature = "gpu")]
+            Content::Device(_) => None,
+        }
+    }
+
+    /// The array of an argument on a device.
+    #[cfg(feature = "gpu")]
+    pub(super) fn device_array(&self) -> Option<&'a DeviceArray> {
+        match self.content {
+            Content::Device(array) => Some(array),
+            Content::Weak(_) | Content::Value(_) | Content::Memory(..) => None,
         }
     }
 
@@ -130,28 +150,37 @@ impl<'a> Arg<'a> {
         matches!(self.content, Content::Weak(_))
     }
 
-    /// Checks dtype and rank. The value in the parameter's dtype if that is of rank 0, else none: the memory at
-    /// `as_ptr` then has just this dtype and rank.
+    /// Checks dtype and rank. The value in the parameter's dtype if that is of rank 0 and on the host, else none: the
+    /// operand then has just this dtype and rank.
     ///
     /// # Errors
     /// `Argument`, naming the parameter, what it is and what came.
     #[doc(hidden)]
     pub fn fit(&self, parameter: &Parameter<'_>) -> Result<Option<Scalar>> {
         if let Layout::TooManyAxes(rank) = self.layout {
-            return Err(mismatch(
-                parameter,
-                &format!("a view of rank {rank} by value, which holds at most {INLINE_AXES}; pass a reference to it"),
-            ));
+            return Err(mismatch(parameter, &too_many_axes(rank)));
         }
         match self.content {
             Content::Weak(value) if parameter.rank == 0 => weak(value, parameter).map(Some),
-            Content::Weak(_) | Content::Value(_) | Content::Memory(_)
-                if self.dtype != parameter.dtype || self.rank() != parameter.rank =>
-            {
+            _ if self.dtype != parameter.dtype || self.rank() != parameter.rank => {
                 Err(mismatch(parameter, &described(self.dtype, self.rank())))
             }
             Content::Weak(value) | Content::Value(value) => Ok(Some(value)),
-            Content::Memory(_) => Ok(None),
+            Content::Memory(..) => Ok(None),
+            #[cfg(feature = "gpu")]
+            Content::Device(_) => Ok(None),
+        }
+    }
+
+    /// Whether shape and strides are known.
+    ///
+    /// # Errors
+    /// `Argument` for a view of too many axes that was passed by value.
+    #[cfg(feature = "gpu")]
+    pub(super) fn check_layout(&self) -> Result<()> {
+        match self.layout {
+            Layout::TooManyAxes(rank) => Err(Error::Argument(too_many_axes(rank))),
+            Layout::Borrowed { .. } | Layout::Inline { .. } => Ok(()),
         }
     }
 
@@ -161,7 +190,7 @@ impl<'a> Arg<'a> {
 
     fn value(value: Scalar) -> Arg<'a> {
         let layout = Layout::Borrowed { shape: &[], strides: &[] };
-        Arg { dtype: value.dtype(), content: Content::Value(value), layout, borrowed: PhantomData }
+        Arg { dtype: value.dtype(), content: Content::Value(value), layout }
     }
 
     fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
@@ -171,7 +200,7 @@ impl<'a> Arg<'a> {
     }
 
     fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
-        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast()), layout, borrowed: PhantomData }
+        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout }
     }
 }
 
@@ -196,6 +225,10 @@ fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
             if to == DType::Bool { "pass `true` or `false`".into() } else { format!("convert it with `as {to}`") };
         mismatch(parameter, &format!("the {from} {value}, which {to} does not hold exactly; {advice}"))
     })
+}
+
+fn too_many_axes(rank: usize) -> String {
+    format!("a view of rank {rank} by value, which holds at most {INLINE_AXES}; pass a reference to it")
 }
 
 fn mismatch(parameter: &Parameter<'_>, came: &str) -> Error {
@@ -294,9 +327,19 @@ impl<'a> From<&'a Array> for Arg<'a> {
         }
         Arg {
             dtype: source.dtype(),
-            content: Content::Memory(source.bytes().as_ptr()),
+            content: Content::Memory(source.bytes().as_ptr(), PhantomData),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
-            borrowed: PhantomData,
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<'a> From<&'a DeviceArray> for Arg<'a> {
+    fn from(source: &'a DeviceArray) -> Arg<'a> {
+        Arg {
+            dtype: source.dtype(),
+            content: Content::Device(source),
+            layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
         }
     }
 }
@@ -311,6 +354,11 @@ mod tests {
         Parameter { index: 1, name: "x", dtype, rank }
     }
 
+    /// The address of an argument of the host.
+    fn pointer(arg: &Arg<'_>) -> *const u8 {
+        arg.operand(arg.dtype()).host().unwrap().pointer
+    }
+
     fn text(arg: Arg<'_>, dtype: DType, rank: usize) -> String {
         arg.fit(&parameter(dtype, rank)).unwrap_err().to_string()
     }
@@ -321,13 +369,13 @@ mod tests {
         let flipped = a.slice(s![.., ..;-2]);
         for arg in [Arg::from(flipped), Arg::from(&flipped)] {
             assert_eq!((arg.shape(), arg.strides()), ([2, 2].as_slice(), [3, -2].as_slice()));
-            assert_eq!(arg.as_ptr(), ptr::from_ref(&a[[0, 2]]).cast());
+            assert_eq!(pointer(&arg), ptr::from_ref(&a[[0, 2]]).cast());
         }
         let row = array![1_i32, 2];
         let repeated = row.broadcast((5, 2)).unwrap();
         let arg = Arg::from(&repeated);
         assert_eq!((arg.shape(), arg.strides()), ([5, 2].as_slice(), [0, 1].as_slice()));
-        assert_eq!(arg.as_ptr(), row.as_ptr().cast());
+        assert_eq!(pointer(&arg), row.as_ptr().cast());
         assert_eq!(Arg::from(a.t()).strides(), [1, 3]);
     }
 
@@ -363,7 +411,7 @@ mod tests {
         for arg in [Arg::from(&zero), Arg::from(zero.view()), Arg::from(&own), Arg::from(&2.5), Arg::from(&dynamic)] {
             assert_eq!((arg.scalar(), arg.rank(), arg.is_weak_scalar()), (Some(Scalar::F64(2.5)), 0, false));
             // SAFETY: the address is inside `arg`, which lives.
-            assert_eq!(unsafe { arg.as_ptr().cast::<f64>().read() }, 2.5);
+            assert_eq!(unsafe { pointer(&arg).cast::<f64>().read() }, 2.5);
         }
     }
 

@@ -6,6 +6,8 @@
 
 use crate::array::Array;
 use crate::runtime::Arg;
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
 
 /// One argument in a tuple: anything that is `Into<Arg>`, or an `Array` by value, whose memory the call may reuse.
 #[diagnostic::on_unimplemented(
@@ -41,6 +43,17 @@ impl<'a> IntoArg<'a> for Array {
         self
     }
     fn view(held: &Array) -> Arg<'_> {
+        Arg::from(held)
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<'a> IntoArg<'a> for DeviceArray {
+    type Held = DeviceArray;
+    fn hold(self) -> DeviceArray {
+        self
+    }
+    fn view(held: &DeviceArray) -> Arg<'_> {
         Arg::from(held)
     }
 }

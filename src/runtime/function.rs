@@ -11,9 +11,12 @@ use smallvec::SmallVec;
 
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
 use crate::runtime::arg::{Parameter, address};
-use crate::runtime::memory::{Memory, Sizes};
+use crate::runtime::memory::{Operand, Sizes};
 use crate::runtime::place::{OutPlace, OutputSpec};
+use crate::runtime::site::Site;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
 use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
 
@@ -33,14 +36,16 @@ pub enum Stage {
     Clif,
     /// The kernels as machine code.
     Asm,
+    /// The kernels as compute shaders.
+    Wgsl,
     /// All of the above.
     All,
 }
 
 impl Stage {
     /// Every single stage, in the order of compilation.
-    pub const EACH: [Stage; 6] =
-        [Stage::Graph, Stage::Optimized, Stage::Schedule, Stage::Loops, Stage::Clif, Stage::Asm];
+    pub const EACH: [Stage; 7] =
+        [Stage::Graph, Stage::Optimized, Stage::Schedule, Stage::Loops, Stage::Clif, Stage::Asm, Stage::Wgsl];
 }
 
 /// An input as a call sees it.
@@ -54,6 +59,8 @@ pub struct InputSpec {
     pub dtype: DType,
     /// The sizes; open ones are symbols of this input.
     pub shape: Shape,
+    /// Whether sizes depend on its value.
+    pub is_size: bool,
 }
 
 /// An output as a call sees it.
@@ -73,15 +80,29 @@ pub trait Implementation: Send + Sync {
     /// `Shape`, naming inputs and sizes.
     fn check(&self, symbols: &Symbols) -> Result<()>;
 
+    /// Where a call would run now.
+    ///
+    /// # Errors
+    /// `Device` if the device is lost and cannot be opened again.
+    fn site(&self) -> Result<Site> {
+        Ok(Site::Host)
+    }
+
     /// Computes the outputs.
     ///
     /// # Safety
     /// Inputs are valid for reads and outputs for writes of the types of the function under these symbols, which
-    /// passed `check`; outputs overlap nothing.
+    /// passed `check`; outputs overlap nothing; what is on a device is on that of `site`, or is to be replaced.
     ///
     /// # Errors
-    /// `Memory`, before anything is written.
-    unsafe fn run(&self, inputs: &[Memory<'_>], outputs: &[Memory<'_>], symbols: &Symbols) -> Result<()>;
+    /// `Memory`, before anything is written; `Device` if the device is lost.
+    unsafe fn run(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()>;
 
     /// The text of one stage.
     ///
@@ -116,12 +137,13 @@ struct Inner {
     implementation: Box<dyn Implementation>,
 }
 
-/// What a call's arguments come to: memory, the symbols that they give, and the values of those of rank 0.
+/// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
 #[derive(Default)]
 struct Bound<'a> {
-    memory: SmallVec<[Memory<'a>; 4]>,
+    site: Site,
+    operands: SmallVec<[Operand<'a>; 4]>,
     symbols: Symbols,
-    /// What the memory of arguments of rank 0 points to once all are there.
+    /// What the memory of arguments of rank 0 points to once all are there; none for those on a device.
     values: SmallVec<[Scalar; 4]>,
 }
 
@@ -136,11 +158,12 @@ impl Function {
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
-    /// [`Array`](crate::Array), tuples and arrays of these.
+    /// [`Array`](crate::Array), `DeviceArray`, tuples and arrays of these.
     ///
     /// # Errors
     /// `Argument` if an argument or the type of the result does not fit, `Shape` if sizes do not fit together,
-    /// `Memory` if there is none for the results. Nothing has been computed then.
+    /// `Memory` if there is none for the results. Nothing has been computed then. `Device` if the device is lost; the
+    /// next call opens it again.
     ///
     /// ```
     /// use kroton::{compile, vector};
@@ -152,10 +175,10 @@ impl Function {
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
-            let mut bound = Bound::default();
+            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            R::produce(&self.output_specs(&shapes), |places| self.run(&bound, places))
+            R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, places))
         })
     }
 
@@ -176,10 +199,10 @@ impl Function {
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
-            let mut bound = Bound::default();
+            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            let specs = self.output_specs(&shapes);
+            let specs = self.output_specs(&shapes, &bound.site);
             outputs.with(|places| {
                 if places.len() != specs.len() {
                     let (wanted, came) = (counted(specs.len(), "output"), places.len());
@@ -274,15 +297,16 @@ impl Function {
             let parameter = Parameter { index, name: &input.name, dtype: input.dtype, rank: input.shape.len() };
             if let Some(value) = argument.fit(&parameter)? {
                 bound.values.push(value);
-                if let Some(size) = value.to_i64() {
-                    bound.symbols.set(Symbol { input: input.id, measure: Measure::Value }, size);
-                }
+                bind_value(value, input, &mut bound.symbols);
+            }
+            #[cfg(feature = "gpu")]
+            if let Some(array) = argument.device_array() {
+                bind_on_device(array, &parameter, input, &bound.site, &mut bound.symbols)?;
             }
             bind_sizes(index, argument, input, &mut bound.symbols)?;
-            let (pointer, dtype) = (argument.as_ptr().cast_mut(), input.dtype);
-            bound.memory.push(Memory { pointer, dtype, shape: argument.shape(), strides: argument.strides() });
+            bound.operands.push(argument.operand(input.dtype));
         }
-        let scalars = bound.memory.iter_mut().filter(|memory| memory.shape.is_empty());
+        let scalars = bound.operands.iter_mut().filter_map(Operand::scalar_mut);
         for (memory, value) in scalars.zip(&bound.values) {
             memory.pointer = address(value).cast_mut();
         }
@@ -304,27 +328,49 @@ impl Function {
         Ok(shapes)
     }
 
-    fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>]) -> SmallVec<[OutputSpec<'s>; 2]> {
-        let spec =
-            |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec { name: "", dtype: output.dtype, shape };
+    fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>], site: &'s Site) -> SmallVec<[OutputSpec<'s>; 2]> {
+        let spec = |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec {
+            title: "",
+            dtype: output.dtype,
+            shape,
+            site,
+        };
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, bound: &Bound<'_>, places: &[OutPlace<'_>]) -> Result<()> {
-        let mut outputs: SmallVec<[Memory<'_>; 2]> = SmallVec::new();
-        for place in places {
-            let (pointer, dtype) = (place.as_mut_ptr(), place.dtype());
-            outputs.push(Memory { pointer, dtype, shape: place.shape(), strides: place.strides() });
-        }
-        // SAFETY: arguments borrow their memory for the call and passed `fit`; places are exclusive, fit their
-        // outputs, and the symbols passed `check` in `bind`.
-        unsafe { self.0.implementation.run(&bound.memory, &outputs, &bound.symbols) }
+    fn run(&self, bound: &Bound<'_>, places: &mut [OutPlace<'_>]) -> Result<()> {
+        // SAFETY: arguments borrow their memory for the call and passed `fit`, those on a device `bind_on_device`;
+        // places are exclusive and fit their outputs, and the symbols passed `check` in `bind`.
+        unsafe { self.0.implementation.run(&bound.site, &bound.operands, places, &bound.symbols) }
     }
 }
 
 /// `1 output`, `2 outputs`.
 pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Sets the symbol that stands for an argument's value.
+fn bind_value(value: Scalar, input: &InputSpec, symbols: &mut Symbols) {
+    if let Some(size) = value.to_i64() {
+        symbols.set(Symbol { input: input.id, measure: Measure::Value }, size);
+    }
+}
+
+/// Checks that an argument on a device is where the call runs; its value is fetched only if sizes depend on it.
+#[cfg(feature = "gpu")]
+fn bind_on_device(
+    array: &DeviceArray,
+    parameter: &Parameter<'_>,
+    input: &InputSpec,
+    site: &Site,
+    symbols: &mut Symbols,
+) -> Result<()> {
+    array.check_site(parameter, site)?;
+    if input.is_size && parameter.rank == 0 {
+        bind_value(array.scalar()?, input, symbols);
+    }
+    Ok(())
 }
 
 /// Sets the symbols of an argument's sizes and checks the declared ones.

@@ -1,10 +1,16 @@
 //! Strided memory of a call, and copies between layouts.
+//!
+//! [`Memory`] is memory of the host; an [`Operand`] is an argument wherever it is.
 
 use smallvec::SmallVec;
 
 use crate::array::Block;
 use crate::dtype::DType;
+#[cfg(feature = "gpu")]
+use crate::error::Error;
 use crate::error::Result;
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
 use crate::shape::{byte_size, row_major_strides};
 
 /// Sizes or strides of one array.
@@ -21,6 +27,46 @@ pub struct Memory<'a> {
     pub shape: &'a [usize],
     /// The steps in elements.
     pub strides: &'a [isize],
+}
+
+/// An argument of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Operand<'a> {
+    /// On the host, with any strides.
+    Host(Memory<'a>),
+    /// On a device.
+    #[cfg(feature = "gpu")]
+    Device(&'a DeviceArray),
+}
+
+impl<'a> Operand<'a> {
+    /// The memory of an argument on the host.
+    ///
+    /// # Errors
+    /// `Internal` for one on a device, which `Function` hands to no program of the host.
+    pub fn host(&self) -> Result<&Memory<'a>> {
+        match self {
+            Operand::Host(memory) => Ok(memory),
+            #[cfg(feature = "gpu")]
+            Operand::Device(array) => Err(on_device(array)),
+        }
+    }
+
+    /// The memory of a single value on the host.
+    pub(super) fn scalar_mut(&mut self) -> Option<&mut Memory<'a>> {
+        match self {
+            Operand::Host(memory) if memory.shape.is_empty() => Some(memory),
+            Operand::Host(_) => None,
+            #[cfg(feature = "gpu")]
+            Operand::Device(_) => None,
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+#[cold]
+fn on_device(array: &DeviceArray) -> Error {
+    Error::Internal(format!("{array:?} was handed to a program of the host"))
 }
 
 impl Memory<'_> {

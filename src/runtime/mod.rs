@@ -1,21 +1,31 @@
 //! What a user calls: functions, their arguments and results, and the programs behind them.
 //!
 //! `arg`, `args`, `outputs`, `out_args` and `place` are the types of a call's two ends; `memory` is strided memory
-//! as the engines' drivers see it; `program` runs a lowered plan; `function` ties them together. Everything is
-//! checked before anything is written. This module knows arrays, plans and engines; no graphs.
+//! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
+//! device, with `windows` and `custom` in common; `function` ties them together; `devices` lists what there is to run on.
+//! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
 pub mod arg;
 pub mod args;
+mod custom;
+pub mod devices;
 pub mod function;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod memory;
 pub mod out_args;
 pub mod outputs;
 pub mod place;
 pub mod program;
+pub mod site;
+mod windows;
 
 pub use arg::Arg;
 pub use args::{Args, IntoArg};
+pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use function::{Function, Stage};
+#[cfg(feature = "gpu")]
+pub use gpu::DeviceArray;
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
 pub use place::{OutPlace, OutputSpec};

@@ -1,19 +1,21 @@
 //! The caller's own memory as the place of outputs, for `call_into`.
 //!
 //! Everything is borrowed exclusively for the length of the call, any strides are taken, and an element that two
-//! indices reach is refused.
+//! indices reach is refused. A `DeviceArray` is given new memory, since others may share its own.
 
 use ndarray::{ArrayBase, ArrayViewMut, DataMut, Dimension};
 
 use crate::array::Array;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
 use crate::runtime::OutPlace;
 
 /// One output's place in the caller's memory.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot take an output of a call",
-    note = "pass `&mut` of a scalar, `Vec`, slice, array, ndarray array or `kroton::Array`, or an `ArrayViewMut`"
+    note = "pass `&mut` of a scalar, `Vec`, slice, array, ndarray array, `kroton::Array` or `kroton::DeviceArray`, or an `ArrayViewMut`"
 )]
 pub trait IntoOutPlace<'b> {
     /// The memory.
@@ -79,6 +81,13 @@ impl<'b> IntoOutPlace<'b> for &'b mut Array {
     fn place(self) -> Result<OutPlace<'b>> {
         let pointer = self.bytes_mut().as_mut_ptr();
         Ok(OutPlace::of_dtype(self.dtype(), pointer, self.shape(), self.strides()))
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<'b> IntoOutPlace<'b> for &'b mut DeviceArray {
+    fn place(self) -> Result<OutPlace<'b>> {
+        Ok(self.replaced())
     }
 }
 

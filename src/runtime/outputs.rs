@@ -2,7 +2,8 @@
 //!
 //! A call asks for `R: FromOutputs`: dtypes and ranks are checked first, then memory is made directly in the final
 //! containers, the kernels write to it, and it is handed over. `Vec` and ndarray results are fresh, zeroed memory;
-//! `kroton::Array` is pooled. Memory that cannot be had is an error, never an abort.
+//! `kroton::Array` is pooled; a `DeviceArray` is memory of the device on which the function runs. Memory that cannot be
+//! had is an error, never an abort.
 
 use std::alloc::{Layout, alloc_zeroed};
 
@@ -11,7 +12,13 @@ use ndarray::{Dimension, IxDyn};
 use crate::array::Array;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::runtime::DeviceArray;
 use crate::runtime::function::counted;
+#[cfg(feature = "gpu")]
+use crate::runtime::place::DevicePlace;
+#[cfg(feature = "gpu")]
+use crate::runtime::site::Site;
 use crate::runtime::{OutPlace, OutputSpec};
 use crate::shape::byte_size;
 
@@ -20,10 +27,10 @@ mod sealed {
     pub trait SealedOne {}
 }
 
-/// A container that takes one output: a scalar, `Vec<T>`, an ndarray array, a `kroton::Array`.
+/// A container that takes one output: a scalar, `Vec<T>`, an ndarray array, a `kroton::Array`, a `DeviceArray`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot hold an output of a call",
-    note = "outputs are scalars such as `f64`, `Vec<T>`, `ndarray::Array<T, D>` and `kroton::Array`"
+    note = "outputs are scalars such as `f64`, `Vec<T>`, `ndarray::Array<T, D>`, `kroton::Array` and `kroton::DeviceArray`"
 )]
 pub trait FromOutput: Sized + sealed::SealedOne {
     /// Whether dtype and rank are those of this type.
@@ -49,7 +56,7 @@ pub trait FromOutput: Sized + sealed::SealedOne {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a call",
     note = "name the type of the result, as in `let y: Vec<f64> = f.call(…)?` or `f.call::<f64>(…)`",
-    note = "results are scalars such as `f64`, `Vec<T>`, `ndarray::Array<T, D>`, `kroton::Array`, tuples and arrays of these, `Vec<kroton::Array>` and `()`"
+    note = "results are scalars such as `f64`, `Vec<T>`, `ndarray::Array<T, D>`, `kroton::Array`, `kroton::DeviceArray`, tuples and arrays of these, `Vec<kroton::Array>` and `()`"
 )]
 pub trait FromOutputs: Sized + sealed::Sealed {
     /// Whether number, dtypes and ranks of the outputs are those of this type; sizes are not looked at.
@@ -136,6 +143,31 @@ impl FromOutput for Array {
     }
 }
 
+#[cfg(feature = "gpu")]
+impl sealed::SealedOne for DeviceArray {}
+
+#[cfg(feature = "gpu")]
+impl FromOutput for DeviceArray {
+    fn check(index: usize, spec: &OutputSpec<'_>) -> Result<()> {
+        match spec.site {
+            Site::Host => Err(spec.not_on_a_device(index)),
+            Site::Device(_) => Ok(()),
+        }
+    }
+
+    fn allocate(spec: &OutputSpec<'_>) -> Result<DeviceArray> {
+        match spec.site {
+            Site::Host => Err(spec.not_on_a_device(0)),
+            Site::Device(gpu) => DeviceArray::uninitialized(gpu, spec.dtype, spec.shape),
+        }
+    }
+
+    fn place(&mut self) -> OutPlace<'_> {
+        let memory = DevicePlace::Own(self.memory());
+        OutPlace::on_device(self.dtype(), memory, self.shape(), self.strides())
+    }
+}
+
 fn check<T: Element>(index: usize, spec: &OutputSpec<'_>, rank: Option<usize>) -> Result<()> {
     match rank {
         _ if T::DTYPE == spec.dtype && rank.is_none_or(|rank| rank == spec.shape.len()) => Ok(()),
@@ -208,17 +240,26 @@ impl FromOutputs for () {
     }
 }
 
-impl sealed::Sealed for Vec<Array> {}
+/// For containers of any dtype and rank.
+macro_rules! vectors {
+    ($type:ty) => {
+        impl sealed::Sealed for Vec<$type> {}
 
-impl FromOutputs for Vec<Array> {
-    fn check(_: &[OutputSpec<'_>]) -> Result<()> {
-        Ok(())
-    }
+        impl FromOutputs for Vec<$type> {
+            fn check(specs: &[OutputSpec<'_>]) -> Result<()> {
+                specs.iter().enumerate().try_for_each(|(index, spec)| <$type as FromOutput>::check(index, spec))
+            }
 
-    fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<Vec<Array>> {
-        produce_all(specs, run)
-    }
+            fn produce(specs: &[OutputSpec<'_>], run: impl FnOnce(&mut [OutPlace<'_>]) -> Result<()>) -> Result<Self> {
+                Self::check(specs)?;
+                produce_all(specs, run)
+            }
+        }
+    };
 }
+vectors!(Array);
+#[cfg(feature = "gpu")]
+vectors!(DeviceArray);
 
 impl<X: FromOutput, const N: usize> sealed::Sealed for [X; N] {}
 

@@ -1,34 +1,41 @@
 //! What a function gives, and the memory it is to write it to.
 //!
-//! A place is raw memory that it borrows exclusively: its bytes are initialised, and no two of its elements share an
-//! address.
+//! A place on the host is raw memory that it borrows exclusively: its bytes are initialised, and no two of its elements
+//! share an address. A place on a device is memory that the call may write to, or an array that is given new memory
+//! when the call is done.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use smallvec::SmallVec;
 
+#[cfg(feature = "gpu")]
+use crate::backend::gpu::DeviceMemory;
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use crate::runtime::arg::described;
+use crate::runtime::memory::Memory;
+use crate::runtime::site::Site;
 
 /// What a function gives as one of its outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct OutputSpec<'a> {
-    /// The name, empty if it has none.
-    pub name: &'a str,
+    /// What errors call it; empty for `output` and its number.
+    pub title: &'a str,
     /// The dtype.
     pub dtype: DType,
     /// The sizes, outermost first. A check of types looks only at their number.
     pub shape: &'a [usize],
+    /// Where it is computed.
+    pub site: &'a Site,
 }
 
 impl OutputSpec<'_> {
     /// The output as errors name it.
     pub(super) fn title(&self, index: usize) -> impl fmt::Display + '_ {
-        fmt::from_fn(move |f| match self.name {
+        fmt::from_fn(move |f| match self.title {
             "" => write!(f, "output {index}"),
-            name => write!(f, "output {index} (`{name}`)"),
+            title => f.write_str(title),
         })
     }
 
@@ -47,17 +54,45 @@ impl OutputSpec<'_> {
             self.title(index)
         ))
     }
+
+    /// The error for a caller that asks a function of the host for an array on a device.
+    #[cfg(feature = "gpu")]
+    pub(super) fn not_on_a_device(&self, index: usize) -> Error {
+        Error::Argument(format!(
+            "{} is made on the host; the caller asked for a `DeviceArray`; name `kroton::Array`, or compile for \
+             Device::Gpu",
+            self.title(index)
+        ))
+    }
+}
+
+/// Where the memory of a place is.
+#[derive(Debug)]
+enum Target<'b> {
+    /// The address of the element at index zero of every axis. Safe code can hold a place; the memory must outlive it, and
+    /// nobody else may use it meanwhile.
+    Host(*mut u8, PhantomData<&'b mut ()>),
+    #[cfg(feature = "gpu")]
+    Device(DevicePlace<'b>),
+}
+
+/// A place on a device, row-major.
+#[cfg(feature = "gpu")]
+#[derive(Debug)]
+pub enum DevicePlace<'b> {
+    /// Memory that nobody else holds.
+    Own(&'b DeviceMemory),
+    /// The memory of an array, which others may share and which is replaced when the call is done.
+    Replaced(&'b mut DeviceMemory),
 }
 
 /// Memory that an output is written to.
 #[derive(Debug)]
 pub struct OutPlace<'b> {
     dtype: DType,
-    pointer: *mut u8,
+    target: Target<'b>,
     shape: SmallVec<[usize; 6]>,
     strides: SmallVec<[isize; 6]>,
-    /// Safe code can hold a place; the memory must outlive it, and nobody else may use it meanwhile.
-    borrowed: PhantomData<&'b mut ()>,
 }
 
 impl<'b> OutPlace<'b> {
@@ -66,18 +101,23 @@ impl<'b> OutPlace<'b> {
     }
 
     pub(super) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
+        OutPlace::made(dtype, Target::Host(pointer, PhantomData), shape, strides)
+    }
+
+    /// A place on a device, which is row-major.
+    #[cfg(feature = "gpu")]
+    pub(super) fn on_device(dtype: DType, place: DevicePlace<'b>, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
+        OutPlace::made(dtype, Target::Device(place), shape, strides)
+    }
+
+    fn made(dtype: DType, target: Target<'b>, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         let (shape, strides) = (SmallVec::from_slice(shape), SmallVec::from_slice(strides));
-        OutPlace { dtype, pointer, shape, strides, borrowed: PhantomData }
+        OutPlace { dtype, target, shape, strides }
     }
 
     /// The dtype of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
-    }
-
-    /// The address of the element at index zero of every axis.
-    pub fn as_mut_ptr(&self) -> *mut u8 {
-        self.pointer
     }
 
     /// The sizes, outermost first.
@@ -90,21 +130,58 @@ impl<'b> OutPlace<'b> {
         &self.strides
     }
 
+    /// The memory of a place on the host; none for one on a device.
+    pub fn host(&self) -> Option<Memory<'_>> {
+        match &self.target {
+            Target::Host(pointer, _) => {
+                Some(Memory { pointer: *pointer, dtype: self.dtype, shape: &self.shape, strides: &self.strides })
+            }
+            #[cfg(feature = "gpu")]
+            Target::Device(_) => None,
+        }
+    }
+
+    /// A place on a device; none for one on the host.
+    #[cfg(feature = "gpu")]
+    pub fn device(&mut self) -> Option<&mut DevicePlace<'b>> {
+        match &mut self.target {
+            Target::Host(..) => None,
+            Target::Device(place) => Some(place),
+        }
+    }
+
     /// Checks that the place can take an output.
     ///
     /// # Errors
     /// `Argument`, naming the output, what it is and what the place is.
     pub fn fit(&self, index: usize, spec: &OutputSpec<'_>) -> Result<()> {
-        if self.dtype == spec.dtype && self.shape() == spec.shape {
-            return Ok(());
+        if self.dtype != spec.dtype || self.shape() != spec.shape {
+            return Err(Error::Argument(format!(
+                "{} is {} of shape {:?}; the place given for it is {} of shape {:?}",
+                spec.title(index),
+                spec.dtype,
+                spec.shape,
+                self.dtype,
+                self.shape()
+            )));
         }
-        Err(Error::Argument(format!(
-            "{} is {} of shape {:?}; the place given for it is {} of shape {:?}",
-            spec.title(index),
-            spec.dtype,
-            spec.shape,
-            self.dtype,
-            self.shape()
-        )))
+        match (&self.target, spec.site) {
+            #[cfg(feature = "gpu")]
+            (Target::Device(_), Site::Host) => Err(spec.not_on_a_device(index)),
+            _ => Ok(()),
+        }
     }
+}
+
+/// The places of a call that are all on the host.
+///
+/// # Errors
+/// `Internal` if one is not, which `Function` hands to no program of the host.
+pub fn on_host<'a>(places: &'a [OutPlace<'_>]) -> Result<SmallVec<[Memory<'a>; 2]>> {
+    let mut memories = SmallVec::new();
+    for place in places {
+        let memory = place.host();
+        memories.push(memory.ok_or_else(|| Error::Internal("a program of the host writes to a device".to_string()))?);
+    }
+    Ok(memories)
 }

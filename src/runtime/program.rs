@@ -14,8 +14,11 @@ use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
-use crate::runtime::memory::{Memory, Sizes};
-use crate::shape::{Dim, Symbols};
+use crate::runtime::custom::{self, Located};
+use crate::runtime::memory::{Memory, Operand};
+use crate::runtime::windows::{Extent, locate, size, sizes};
+use crate::schedule::Slot;
+use crate::shape::{Symbols, byte_size};
 
 /// A plan whose kernels an engine holds ready.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Program {
 
 /// The memory of one call while it runs.
 struct Frame<'a> {
-    inputs: &'a [Memory<'a>],
+    inputs: &'a [Operand<'a>],
     /// Where arguments that had to be copied are.
     packed: SmallVec<[(usize, *mut u8); 2]>,
     /// Where the outputs are made, row-major.
@@ -80,7 +83,7 @@ impl Program {
     /// `Memory` before anything is written; what a host function returns.
     pub unsafe fn run(
         &self,
-        inputs: &[Memory<'_>],
+        inputs: &[Operand<'_>],
         outputs: &[Memory<'_>],
         symbols: &Symbols,
         parallelism: &Parallelism,
@@ -88,9 +91,12 @@ impl Program {
         // Keeps the copies alive until the end.
         let mut blocks: SmallVec<[Block; 2]> = SmallVec::new();
         let mut packed: SmallVec<[(usize, *mut u8); 2]> = SmallVec::new();
-        for &argument in self.packed.iter().filter(|&&argument| !inputs[argument].is_contiguous()) {
-            blocks.push(inputs[argument].allocate_like()?);
-            packed.extend(blocks.last_mut().map(|block| (argument, block.bytes_mut().as_mut_ptr())));
+        for &argument in &self.packed {
+            let input = inputs[argument].host()?;
+            if !input.is_contiguous() {
+                blocks.push(input.allocate_like()?);
+                packed.extend(blocks.last_mut().map(|block| (argument, block.bytes_mut().as_mut_ptr())));
+            }
         }
         let mut made: SmallVec<[*mut u8; 4]> = SmallVec::new();
         for output in outputs {
@@ -103,11 +109,11 @@ impl Program {
         }
         let mut slots = SmallVec::new();
         for slot in &self.plan.slots {
-            slots.push(allocate(&slot.count, slot.element, symbols)?);
+            slots.push(allocate(slot, symbols)?);
         }
         for &(argument, copy) in &packed {
             // SAFETY: the copy has room for the argument's elements and is its own memory.
-            unsafe { inputs[argument].gather(copy) };
+            unsafe { inputs[argument].host()?.gather(copy) };
         }
         let mut frame = Frame { inputs, packed, outputs: made, slots, constants: &self.plan.constants, symbols };
         for step in &self.plan.steps {
@@ -131,10 +137,8 @@ fn is_for_host(step: &Step<Arc<dyn Executable>>) -> bool {
     }
 }
 
-fn allocate(count: &Dim, element: usize, symbols: &Symbols) -> Result<Block> {
-    let count =
-        usize::try_from(count.evaluate(symbols)?).map_err(|_| Error::Internal("a negative size".to_string()))?;
-    Block::new(crate::shape::byte_size(&[count], element)?)
+fn allocate(slot: &Slot, symbols: &Symbols) -> Result<Block> {
+    Block::new(byte_size(&[size(&slot.count, symbols)?], slot.element)?)
 }
 
 fn windows(step: &Step<Arc<dyn Executable>>) -> Vec<&Window> {
@@ -166,18 +170,10 @@ impl Frame<'_> {
         }
     }
 
-    fn size(&self, dim: &Dim) -> Result<usize> {
-        let value = dim.evaluate(self.symbols)?;
-        usize::try_from(value).map_err(|_| Error::Internal(format!("a size of {value}")))
-    }
-
     /// # Safety
     /// As `Program::run`.
     unsafe fn kernel(&mut self, step: &KernelStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let mut extents: SmallVec<[usize; 4]> = SmallVec::new();
-        for dim in &step.extents {
-            extents.push(self.size(dim)?);
-        }
+        let extents = sizes(&step.extents, self.symbols)?;
         let mut bindings: SmallVec<[Binding; 4]> = SmallVec::new();
         for window in &step.windows {
             bindings.push(self.bind(window, extents.len())?);
@@ -189,10 +185,14 @@ impl Frame<'_> {
 
     fn find(&mut self, source: &Source) -> Result<Found<'_>> {
         Ok(match source {
-            Source::Input(argument) => Found::Strided(self.inputs[*argument].pointer, self.inputs[*argument].strides),
+            Source::Input(argument) => {
+                let input = self.inputs[*argument].host()?;
+                Found::Strided(input.pointer, input.strides)
+            }
             Source::PackedInput(argument) => {
                 let copied = self.packed.iter().find(|(other, _)| other == argument).map(|(_, pointer)| *pointer);
-                Found::RowMajor(copied.unwrap_or(self.inputs[*argument].pointer))
+                let own = self.inputs[*argument].host()?.pointer;
+                Found::RowMajor(copied.unwrap_or(own))
             }
             Source::Constant(index) => Found::RowMajor(self.constants[*index].bytes().as_ptr().cast_mut()),
             Source::Output(output) => Found::RowMajor(self.outputs[*output]),
@@ -203,56 +203,32 @@ impl Frame<'_> {
     }
 
     fn bind(&mut self, window: &Window, axes: usize) -> Result<Binding> {
-        let own: Sizes<isize> = match &window.source {
-            Source::Input(_) | Source::Size(_) => SmallVec::new(),
-            _ if window.walks.is_empty() && window.starts.is_empty() => SmallVec::new(),
-            _ => self.row_major(&window.shape)?,
-        };
         let symbols = self.symbols;
-        let (pointer, position, source_strides): (*mut u8, i64, &[isize]) = match self.find(&window.source)? {
-            Found::Strided(pointer, strides) => (pointer, 0, strides),
-            Found::RowMajor(pointer) => (pointer, 0, &own),
-            Found::Position(position) => (std::ptr::null_mut(), position, &own),
+        let (pointer, own) = match self.find(&window.source)? {
+            Found::Strided(pointer, strides) => (pointer, Some(strides)),
+            Found::RowMajor(pointer) => (pointer, None),
+            Found::Position(position) => {
+                let Extent { offset, strides } = locate(window, axes, None, symbols)?;
+                return Ok(Binding { base: Base::Position(position.wrapping_add(offset as i64)), strides });
+            }
         };
-        // Strides of empty arrays may be any numbers; nothing is then read or written, so products may wrap.
-        let mut offset = 0_isize;
-        for (axis, start) in &window.starts {
-            let start = start.evaluate(symbols)? as isize;
-            offset = offset.wrapping_add(start.wrapping_mul(source_strides[*axis as usize]));
-        }
-        let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
-        for walk in &window.walks {
-            let stride = &mut strides[walk.kernel.0 as usize];
-            *stride = stride.wrapping_add((walk.step as isize).wrapping_mul(source_strides[walk.source as usize]));
-        }
-        if let Source::Positions | Source::Size(_) = window.source {
-            return Ok(Binding { base: Base::Position(position.wrapping_add(offset as i64)), strides });
-        }
+        let Extent { offset, mut strides } = locate(window, axes, own, symbols)?;
         let element = window.dtype.size() as isize;
         strides.iter_mut().for_each(|stride| *stride = stride.wrapping_mul(element));
         Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset.wrapping_mul(element))), strides })
     }
 
-    fn row_major(&self, shape: &[Dim]) -> Result<Sizes<isize>> {
-        let mut strides: Sizes<isize> = SmallVec::from_elem(1, shape.len());
-        let mut step = 1_isize;
-        for (stride, dim) in strides.iter_mut().zip(shape).rev() {
-            *stride = step;
-            step = step.saturating_mul(self.size(dim)?.max(1) as isize);
-        }
-        Ok(strides)
-    }
-
     /// # Safety
     /// As `Program::run`.
     unsafe fn matmul(&mut self, step: &MatMulStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let sizes = [self.size(&step.sizes[0])?, self.size(&step.sizes[1])?, self.size(&step.sizes[2])?];
+        let [rows, inner, columns] = &step.sizes;
+        let sizes = [size(rows, self.symbols)?, size(inner, self.symbols)?, size(columns, self.symbols)?];
         let Some(result) = &step.result else {
             return Err(Error::Internal("a matrix product of the host without a result".to_string()));
         };
         let dtype = result.dtype;
         let mut matrix = |window: &Window| -> Result<Matrix> {
-            let (pointer, strides) = self.window_memory(window, 2)?;
+            let Located { pointer, strides } = self.located(window, 2)?;
             Ok(Matrix { pointer, row_stride: strides[0], column_stride: strides[1] })
         };
         let (left, right, result) = (matrix(&step.left)?, matrix(&step.right)?, matrix(result)?);
@@ -262,14 +238,14 @@ impl Frame<'_> {
     }
 
     /// A window as memory with strides in elements. Sequences are written out by the schedule before they get here.
-    fn window_memory(&mut self, window: &Window, rank: usize) -> Result<(*mut u8, Sizes<isize>)> {
+    fn located(&mut self, window: &Window, rank: usize) -> Result<Located> {
         let Binding { base, mut strides } = self.bind(window, rank)?;
         let Base::Host(pointer) = base else {
             return Err(Error::Internal("a library step reads a sequence that is not in memory".to_string()));
         };
         let element = window.dtype.size() as isize;
         strides.iter_mut().for_each(|stride| *stride /= element);
-        Ok((pointer, strides))
+        Ok(Located { pointer, strides })
     }
 
     /// # Safety
@@ -277,30 +253,10 @@ impl Frame<'_> {
     unsafe fn custom(&mut self, step: &CustomStep) -> Result<()> {
         let mut operands = Vec::with_capacity(step.operands.len());
         for (window, shape) in &step.operands {
-            let shape: Sizes<usize> = shape.iter().map(|dim| self.size(dim)).collect::<Result<_>>()?;
-            let (pointer, strides) = self.window_memory(window, shape.len())?;
-            let mut array = Array::uninitialized(window.dtype, &shape)?;
-            let memory = Memory { pointer, dtype: window.dtype, shape: &shape, strides: &strides };
-            // SAFETY: the window and the new array have this shape and dtype.
-            unsafe { memory.gather(array.bytes_mut().as_mut_ptr()) };
-            operands.push(array);
+            operands.push(self.located(window, shape.len())?);
         }
-        let result = (step.function.0.call)(&operands)?;
-        let (window, shape) = &step.result;
-        let shape: Sizes<usize> = shape.iter().map(|dim| self.size(dim)).collect::<Result<_>>()?;
-        if result.shape() != shape.as_slice() || result.dtype() != window.dtype {
-            let name = &step.function.0.name;
-            let (dtype, got) = (result.dtype(), result.shape());
-            return Err(Error::Shape(format!(
-                "the host function `{name}` returned {dtype} {got:?} where its inference says {} {shape:?}",
-                window.dtype
-            )));
-        }
-        let (pointer, strides) = self.window_memory(window, shape.len())?;
-        // SAFETY: both have this shape and dtype.
-        unsafe {
-            Memory { pointer, dtype: window.dtype, shape: &shape, strides: &strides }.scatter(result.bytes().as_ptr());
-        }
-        Ok(())
+        let result = self.located(&step.result.0, step.result.1.len())?;
+        // SAFETY: the windows have the shapes of the step, and nobody reads the result's place in it.
+        unsafe { custom::call(step, self.symbols, &operands, &result) }
     }
 }

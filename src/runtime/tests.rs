@@ -5,10 +5,12 @@ use ndarray::{Array0, Array1, Array2, ArrayD, ArrayRef1, ArrayView1, ArrayView2,
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
+use crate::runtime::memory::Memory;
+use crate::runtime::site::Site;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs, OutPlace, OutputSpec};
 
 const fn spec(dtype: DType, shape: &[usize]) -> OutputSpec<'_> {
-    OutputSpec { name: "", dtype, shape }
+    OutputSpec { title: "", dtype, shape, site: &Site::Host }
 }
 
 /// A function with these outputs, all filled with 1, 2, 3, … in row-major order.
@@ -36,6 +38,7 @@ impl Stub<'_> {
 fn count(places: &mut [OutPlace]) -> Result<()> {
     for place in places {
         let total: usize = place.shape().iter().product();
+        let Some(Memory { pointer, .. }) = place.host() else { panic!("a place on the host is on a device") };
         for number in 0..total {
             let mut rest = number;
             let mut offset = 0;
@@ -46,8 +49,8 @@ fn count(places: &mut [OutPlace]) -> Result<()> {
             // SAFETY: the offset stays within the shape of the place, which is memory of this dtype.
             unsafe {
                 match place.dtype() {
-                    DType::F64 => place.as_mut_ptr().cast::<f64>().offset(offset).write(number as f64 + 1.0),
-                    DType::I64 => place.as_mut_ptr().cast::<i64>().offset(offset).write(number as i64 + 1),
+                    DType::F64 => pointer.cast::<f64>().offset(offset).write(number as f64 + 1.0),
+                    DType::I64 => pointer.cast::<i64>().offset(offset).write(number as i64 + 1),
                     dtype => return Err(Error::Unsupported(dtype.to_string())),
                 }
             }
@@ -122,10 +125,10 @@ fn mismatched_results_are_refused_before_anything_runs() {
          name `Vec<f64>` or `ndarray::Array1<f64>`, or `kroton::Array` for any"
     );
     assert!(text(&[NUMBER], <Vec<f64> as FromOutputs>::check).contains("name `f64`, or"));
-    let named = OutputSpec { name: "loss", ..GRID };
+    let named = OutputSpec { title: "the loss", ..GRID };
     assert_eq!(
         text(&[NUMBER, named], <(f64, ArrayD<f32>)>::check),
-        "output 1 (`loss`) is i64 of rank 2; the caller asked for f32 of any rank; \
+        "the loss is i64 of rank 2; the caller asked for f32 of any rank; \
          name `ndarray::Array2<i64>`, or `kroton::Array` for any"
     );
     assert!(text(&[NUMBER], <(f64, f64)>::check).starts_with("the function has 1 output; the caller asked for 2"));

@@ -129,6 +129,15 @@ fn features(target: &dyn TargetIsa) -> Features {
     }
 }
 
+impl Isa {
+    /// What code for it may use, by the names that its vendor gives: `avx2`, `fma` and the like.
+    pub fn extensions(&self) -> Vec<String> {
+        let flags = self.target.isa_flags();
+        let on = flags.iter().filter(|flag| flag.as_bool() == Some(true));
+        on.filter_map(|flag| Some(flag.name.strip_prefix("has_")?.to_string())).collect()
+    }
+}
+
 fn unavailable(reason: impl std::fmt::Display) -> Error {
     Error::Unsupported(format!("no machine code for this processor: {reason}; use Device::Interpreter"))
 }

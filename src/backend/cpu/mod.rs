@@ -44,6 +44,15 @@ pub fn engine() -> Result<Arc<dyn Backend>> {
     ENGINE.get_or_init(make).clone().map(|engine| engine as Arc<dyn Backend>)
 }
 
+/// The processor as the code generator sees it: architecture and extensions.
+///
+/// # Errors
+/// As `engine`.
+pub fn processor() -> Result<(String, Vec<String>)> {
+    let isa = native()?;
+    Ok((isa.target.triple().architecture.to_string(), isa.extensions()))
+}
+
 /// Makes the machine code of a kernel for a named instruction set, for operands that are contiguous and for such that
 /// are not; gives its size in bytes. It cannot be run: this is how the tests see that every op has code everywhere.
 ///

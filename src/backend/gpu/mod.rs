@@ -13,6 +13,8 @@ pub mod emit;
 pub mod kernel;
 pub mod launch;
 pub mod loops;
+#[doc(hidden)]
+pub mod mask;
 pub mod memory;
 pub mod pipeline;
 mod pool;
@@ -30,6 +32,8 @@ mod tests;
 pub use adapter::{Adapter, AdapterKind, Selection, adapters, choose};
 pub use device::{Gpu, open};
 pub use kernel::{GpuBase, GpuKernel, GpuOperand};
+#[doc(hidden)]
+pub use mask::GpuMask;
 pub use memory::DeviceMemory;
 pub use pipeline::Pipeline;
 pub use product::GpuProduct;

@@ -1,0 +1,14 @@
+//! Functions on a GPU: arrays that stay there, and programs that run there.
+//!
+//! `array` is what users hold; `transfer` copies between host and device; `program` is a plan made ready, `call` runs it
+//! once over the memory of a `frame`, and `host_steps` are those of its steps that the host has to do.
+
+pub mod array;
+mod call;
+mod frame;
+mod host_steps;
+pub mod program;
+mod transfer;
+
+pub use array::DeviceArray;
+pub use program::GpuProgram;

@@ -31,8 +31,8 @@ fn on_host(graph: &Graph) -> Vec<bool> {
     let steps = kernels(&plan);
     for step in &steps {
         let has_f64 = step.kernel.types.contains(&DType::F64);
-        assert_eq!(has_f64, step.on_host, "{}\n{}", step.kernel, explained(graph, &DEVICE));
-        assert!(!step.on_host || step.extents.is_empty(), "{}", step.kernel);
+        let fits = if step.on_host { step.extents.is_empty() } else { !has_f64 };
+        assert!(fits, "{}\n{}", step.kernel, explained(graph, &DEVICE));
     }
     steps.iter().map(|step| step.on_host).collect()
 }

@@ -6,6 +6,9 @@
 //! kernels are measured again. Each node is cut at most once and kernels are bounded, so all this is linear.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::Target;
@@ -146,29 +149,31 @@ impl Cutting<'_> {
         id
     }
 
-    /// Measures the kernels that a cut node was part of, and cuts on.
+    /// Measures the kernels that cut nodes were part of, and cuts on.
     fn measure_again(&mut self, live: &[bool], mut cut: Vec<NodeId>) {
         let users = Users::new(self.graph, live);
-        while let Some(node) = cut.pop() {
-            for kernel in self.kernels_with(node, &users) {
+        while !cut.is_empty() {
+            for kernel in self.kernels_with(std::mem::take(&mut cut), &users) {
                 self.sizes[kernel.index()] = self.exact_size(kernel);
                 self.cut(kernel, &mut cut);
             }
         }
     }
 
-    /// The nodes that kernels write and for which they read a node, or compute it.
-    fn kernels_with(&self, node: NodeId, users: &Users) -> Vec<NodeId> {
-        let mut kernels = vec![node];
-        let mut seen = rustc_hash::FxHashSet::default();
-        let mut stack = vec![node];
+    /// The nodes that kernels write and for which they read some nodes in memory; and these nodes.
+    fn kernels_with(&self, nodes: Vec<NodeId>, users: &Users) -> BTreeSet<NodeId> {
+        let mut kernels = BTreeSet::from_iter(nodes.iter().copied());
+        let mut seen = FxHashSet::default();
+        let mut stack = nodes;
         while let Some(node) = stack.pop() {
             for &user in users.of(node) {
                 if !self.is_computed(user) {
                     // A part of a concatenation is the head of a kernel.
                     kernels.extend(self.is_inline(node).then_some(node));
+                } else if !self.is_inline(user) {
+                    kernels.insert(user);
                 } else if seen.insert(user) {
-                    if self.is_inline(user) { stack.push(user) } else { kernels.push(user) }
+                    stack.push(user);
                 }
             }
         }

@@ -51,8 +51,6 @@ struct Member {
     loads: FxHashSet<Load>,
     /// How many of its roots are written.
     stores: usize,
-    /// Operands that it needs if it becomes an epilogue.
-    reserved: usize,
 }
 
 /// Roots with one key share kernels.
@@ -124,9 +122,8 @@ impl Grouping<'_> {
         let open = self.open.get(&key).copied().filter(|&group| self.fits(group, cone));
         open.unwrap_or_else(|| {
             let group = Group { space: key.space.clone(), on_host: key.on_host, roots: Vec::new() };
-            let reserved = if key.product.is_some() { product::OPERANDS } else { 0 };
             let loads = FxHashSet::default();
-            self.groups.push(Member { level: key.level, group, statements: 0, loads, stores: 0, reserved });
+            self.groups.push(Member { level: key.level, group, statements: 0, loads, stores: 0 });
             self.open.insert(key, self.groups.len() - 1);
             self.groups.len() - 1
         })
@@ -138,7 +135,7 @@ impl Grouping<'_> {
         let loads = member.loads.len() + cone.loads.iter().filter(is_new).count();
         let stores = member.stores + 1 - self.last_reads(group, cone);
         member.statements + cone.statements <= self.target.max_statements / 2
-            && loads + stores + member.reserved <= self.target.operands(member.group.space.reduced.is_some())
+            && loads + stores <= self.target.operands(member.group.space.reduced.is_some())
     }
 
     /// Whether a group finds a node in memory and does not make it.

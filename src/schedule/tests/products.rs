@@ -1,7 +1,7 @@
 //! Matrix products with and without an epilogue.
 
 use super::random::{Dice, recent};
-use super::run::{bindings, check, explained, plan as planned};
+use super::run::{bindings, check, explained, plan as planned, roles};
 use super::*;
 use crate::array::Array;
 use crate::dtype::DType;
@@ -58,11 +58,12 @@ step 0: matmul %4 = matmul %0, %1 : f32[a.0, b.1] -> registers
     let plan::Step::MatMul(step) = &plan.steps[0] else { panic!("a product") };
     let epilogue = step.epilogue.as_ref().unwrap();
     assert_eq!(epilogue.step.extents.as_slice(), &graph.ty(NodeId(4)).shape[..]);
-    assert_eq!(plan.kernels().count(), 1);
+    assert_eq!((plan.kernels().count(), roles(&graph, &DEVICE)), (1, vec![plan::Role::Epilogue(epilogue.product)]));
     // Elsewhere the product is written and read.
     let host = schedule(&graph, &Target::host(false)).unwrap();
     assert!(matches!(host.steps[..], [Step::MatMul { epilogue: None, .. }, Step::Kernel(_)]), "{}", host.text(&graph));
     check(&graph, &Target::host(false), &arguments());
+    assert_eq!(roles(&graph, &Target::host(false)), [plan::Role::Launch]);
 }
 
 #[test]

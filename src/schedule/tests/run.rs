@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::array::Array;
 use crate::backend::{Backend, Executable, Parallelism, interpreter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::eval;
 use crate::graph::{Graph, text};
 use crate::loops::{Access, Axis, Kernel, Nest, Target};
-use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, MatMulStep, Plan, Source, Step, Window};
+use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, MatMulStep, Plan, Role, Source, Step, Window};
 use crate::runtime::memory::{Memory, Operand};
 use crate::runtime::program::Program;
 use crate::schedule::{Slot, schedule};
@@ -89,6 +89,23 @@ fn written_product(step: &MatMulStep<Kernel>, slots: &mut Vec<Slot>) -> Window {
     let walks = [0, 1].map(|axis| AxisWalk { kernel: Axis(axis), source: axis, step: 1 });
     let source = Source::Slot(slots.len() - 1);
     Window { source, dtype, shape, starts: Default::default(), walks: walks.into_iter().collect() }
+}
+
+/// What the kernels of a plan are for, in order; on the way, that a program of the host refuses other than launches.
+pub fn roles(graph: &Graph, target: &Target) -> Vec<Role> {
+    let mut roles = Vec::new();
+    let engine = interpreter::engine();
+    let plan = plan(graph, target).try_map(|kernel, role| {
+        roles.push(role);
+        engine.prepare(kernel)
+    });
+    let program = Program::new(plan.unwrap());
+    if roles.iter().all(|&role| role == Role::Launch) {
+        program.unwrap();
+    } else {
+        assert!(matches!(program.unwrap_err(), Error::Internal(_)));
+    }
+    roles
 }
 
 /// The outputs of a graph, planned for a target and run.

@@ -10,19 +10,11 @@ use crate::lower::plan::Window;
 use crate::runtime::memory::Sizes;
 use crate::shape::{Dim, Symbols};
 
-/// Where a window lies in its source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Extent {
-    /// The element at index zero of every axis.
-    pub offset: isize,
-    /// The step along each axis of the kernel.
-    pub strides: SmallVec<[isize; 4]>,
-}
-
 /// The value of a size.
 ///
 /// # Errors
 /// `Internal` for one below zero, which the checks of a call leave none of.
+#[inline]
 pub(super) fn size(dim: &Dim, symbols: &Symbols) -> Result<usize> {
     let value = dim.evaluate(symbols)?;
     usize::try_from(value).map_err(|_| Error::Internal(format!("a size of {value}")))
@@ -32,6 +24,7 @@ pub(super) fn size(dim: &Dim, symbols: &Symbols) -> Result<usize> {
 ///
 /// # Errors
 /// As `size`.
+#[inline]
 pub(super) fn sizes(dims: &[Dim], symbols: &Symbols) -> Result<Sizes<usize>> {
     let mut sizes = Sizes::new();
     for dim in dims {
@@ -40,14 +33,20 @@ pub(super) fn sizes(dims: &[Dim], symbols: &Symbols) -> Result<Sizes<usize>> {
     Ok(sizes)
 }
 
-/// A window into a source with strides of its own; none for one that is row-major, or that is a sequence.
+/// The element of a source at index zero of every axis of a window; adds the steps along each axis of the kernel to
+/// `strides`, which are zero. The source has strides of its own, or none: it is row-major then, or a sequence.
 ///
 /// # Errors
 /// `Internal` as `size`; `Shape` for sizes beyond `i64`.
-pub(super) fn locate(window: &Window, axes: usize, own: Option<&[isize]>, symbols: &Symbols) -> Result<Extent> {
-    let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
+#[inline]
+pub(super) fn locate(
+    window: &Window,
+    own: Option<&[isize]>,
+    symbols: &Symbols,
+    strides: &mut [isize],
+) -> Result<isize> {
     if window.walks.is_empty() && window.starts.is_empty() {
-        return Ok(Extent { offset: 0, strides });
+        return Ok(0);
     }
     let row_major = if own.is_none() { row_major(&window.shape, symbols)? } else { Sizes::new() };
     let source_strides = own.unwrap_or(&row_major);
@@ -61,7 +60,7 @@ pub(super) fn locate(window: &Window, axes: usize, own: Option<&[isize]>, symbol
         let stride = &mut strides[walk.kernel.0 as usize];
         *stride = stride.wrapping_add((walk.step as isize).wrapping_mul(source_strides[walk.source as usize]));
     }
-    Ok(Extent { offset, strides })
+    Ok(offset)
 }
 
 fn row_major(shape: &[Dim], symbols: &Symbols) -> Result<Sizes<isize>> {

@@ -17,7 +17,7 @@ use crate::runtime::gpu::program::{GpuProgram, Resident};
 use crate::runtime::gpu::transfer;
 use crate::runtime::memory::{Memory, Operand, Sizes};
 use crate::runtime::place::DevicePlace;
-use crate::runtime::windows::{Extent, locate, size};
+use crate::runtime::windows::{locate, size};
 use crate::shape::{Symbols, byte_size, row_major_strides};
 
 /// The memory of a call.
@@ -122,12 +122,15 @@ impl<'a> Frame<'a> {
             Source::Output(index) => (self.outputs[*index].device.as_ref().ok_or_else(elsewhere)?, None),
             Source::Slot(index) => (self.slots[*index].device.as_ref().ok_or_else(elsewhere)?, None),
         };
-        let extent = locate(window, axes, own, self.symbols)?;
-        Ok(operand(GpuBase::Memory(memory), 0, &extent))
+        let mut strides: Sizes<isize> = SmallVec::from_elem(0, axes);
+        let offset = locate(window, own, self.symbols, &mut strides)?;
+        Ok(operand(GpuBase::Memory(memory), offset as i64, &strides))
     }
 
     fn positions(&self, window: &Window, axes: usize, first: i64) -> Result<GpuOperand<'_>> {
-        Ok(operand(GpuBase::Position, first, &locate(window, axes, None, self.symbols)?))
+        let mut strides: Sizes<isize> = SmallVec::from_elem(0, axes);
+        let offset = locate(window, None, self.symbols, &mut strides)?;
+        Ok(operand(GpuBase::Position, first.wrapping_add(offset as i64), &strides))
     }
 
     /// The windows of a step, in order.
@@ -188,9 +191,8 @@ fn placed(placed: &Option<Placed>) -> Result<(&DeviceMemory, Option<&[isize]>)> 
     Ok((memory, strides.as_deref()))
 }
 
-fn operand<'m>(base: GpuBase<'m>, first: i64, extent: &Extent) -> GpuOperand<'m> {
-    let offset = first.wrapping_add(extent.offset as i64);
-    GpuOperand { base, offset, strides: extent.strides.iter().map(|&stride| stride as i64).collect() }
+fn operand<'m>(base: GpuBase<'m>, offset: i64, strides: &[isize]) -> GpuOperand<'m> {
+    GpuOperand { base, offset, strides: strides.iter().map(|&stride| stride as i64).collect() }
 }
 
 /// # Safety

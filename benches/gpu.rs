@@ -160,7 +160,7 @@ impl Bench<'_> {
         let [cpu, gpu] = both(|compiler| compiler.compile([&x], x.softmax(1)))?;
         let host = random(shape.0 * shape.1, 6);
         let x = ndarray::ArrayView2::from_shape(shape, &host).map_err(|error| Error::Shape(error.to_string()))?;
-        let on_x = DeviceArray::upload(&x)?;
+        let on_x = DeviceArray::upload(x)?;
         let times = self.interleave(
             || cpu.call::<kroton::Array>((&x,)).map(drop),
             || gpu.call::<kroton::Array>((&x,)).map(drop),
@@ -177,7 +177,7 @@ impl Bench<'_> {
         let host = random(size * size, 7);
         let x =
             ndarray::ArrayView2::from_shape((size, size), &host).map_err(|error| Error::Shape(error.to_string()))?;
-        let on_x = DeviceArray::upload(&x)?;
+        let on_x = DeviceArray::upload(x)?;
         let times = self.interleave(
             || cpu.call::<kroton::Array>((&x, &x)).map(drop),
             || gpu.call::<kroton::Array>((&x, &x)).map(drop),

@@ -9,6 +9,7 @@ use crate::eval;
 use crate::graph::{Graph, text};
 use crate::loops::{Access, Axis, Kernel, Nest, Target};
 use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, MatMulStep, Plan, Role, Source, Step, Window};
+use crate::runtime::OutPlace;
 use crate::runtime::memory::{Memory, Operand};
 use crate::runtime::program::Program;
 use crate::schedule::{Slot, schedule};
@@ -123,8 +124,10 @@ fn run(graph: &Graph, target: &Target, arguments: &[Array]) -> Vec<Array> {
     let pointers: Vec<*mut u8> = results.iter_mut().map(|array| array.bytes_mut().as_mut_ptr()).collect();
     let memory = |(array, pointer)| of(array, pointer);
     let inputs = arguments.iter().map(|array| (array, array.bytes().as_ptr().cast_mut()));
-    let inputs: Vec<Operand<'_>> = inputs.map(memory).map(Operand::Host).collect();
-    let places: Vec<Memory<'_>> = results.iter().zip(pointers).map(memory).collect();
+    let inputs: Vec<Operand<'_>> = inputs.map(|input| Operand::Host(memory(input))).collect();
+    let place =
+        |(array, pointer): (&Array, _)| OutPlace::of_dtype(array.dtype(), pointer, array.shape(), array.strides());
+    let places: Vec<OutPlace<'_>> = results.iter().zip(pointers).map(place).collect();
     // SAFETY: arguments and results are arrays of their own, of the shapes that the graph has for these symbols.
     unsafe { program.run(&inputs, &places, &symbols, &Parallelism::default()).unwrap() };
     results

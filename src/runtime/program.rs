@@ -204,6 +204,7 @@ impl Frame<'_> {
             Source::Slot(slot) => Found::RowMajor(self.slots[*slot].bytes_mut().as_mut_ptr()),
             Source::Positions => Found::Position(0),
             Source::Size(dim) => Found::Position(dim.evaluate(self.symbols)?),
+            Source::Product => return Err(Error::Internal("an epilogue in the program of the host".to_string())),
         })
     }
 

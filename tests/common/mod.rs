@@ -4,6 +4,9 @@
 
 #![allow(dead_code)] // every test binary uses its own part of this module
 
+#[cfg(feature = "gpu")]
+pub mod gpu;
+
 use kroton::{Arg, Array, Compiler, DType, Device, Element, Function, OptLevel, Scalar};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 

@@ -115,6 +115,7 @@ impl<'a> Frame<'a> {
         let (memory, own) = match &window.source {
             Source::Positions => return self.positions(window, axes, 0),
             Source::Size(size) => return self.positions(window, axes, size.evaluate(self.symbols)?),
+            Source::Product => return Err(elsewhere()),
             Source::Input(index) => placed(&self.uploads[*index].strided)?,
             Source::PackedInput(index) => placed(&self.uploads[*index].packed)?,
             Source::Constant(index) => (self.resident.constants[*index].as_ref().ok_or_else(elsewhere)?, None),
@@ -156,9 +157,12 @@ impl<'a> Frame<'a> {
         match source {
             Source::Output(index) => Some(&mut self.outputs[*index]),
             Source::Slot(index) => Some(&mut self.slots[*index]),
-            Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Positions | Source::Size(_) => {
-                None
-            }
+            Source::Input(_)
+            | Source::PackedInput(_)
+            | Source::Constant(_)
+            | Source::Positions
+            | Source::Size(_)
+            | Source::Product => None,
         }
     }
 

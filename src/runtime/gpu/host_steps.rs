@@ -142,6 +142,7 @@ impl Call<'_> {
         match &window.source {
             Source::Positions => Ok(Seen::Positions(0, row_major()?)),
             Source::Size(size) => Ok(Seen::Positions(size.evaluate(symbols)?, row_major()?)),
+            Source::Product => Err(nowhere()),
             Source::Constant(index) => {
                 Ok(Seen::Here(self.frame.constants[*index].bytes().as_ptr().cast_mut(), row_major()?))
             }

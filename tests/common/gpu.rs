@@ -1,0 +1,79 @@
+//! What the tests of the GPU engine share: a device that counts, and lesser ones made of it.
+//!
+//! A call goes through [`Engine::call`], which holds that the device was given work: whatever computes the result
+//! elsewhere fails. Without an adapter there is no engine, and tests skip, unless `KROTON_TEST_GPU=required`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kroton::backend::gpu::{Gpu, GpuMask, testing};
+use kroton::{Arg, Array, Compiler, DType, Device, Function};
+
+use super::{Argument, plain};
+
+/// Lesser devices, with names for messages: all of the device; less of its dtypes; less of its numbers.
+pub const MASKS: [(&str, GpuMask); 4] = [("gpu", WHOLE), ("no i64", NO_I64), ("no f64", NO_F64), ("small", SMALL)];
+
+/// All of the device.
+pub const WHOLE: GpuMask = GpuMask {
+    no_f64: false,
+    no_i64: false,
+    no_subgroups: false,
+    storage_buffers: None,
+    invocations: None,
+    binding_bytes: None,
+    groups: None,
+};
+/// 64-bit integers are pairs of words, and lanes meet in workgroup memory only.
+pub const NO_I64: GpuMask = GpuMask { no_i64: true, no_f64: true, no_subgroups: true, ..WHOLE };
+/// No f64.
+pub const NO_F64: GpuMask = GpuMask { no_f64: true, ..WHOLE };
+/// Kernels of few operands, launches in many windows, dispatches in two dimensions.
+pub const SMALL: GpuMask = GpuMask {
+    storage_buffers: Some(3),
+    invocations: Some(64),
+    binding_bytes: Some(64 << 10),
+    groups: Some(16),
+    ..WHOLE
+};
+
+/// A device, or a lesser one made of it.
+pub struct Engine {
+    pub name: &'static str,
+    pub mask: GpuMask,
+    pub gpu: Arc<Gpu>,
+}
+
+impl Engine {
+    /// The device of the process; none where there is no adapter.
+    pub fn new(name: &'static str, mask: GpuMask) -> Option<Engine> {
+        Some(Engine { name, mask, gpu: testing::device()? })
+    }
+
+    /// Whether kernels compute with a dtype.
+    pub fn computes(&self, dtype: DType) -> bool {
+        self.mask.apply(self.gpu.target()).computes(dtype)
+    }
+
+    /// The dtypes that kernels compute with.
+    pub fn dtypes(&self) -> impl Iterator<Item = DType> {
+        DType::ALL.into_iter().filter(|&dtype| self.computes(dtype))
+    }
+
+    /// A compiler that rewrites nothing.
+    pub fn compiler(&self) -> Compiler {
+        plain(Device::Gpu).limits(self.mask)
+    }
+
+    /// Calls a function of this engine. The device must have been given work, unless all results are empty.
+    pub fn call(&self, f: &Function, arguments: &[&Argument]) -> kroton::Result<Vec<Array>> {
+        // Nobody else's dispatches may be counted.
+        static TURN: Mutex<()> = Mutex::new(());
+        let args: Vec<Arg<'_>> = arguments.iter().map(|argument| argument.arg()).collect();
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.gpu.dispatches();
+        let results: Vec<Array> = f.call(args.as_slice())?;
+        let worked = self.gpu.dispatches() > before;
+        assert!(worked || results.iter().all(Array::is_empty), "{}: nothing ran on the device", self.name);
+        Ok(results)
+    }
+}

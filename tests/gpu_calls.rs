@@ -299,6 +299,8 @@ impl tracing::Subscriber for Said {
 
 #[test]
 fn many_threads_call_one_function() {
+    fn shared<T: Send + Sync>() {}
+    shared::<(DeviceArray, Function)>();
     let Some(gpu) = device() else { return };
     let (x, scale) = (vector::<f32>("x"), scalar::<f32>("scale"));
     let weights = constant(Array1::from_iter((0..5000).map(|i| (i % 7) as f32)));

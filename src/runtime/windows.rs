@@ -3,8 +3,6 @@
 //! Offsets and strides are in elements of the source, or in positions of a sequence. What they are relative to is up to
 //! the caller, so this knows no memory.
 
-use smallvec::SmallVec;
-
 use crate::error::{Error, Result};
 use crate::lower::plan::Window;
 use crate::runtime::memory::Sizes;
@@ -48,8 +46,14 @@ pub(super) fn locate(
     if window.walks.is_empty() && window.starts.is_empty() {
         return Ok(0);
     }
-    let row_major = if own.is_none() { row_major(&window.shape, symbols)? } else { Sizes::new() };
-    let source_strides = own.unwrap_or(&row_major);
+    let mut row_major = Sizes::new();
+    let source_strides = match own {
+        Some(strides) => strides,
+        None => {
+            fill_row_major(&window.shape, symbols, &mut row_major)?;
+            &row_major
+        }
+    };
     // Strides of empty arrays may be any numbers; nothing is then read or written, so products may wrap.
     let mut offset = 0_isize;
     for (axis, start) in &window.starts {
@@ -63,12 +67,13 @@ pub(super) fn locate(
     Ok(offset)
 }
 
-fn row_major(shape: &[Dim], symbols: &Symbols) -> Result<Sizes<isize>> {
-    let mut strides: Sizes<isize> = SmallVec::from_elem(1, shape.len());
-    let mut step = 1_isize;
-    for (stride, dim) in strides.iter_mut().zip(shape).rev() {
-        *stride = step;
-        step = step.saturating_mul(size(dim, symbols)?.max(1) as isize);
+/// The strides of row-major memory; how often the outermost axis is walked does not matter for them.
+#[inline]
+fn fill_row_major(shape: &[Dim], symbols: &Symbols, strides: &mut Sizes<isize>) -> Result<()> {
+    strides.resize(shape.len(), 1);
+    for axis in (1..shape.len()).rev() {
+        let rows = size(&shape[axis], symbols)?.max(1) as isize;
+        strides[axis - 1] = strides[axis].saturating_mul(rows);
     }
-    Ok(strides)
+    Ok(())
 }

@@ -9,6 +9,8 @@
 use kroton::ops::{BinaryOp, TernaryOp, UnaryOp};
 use kroton::{DType, Scalar};
 
+use crate::rounding::{Bounds, Rounding};
+
 /// A value, and how far another way to compute it may lie away.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounded {
@@ -18,9 +20,6 @@ pub struct Bounded {
 
 /// The bounds are computed in f64 themselves; this covers their own rounding.
 const MARGIN: f64 = 1.0 + 1.0 / (1_u64 << 40) as f64;
-
-/// Half an ULP: what rounding once costs.
-const ROUNDED: f64 = 0.5;
 
 impl Bounded {
     /// A value that no rewriting may change.
@@ -43,7 +42,7 @@ impl Bounded {
         self.error == f64::INFINITY
     }
 
-    fn float(self) -> f64 {
+    pub fn float(self) -> f64 {
         self.value.to_f64()
     }
 
@@ -68,14 +67,14 @@ pub fn ulp(dtype: DType, x: f64) -> f64 {
 }
 
 /// A rounded result: the spread of the exact function, and the rounding of both computations at this magnitude.
-pub fn rounded(value: Scalar, spread: f64, bound: f64, magnitude: f64) -> Bounded {
+pub fn rounded(value: Scalar, spread: f64, bounds: Bounds, magnitude: f64) -> Bounded {
     let dtype = value.dtype();
     let size = magnitude.max(value.to_f64().abs() + spread);
     if !value.to_f64().is_finite() || size.is_nan() || size >= largest(dtype) {
         return Bounded::unknown(value);
     }
     // With an interval, its ends were computed with the row's error as well.
-    let roundings = 2.0 * bound + 1.0 + if spread > 0.0 { 2.0 * bound } else { 0.0 };
+    let roundings = bounds.own + bounds.other + 1.0 + if spread > 0.0 { 2.0 * bounds.own } else { 0.0 };
     let error = (spread + roundings * ulp(dtype, size)) * MARGIN;
     if size + error >= largest(dtype) { Bounded::unknown(value) } else { Bounded { value, error } }
 }
@@ -86,7 +85,11 @@ fn all_or_nothing(value: Scalar, operands: &[Bounded]) -> Bounded {
 }
 
 /// An op of one operand.
-pub fn unary(op: UnaryOp, x: Bounded) -> Bounded {
+pub fn unary(rounding: &Rounding, op: UnaryOp, x: Bounded) -> Bounded {
+    rounding.result(unary_of_seen(rounding, op, rounding.operand(x)))
+}
+
+fn unary_of_seen(rounding: &Rounding, op: UnaryOp, x: Bounded) -> Bounded {
     let value = op.apply(x.value).unwrap_or_else(|| panic!("{op} of {:?}", x.value));
     if !x.value.dtype().is_float() || x.is_unknown() {
         return all_or_nothing(value, &[x]);
@@ -126,7 +129,7 @@ pub fn unary(op: UnaryOp, x: Bounded) -> Bounded {
         | UnaryOp::Erfinv
         | UnaryOp::Gamma
         | UnaryOp::Lgamma
-        | UnaryOp::Digamma => function(op, x, value),
+        | UnaryOp::Digamma => function(rounding, op, x, value),
     }
 }
 
@@ -135,8 +138,8 @@ fn at(op: UnaryOp, x: f64) -> f64 {
     op.apply(Scalar::F64(x)).map_or(f64::NAN, Scalar::to_f64)
 }
 
-fn function(op: UnaryOp, x: Bounded, value: Scalar) -> Bounded {
-    let bound = f64::from(op.row().ulp_bound(value.dtype())).max(ROUNDED);
+fn function(rounding: &Rounding, op: UnaryOp, x: Bounded, value: Scalar) -> Bounded {
+    let bound = rounding.bounds(op.row(), value.dtype());
     let (point, result) = (x.float(), value.to_f64());
     // The gamma family is bounded by ULP of max(|result|, 1).
     let floor = if matches!(op, UnaryOp::Gamma | UnaryOp::Lgamma | UnaryOp::Digamma) { 1.0 } else { 0.0 };
@@ -144,13 +147,10 @@ fn function(op: UnaryOp, x: Bounded, value: Scalar) -> Bounded {
         let pole = result.is_infinite() && point.is_finite() && point.abs() <= 2.0;
         return match () {
             () if result.is_nan() || point.is_infinite() || pole => Bounded::exact(value),
-            () if op == UnaryOp::Sqrt && result * result == point && value.dtype() == DType::F32 => {
-                Bounded::exact(value)
-            }
-            () if op == UnaryOp::Sqrt && result.mul_add(result, -point) == 0.0 && point > 1e-290 => {
-                Bounded::exact(value)
-            }
             () if op == UnaryOp::Sqrt && point == 0.0 => Bounded::exact(value),
+            () if op == UnaryOp::Sqrt && bound.is_rounding() && is_square(point, result, value.dtype()) => {
+                Bounded::exact(value)
+            }
             () => rounded(value, 0.0, bound, floor),
         };
     }
@@ -178,6 +178,11 @@ fn function(op: UnaryOp, x: Bounded, value: Scalar) -> Bounded {
     rounded(value, spread, bound, floor)
 }
 
+/// Whether the root was not rounded.
+fn is_square(point: f64, root: f64, dtype: DType) -> bool {
+    if dtype == DType::F32 { root * root == point } else { root.mul_add(root, -point) == 0.0 && point > 1e-290 }
+}
+
 fn has_convex_domain(op: UnaryOp) -> bool {
     !matches!(op, UnaryOp::Asin | UnaryOp::Acos | UnaryOp::Atanh | UnaryOp::Erfinv | UnaryOp::Gamma | UnaryOp::Digamma)
 }
@@ -188,7 +193,11 @@ fn branch(x: f64) -> f64 {
 }
 
 /// An op of two operands.
-pub fn binary(op: BinaryOp, a: Bounded, b: Bounded) -> Bounded {
+pub fn binary(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> Bounded {
+    rounding.result(binary_of_seen(rounding, op, rounding.operand(a), rounding.operand(b)))
+}
+
+fn binary_of_seen(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> Bounded {
     let value = op.apply(a.value, b.value).unwrap_or_else(|| panic!("{op} of {:?} and {:?}", a.value, b.value));
     if !a.value.dtype().is_float() {
         return all_or_nothing(value, &[a, b]);
@@ -204,8 +213,8 @@ pub fn binary(op: BinaryOp, a: Bounded, b: Bounded) -> Bounded {
         BinaryOp::Copysign if b.keeps_sign() && !a.is_unknown() => Bounded { value, error: a.error },
         BinaryOp::Copysign | BinaryOp::Rem | BinaryOp::FloorDiv => all_or_nothing(value, &[a, b]),
         _ if a.is_unknown() || b.is_unknown() => Bounded::unknown(value),
-        BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => arithmetic(op, a, b, value),
-        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => plane_function(op, a, b, value),
+        BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => arithmetic(rounding, op, a, b, value),
+        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => plane_function(rounding, op, a, b, value),
         BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl | BinaryOp::Shr => all_or_nothing(value, &[a, b]),
     }
 }
@@ -246,7 +255,8 @@ fn two_sum_error(x: f64, y: f64) -> f64 {
     (x - (sum - rest)) + (y - rest)
 }
 
-fn arithmetic(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
+fn arithmetic(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
+    let bounds = rounding.bounds(op.row(), value.dtype());
     let (x, y) = (a.float(), b.float());
     if x.is_nan() || y.is_nan() {
         return Bounded::exact(value);
@@ -265,8 +275,10 @@ fn arithmetic(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
     if a.is_exact() && b.is_exact() {
         return match () {
             () if op == BinaryOp::Div && y == 0.0 => Bounded::exact(value),
-            () if value.to_f64().is_finite() && is_representable(op, x, y, value) => Bounded::exact(value),
-            () => rounded(value, 0.0, ROUNDED, 0.0),
+            () if value.to_f64().is_finite() && bounds.is_rounding() && is_representable(op, x, y, value) => {
+                Bounded::exact(value)
+            }
+            () => rounded(value, 0.0, bounds, 0.0),
         };
     }
     let spread = match op {
@@ -275,11 +287,11 @@ fn arithmetic(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
         BinaryOp::Div => ((x / y).abs() * b.error + a.error) / (y.abs() - b.error),
         _ => a.error + b.error,
     };
-    rounded(value, spread * MARGIN, ROUNDED, 0.0)
+    rounded(value, spread * MARGIN, bounds, 0.0)
 }
 
-fn plane_function(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
-    let bound = f64::from(op.row().ulp_bound(value.dtype()));
+fn plane_function(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounded {
+    let bound = rounding.bounds(op.row(), value.dtype());
     let (x, y, result) = (a.float(), b.float(), value.to_f64());
     if a.is_exact() && b.is_exact() {
         let special = !x.is_finite() || !y.is_finite() || (op == BinaryOp::Pow && x == 0.0);
@@ -315,38 +327,53 @@ fn plane_function(op: BinaryOp, a: Bounded, b: Bounded, value: Scalar) -> Bounde
 }
 
 /// An op of three operands.
-pub fn ternary(op: TernaryOp, a: Bounded, b: Bounded, c: Bounded) -> Bounded {
+pub fn ternary(rounding: &Rounding, op: TernaryOp, a: Bounded, b: Bounded, c: Bounded) -> Bounded {
     let value = op.apply(a.value, b.value, c.value).unwrap();
     match op {
         TernaryOp::Select if a.is_unknown() => Bounded::unknown(value),
         TernaryOp::Select if a.value == Scalar::Bool(true) => b,
         TernaryOp::Select => c,
         TernaryOp::MulAdd => {
-            let operands = [a, b, c];
-            let numbers = operands.map(Bounded::float);
-            if operands.iter().all(|x| x.is_exact()) {
-                let special = numbers.iter().any(|x| !x.is_finite());
-                return if special { Bounded::exact(value) } else { rounded(value, 0.0, ROUNDED, 0.0) };
-            }
-            if operands.iter().any(|x| x.is_unknown()) || numbers.iter().any(|x| !x.is_finite()) {
-                return Bounded::unknown(value);
-            }
-            let [x, y, _] = numbers;
-            let spread = x.abs() * b.error + y.abs() * a.error + a.error * b.error + c.error;
-            // The parts of the sum may be larger than it.
-            rounded(value, spread * MARGIN, ROUNDED, 0.0)
+            rounding.result(mul_add(rounding, [a, b, c].map(|operand| rounding.operand(operand)), value))
         }
     }
 }
 
+fn mul_add(rounding: &Rounding, operands: [Bounded; 3], value: Scalar) -> Bounded {
+    let (bounds, dtype) = (rounding.bounds(TernaryOp::MulAdd.row(), value.dtype()), value.dtype());
+    let [x, y, z] = operands.map(Bounded::float);
+    let finite = [x, y, z].iter().all(|x| x.is_finite());
+    // The product, rounded on its own, is off by half an ULP, and may overflow.
+    let unfused = if rounding.fuses { 0.0 } else { 0.5 * ulp(dtype, x * y) };
+    if !rounding.fuses && x.is_finite() && y.is_finite() && (x * y).abs() >= largest(dtype) {
+        return Bounded::unknown(value);
+    }
+    if operands.iter().all(|x| x.is_exact()) {
+        return if finite { rounded(value, unfused, bounds, 0.0) } else { Bounded::exact(value) };
+    }
+    if operands.iter().any(|x| x.is_unknown()) || !finite {
+        return Bounded::unknown(value);
+    }
+    let [a, b, c] = operands.map(|operand| operand.error);
+    let spread = x.abs() * b + y.abs() * a + a * b + c + unfused + rounding.flushed(dtype);
+    // The parts of the sum may be larger than it.
+    rounded(value, spread * MARGIN, bounds, 0.0)
+}
+
 /// A conversion.
-pub fn cast(x: Bounded, dtype: DType) -> Bounded {
+pub fn cast(rounding: &Rounding, x: Bounded, dtype: DType) -> Bounded {
+    rounding.result(cast_of_seen(rounding.operand(x), dtype))
+}
+
+fn cast_of_seen(x: Bounded, dtype: DType) -> Bounded {
     let value = x.value.cast(dtype);
     if x.is_exact() || x.is_unknown() || !x.value.dtype().is_float() {
         let exact = x.is_exact();
         let inexact = dtype.is_float() && exact && value.cast(x.value.dtype()) != x.value && value.to_f64().is_finite();
         return match () {
-            () if inexact && x.value.dtype().is_float() && !x.value.is_nan() => rounded(value, 0.0, ROUNDED, 0.0),
+            () if inexact && x.value.dtype().is_float() && !x.value.is_nan() => {
+                rounded(value, 0.0, Bounds::ROUNDING, 0.0)
+            }
             () => all_or_nothing(value, &[x]),
         };
     }
@@ -354,7 +381,7 @@ pub fn cast(x: Bounded, dtype: DType) -> Bounded {
         return if dtype == x.value.dtype() || dtype == DType::F64 {
             Bounded { value, error: x.error }
         } else {
-            rounded(value, x.error, ROUNDED, 0.0)
+            rounded(value, x.error, Bounds::ROUNDING, 0.0)
         };
     }
     let ends = [x.float() - x.error, x.float() + x.error].map(|end| Scalar::F64(end).cast(dtype));

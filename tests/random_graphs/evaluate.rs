@@ -9,12 +9,13 @@ use kroton::{DType, Scalar};
 use crate::bounded::{Bounded, binary, cast, rounded, ternary, ulp, unary};
 use crate::common::in_order;
 use crate::program::{Node, Op, Part, Program, values_of};
+use crate::rounding::{Bounds, Rounding};
 
-/// The elements of every node.
-pub fn evaluate(program: &Program) -> Vec<Vec<Bounded>> {
+/// The elements of every node, as an engine with this arithmetic may find them.
+pub fn evaluate(program: &Program, rounding: &Rounding) -> Vec<Vec<Bounded>> {
     let mut values: Vec<Vec<Bounded>> = Vec::new();
     for node in &program.nodes {
-        let elements = evaluate_node(program, node, &values);
+        let elements = evaluate_node(program, rounding, node, &values);
         assert_eq!(elements.len(), values_of(&node.shape).iter().product::<usize>(), "{node:?}");
         values.push(elements);
     }
@@ -41,7 +42,7 @@ fn broadcast_at(shape: &[usize], index: &[usize]) -> usize {
     position(shape, &own)
 }
 
-fn evaluate_node(program: &Program, node: &Node, values: &[Vec<Bounded>]) -> Vec<Bounded> {
+fn evaluate_node(program: &Program, rounding: &Rounding, node: &Node, values: &[Vec<Bounded>]) -> Vec<Bounded> {
     let shape = values_of(&node.shape);
     let shape_of = |x: usize| values_of(&program.nodes[x].shape);
     let at = |x: usize, index: &[usize]| values[x][broadcast_at(&shape_of(x), index)];
@@ -52,17 +53,20 @@ fn evaluate_node(program: &Program, node: &Node, values: &[Vec<Bounded>]) -> Vec
         Op::Dense(values) => exactly(values),
         Op::Iota => (0..shape[0]).map(|i| Bounded::exact(Scalar::I64(i as i64))).collect(),
         Op::Size(axis, x) => exactly(&[Scalar::I64(shape_of(*x)[*axis] as i64)]),
-        Op::Unary(op, x) => values[*x].iter().map(|&x| unary(*op, x)).collect(),
-        Op::Binary(op, [a, b]) => indices(&shape).iter().map(|i| binary(*op, at(*a, i), at(*b, i))).collect(),
+        Op::Unary(op, x) => values[*x].iter().map(|&x| unary(rounding, *op, x)).collect(),
+        Op::Binary(op, [a, b]) => indices(&shape).iter().map(|i| binary(rounding, *op, at(*a, i), at(*b, i))).collect(),
         Op::Ternary(op, [a, b, c]) => {
-            indices(&shape).iter().map(|i| ternary(*op, at(*a, i), at(*b, i), at(*c, i))).collect()
+            indices(&shape).iter().map(|i| ternary(rounding, *op, at(*a, i), at(*b, i), at(*c, i))).collect()
         }
-        Op::Cast(x) => values[*x].iter().map(|&x| cast(x, node.dtype)).collect(),
+        Op::Cast(x) => values[*x].iter().map(|&x| cast(rounding, x, node.dtype)).collect(),
         // Nothing is reduced over no axes, not even −0 to +0.
         Op::Reduce(ReduceOp::Sum | ReduceOp::Prod, axes, x) if axes.is_empty() => {
-            values[*x].iter().map(|&x| cast(x, node.dtype)).collect()
+            values[*x].iter().map(|&x| cast(rounding, x, node.dtype)).collect()
         }
-        Op::Reduce(op, axes, x) => reduce_axes(*op, axes, program.nodes[*x].dtype, &shape_of(*x), &values[*x]),
+        Op::Reduce(op, axes, x) => {
+            let reduce = |elements: &[Bounded]| reduce(rounding, *op, program.nodes[*x].dtype, elements);
+            reduce_axes(reduce, axes, &shape_of(*x), &values[*x])
+        }
         Op::Permute(order, x) => {
             let source = shape_of(*x);
             let back = |index: &Vec<usize>| {
@@ -89,7 +93,7 @@ fn evaluate_node(program: &Program, node: &Node, values: &[Vec<Bounded>]) -> Vec
             };
             indices(&shape).iter().map(pick).collect()
         }
-        Op::MatMul([a, b]) => matmul(node.dtype, [&values[*a], &values[*b]], shape_of(*a)[1], &shape),
+        Op::MatMul([a, b]) => matmul(rounding, node.dtype, [&values[*a], &values[*b]], shape_of(*a)[1], &shape),
     }
 }
 
@@ -112,7 +116,12 @@ fn slice(parts: &[Part], source: &[usize], values: &[Bounded]) -> Vec<Bounded> {
     indices(&lengths).iter().map(|index| values[position(source, &own(index))]).collect()
 }
 
-fn reduce_axes(op: ReduceOp, axes: &[usize], dtype: DType, shape: &[usize], values: &[Bounded]) -> Vec<Bounded> {
+fn reduce_axes(
+    reduce: impl Fn(&[Bounded]) -> Bounded,
+    axes: &[usize],
+    shape: &[usize],
+    values: &[Bounded],
+) -> Vec<Bounded> {
     let sizes = |kept: bool| -> Vec<usize> {
         (0..shape.len()).filter(|axis| axes.contains(axis) != kept).map(|axis| shape[axis]).collect()
     };
@@ -127,42 +136,42 @@ fn reduce_axes(op: ReduceOp, axes: &[usize], dtype: DType, shape: &[usize], valu
         .iter()
         .map(|outer| {
             let elements: Vec<Bounded> = inner.iter().map(|inner| values[merge_index(outer, inner)]).collect();
-            reduce(op, dtype, &elements)
+            reduce(&elements)
         })
         .collect()
 }
 
-fn reduce(op: ReduceOp, dtype: DType, elements: &[Bounded]) -> Bounded {
+fn reduce(rounding: &Rounding, op: ReduceOp, dtype: DType, elements: &[Bounded]) -> Bounded {
     let truth = |value: bool| Bounded::exact(Scalar::Bool(value));
     match op {
-        ReduceOp::Sum | ReduceOp::Prod => fold(op, dtype, elements),
-        ReduceOp::All => fold_truth(BinaryOp::And, elements, truth(true)),
-        ReduceOp::Any => fold_truth(BinaryOp::Or, elements, truth(false)),
-        ReduceOp::Min if dtype == DType::Bool => fold_truth(BinaryOp::And, elements, truth(true)),
-        ReduceOp::Max if dtype == DType::Bool => fold_truth(BinaryOp::Or, elements, truth(false)),
-        ReduceOp::Min => elements.iter().copied().reduce(|a, b| binary(BinaryOp::Minimum, a, b)).unwrap(),
-        ReduceOp::Max => elements.iter().copied().reduce(|a, b| binary(BinaryOp::Maximum, a, b)).unwrap(),
-        ReduceOp::ArgMin => best_position(BinaryOp::Lt, elements),
-        ReduceOp::ArgMax => best_position(BinaryOp::Gt, elements),
-        ReduceOp::SquaredDeviations => squared_deviations(dtype, elements),
+        ReduceOp::Sum | ReduceOp::Prod => fold(rounding, op, dtype, elements),
+        ReduceOp::All => fold_truth(rounding, BinaryOp::And, elements, truth(true)),
+        ReduceOp::Any => fold_truth(rounding, BinaryOp::Or, elements, truth(false)),
+        ReduceOp::Min if dtype == DType::Bool => fold_truth(rounding, BinaryOp::And, elements, truth(true)),
+        ReduceOp::Max if dtype == DType::Bool => fold_truth(rounding, BinaryOp::Or, elements, truth(false)),
+        ReduceOp::Min => elements.iter().copied().reduce(|a, b| binary(rounding, BinaryOp::Minimum, a, b)).unwrap(),
+        ReduceOp::Max => elements.iter().copied().reduce(|a, b| binary(rounding, BinaryOp::Maximum, a, b)).unwrap(),
+        ReduceOp::ArgMin => best_position(rounding, BinaryOp::Lt, elements),
+        ReduceOp::ArgMax => best_position(rounding, BinaryOp::Gt, elements),
+        ReduceOp::SquaredDeviations => squared_deviations(rounding, dtype, elements),
     }
 }
 
-fn fold_truth(op: BinaryOp, elements: &[Bounded], init: Bounded) -> Bounded {
-    elements.iter().fold(init, |a, &b| binary(op, a, b))
+fn fold_truth(rounding: &Rounding, op: BinaryOp, elements: &[Bounded], init: Bounded) -> Bounded {
+    elements.iter().fold(init, |a, &b| binary(rounding, op, a, b))
 }
 
 /// Sum or product in the defined order.
-fn fold(op: ReduceOp, dtype: DType, elements: &[Bounded]) -> Bounded {
+fn fold(rounding: &Rounding, op: ReduceOp, dtype: DType, elements: &[Bounded]) -> Bounded {
     let (combine, start) = if op == ReduceOp::Sum { (BinaryOp::Add, 0) } else { (BinaryOp::Mul, 1) };
     let accumulator = dtype.accumulator();
     let init = Bounded::exact(Scalar::I64(start).cast(accumulator));
-    let lifted: Vec<Bounded> = elements.iter().map(|&x| cast(x, accumulator)).collect();
-    in_order(&lifted, init, |a, b| binary(combine, a, b))
+    let lifted: Vec<Bounded> = elements.iter().map(|&x| cast(rounding, x, accumulator)).collect();
+    in_order(&lifted, init, |a, b| binary(rounding, combine, a, b))
 }
 
 /// The first NaN, else the first of the best; known if the best is surely better than all others or all are exact.
-fn best_position(better: BinaryOp, elements: &[Bounded]) -> Bounded {
+fn best_position(rounding: &Rounding, better: BinaryOp, elements: &[Bounded]) -> Bounded {
     let is_better = |a: &Bounded, b: &Bounded| better.apply(a.value, b.value) == Some(Scalar::Bool(true));
     let mut best = 0;
     for (i, x) in elements.iter().enumerate() {
@@ -174,7 +183,7 @@ fn best_position(better: BinaryOp, elements: &[Bounded]) -> Bounded {
         }
     }
     let value = Scalar::I64(best as i64);
-    let surely = |x: &Bounded| binary(better, elements[best], *x).is_exact();
+    let surely = |x: &Bounded| binary(rounding, better, elements[best], *x).is_exact();
     let others = elements.iter().enumerate().filter(|&(i, _)| i != best);
     if elements.iter().all(|x| x.is_exact())
         || (!elements[best].value.is_nan() && others.into_iter().all(|(_, x)| surely(x)))
@@ -186,29 +195,30 @@ fn best_position(better: BinaryOp, elements: &[Bounded]) -> Bounded {
 }
 
 /// Chan's update of (count, mean, squared deviations), step by step.
-fn squared_deviations(dtype: DType, elements: &[Bounded]) -> Bounded {
+fn squared_deviations(rounding: &Rounding, dtype: DType, elements: &[Bounded]) -> Bounded {
     let number = |value: i64| Bounded::exact(Scalar::I64(value).cast(dtype));
     let lifted: Vec<[Bounded; 3]> = elements.iter().map(|&x| [number(1), x, number(0)]).collect();
+    let apply = |op: BinaryOp, a: Bounded, b: Bounded| binary(rounding, op, a, b);
     let merge = |[n, mean, m2]: [Bounded; 3], [other_n, other_mean, other_m2]: [Bounded; 3]| {
-        let total = binary(BinaryOp::Add, n, other_n);
-        let share = binary(BinaryOp::Div, other_n, binary(BinaryOp::Maximum, total, number(1)));
-        let delta = binary(BinaryOp::Sub, other_mean, mean);
-        let mean = binary(BinaryOp::Add, mean, binary(BinaryOp::Mul, delta, share));
-        let scaled = binary(BinaryOp::Mul, delta, binary(BinaryOp::Mul, n, share));
-        let between = binary(BinaryOp::Mul, delta, scaled);
-        [total, mean, binary(BinaryOp::Add, binary(BinaryOp::Add, m2, other_m2), between)]
+        let total = apply(BinaryOp::Add, n, other_n);
+        let share = apply(BinaryOp::Div, other_n, apply(BinaryOp::Maximum, total, number(1)));
+        let delta = apply(BinaryOp::Sub, other_mean, mean);
+        let mean = apply(BinaryOp::Add, mean, apply(BinaryOp::Mul, delta, share));
+        let scaled = apply(BinaryOp::Mul, delta, apply(BinaryOp::Mul, n, share));
+        let between = apply(BinaryOp::Mul, delta, scaled);
+        [total, mean, apply(BinaryOp::Add, apply(BinaryOp::Add, m2, other_m2), between)]
     };
     in_order(&lifted, [number(0); 3], merge)[2]
 }
 
 /// A matrix product: exact for integers and bools; for floats within the bound of any order of summation.
-fn matmul(dtype: DType, [a, b]: [&[Bounded]; 2], inner: usize, shape: &[usize]) -> Vec<Bounded> {
+fn matmul(rounding: &Rounding, dtype: DType, [a, b]: [&[Bounded]; 2], inner: usize, shape: &[usize]) -> Vec<Bounded> {
     let columns = shape[1];
     let element = |index: &Vec<usize>| {
         let pairs = (0..inner).map(|k| (a[index[0] * inner + k], b[k * columns + index[1]]));
-        let products: Vec<Bounded> = pairs.clone().map(|(a, b)| binary(BinaryOp::Mul, a, b)).collect();
+        let products: Vec<Bounded> = pairs.clone().map(|(a, b)| binary(rounding, BinaryOp::Mul, a, b)).collect();
         let zero = Bounded::exact(Scalar::I64(0).cast(dtype));
-        let sum = products.iter().fold(zero, |sum, &product| binary(BinaryOp::Add, sum, product));
+        let sum = products.iter().fold(zero, |sum, &product| binary(rounding, BinaryOp::Add, sum, product));
         if !dtype.is_float() {
             return sum;
         }
@@ -219,9 +229,9 @@ fn matmul(dtype: DType, [a, b]: [&[Bounded]; 2], inner: usize, shape: &[usize]) 
         let size = |x: Bounded| x.value.to_f64().abs() + x.error;
         let total: f64 = pairs.clone().map(|(a, b)| size(a) * size(b)).sum();
         let spread: f64 = pairs.map(|(a, b)| size(a) * b.error + size(b) * a.error).sum();
-        // Each of the products and sums is rounded, in both ways to compute it.
-        let roundings = 2.0 * inner as f64 * ulp(dtype, total);
-        rounded(sum.value, spread + roundings, 0.5, total)
+        // Each of the products and sums is rounded, in both ways to compute it, and may be too small to stay.
+        let roundings = 2.0 * inner as f64 * (ulp(dtype, total) + rounding.flushed(dtype));
+        rounding.result(rounded(sum.value, spread + roundings, Bounds::ROUNDING, total))
     };
     indices(shape).iter().map(element).collect()
 }

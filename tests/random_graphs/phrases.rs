@@ -94,7 +94,8 @@ struct Scope {
 pub fn add(p: &mut Program, which: usize, asked: Option<DType>, x: usize, y: usize, knob: usize) {
     let phrase = &PHRASES[which % PHRASES.len()];
     let candidates = asked.into_iter().chain([p.dtype_of(x)]).chain((0..9).map(|i| DType::ALL[(knob + i) % 9]));
-    for dtype in candidates {
+    let widest = p.float;
+    for dtype in candidates.filter(|dtype| !dtype.is_float() || dtype.size() <= widest.size()) {
         let scope = Scope { dtype, x: p.cast(x, dtype), y: p.cast(y, dtype), knob };
         if instantiate(p, phrase, &scope).is_some() {
             return;

@@ -85,11 +85,13 @@ pub struct Node {
 }
 
 /// A program with its arguments.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Program {
     pub nodes: Vec<Node>,
     pub inputs: Vec<(Vec<Option<usize>>, Argument)>,
     pub outputs: Vec<usize>,
+    /// The widest float that is in it.
+    pub float: DType,
 }
 
 /// The most elements of a node.
@@ -98,7 +100,7 @@ const LARGEST: usize = 300;
 impl Program {
     /// The program of a recipe.
     pub fn new(recipe: &Recipe) -> Program {
-        let mut program = Program::default();
+        let mut program = Program { nodes: vec![], inputs: vec![], outputs: vec![], float: recipe.float };
         for (index, input) in recipe.inputs.iter().enumerate() {
             program.add_input(index, input, recipe);
         }
@@ -157,7 +159,7 @@ impl Program {
     }
 
     pub fn float(&mut self, a: usize, asked: Option<DType>) -> usize {
-        let dtype = asked.filter(|dtype| dtype.is_float()).unwrap_or(DType::F64);
+        let dtype = asked.filter(|dtype| dtype.is_float()).unwrap_or(self.float);
         if self.dtype(a).is_float() { a } else { self.cast(a, dtype) }
     }
 

@@ -68,6 +68,19 @@ pub struct Recipe {
     pub steps: Vec<StepRecipe>,
     pub outputs: Vec<u16>,
     pub seed: u64,
+    /// What stands for floats where nothing else is asked for.
+    pub float: DType,
+}
+
+impl Recipe {
+    /// The same without f64, for engines that have none.
+    pub fn in_f32(&self) -> Recipe {
+        let narrow = |dtype: DType| if dtype == DType::F64 { DType::F32 } else { dtype };
+        let mut recipe = Recipe { float: DType::F32, ..self.clone() };
+        recipe.inputs.iter_mut().for_each(|input| input.dtype = narrow(input.dtype));
+        recipe.steps.iter_mut().for_each(|step| step.dtype = step.dtype.map(narrow));
+        recipe
+    }
 }
 
 fn kinds() -> Vec<Kind> {
@@ -123,5 +136,6 @@ pub fn recipe() -> impl Strategy<Value = Recipe> {
         steps,
         outputs,
         seed,
+        float: DType::F64,
     })
 }

@@ -43,7 +43,7 @@ impl Program {
             Kind::BinaryWithConstant => self.add_with_constant(op, step.dtype, a, knob),
             Kind::Ternary => self.add_ternary(TernaryOp::ALL[op % TernaryOp::ALL.len()], step.dtype, [a, b, c]),
             Kind::Cast => {
-                self.cast(a, step.dtype.unwrap_or(DType::F64));
+                self.cast(a, step.dtype.unwrap_or(self.float));
             }
             Kind::Reduce => self.add_reduce(ReduceOp::ALL[op % ReduceOp::ALL.len()], step.dtype, a, knob),
             Kind::Permute => self.add_permute(a, knob),
@@ -69,14 +69,14 @@ impl Program {
         }
     }
 
-    /// The dtype asked for, if there is one and the class takes it; else the operand's own; else f64 or bool.
-    fn fit(row: &kroton::ops::Row, asked: Option<DType>, own: DType) -> DType {
-        let candidates = asked.into_iter().chain([own, DType::F64, DType::I64]);
+    /// The dtype asked for, if there is one and the class takes it; else the operand's own; else the widest float or i64.
+    fn fit(&self, row: &kroton::ops::Row, asked: Option<DType>, own: DType) -> DType {
+        let candidates = asked.into_iter().chain([own, self.float, DType::I64]);
         candidates.into_iter().find(|&dtype| row.class.contains(dtype)).unwrap()
     }
 
     fn add_unary(&mut self, op: UnaryOp, asked: Option<DType>, a: usize) {
-        let a = self.cast(a, Program::fit(op.row(), asked, self.dtype(a)));
+        let a = self.cast(a, self.fit(op.row(), asked, self.dtype(a)));
         self.unary(op, a);
     }
 
@@ -90,7 +90,7 @@ impl Program {
 
     fn add_binary(&mut self, op: BinaryOp, asked: Option<DType>, a: usize, b: usize) {
         let Some(b) = self.partner(&self.shape(a).clone(), b) else { return };
-        let dtype = Program::fit(op.row(), asked, self.dtype(a));
+        let dtype = self.fit(op.row(), asked, self.dtype(a));
         let (a, b) = (self.cast(a, dtype), self.cast(b, dtype));
         self.binary(op, a, b);
     }
@@ -98,7 +98,7 @@ impl Program {
     fn add_with_constant(&mut self, op: usize, asked: Option<DType>, a: usize, knob: usize) {
         const VALUES: [f64; 14] = [0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, 4.0, -0.5, 8.0, 0.1, -3.0, 63.0, 1e10];
         let op = BinaryOp::ALL[op % BinaryOp::ALL.len()];
-        let dtype = Program::fit(op.row(), asked, self.dtype(a));
+        let dtype = self.fit(op.row(), asked, self.dtype(a));
         let a = self.cast(a, dtype);
         let b = self.constant(dtype, VALUES[knob / 2 % VALUES.len()]);
         if knob.is_multiple_of(2) {
@@ -118,14 +118,14 @@ impl Program {
             both.is_some_and(|both| broadcast(&pair, &both).is_some_and(|shape| small(&shape)))
         };
         let Some(c) = (0..count).map(|i| (c + i) % count).find(fits) else { return };
-        let dtype = Program::fit(op.row(), asked, self.dtype(b));
+        let dtype = self.fit(op.row(), asked, self.dtype(b));
         let first = if op == TernaryOp::Select { DType::Bool } else { dtype };
         let [a, b, c] = [self.cast(a, first), self.cast(b, dtype), self.cast(c, dtype)];
         self.ternary(op, [a, b, c]);
     }
 
     fn add_reduce(&mut self, op: ReduceOp, asked: Option<DType>, a: usize, knob: usize) {
-        let fallback = [asked.unwrap_or(self.dtype(a)), self.dtype(a), DType::Bool, DType::F64];
+        let fallback = [asked.unwrap_or(self.dtype(a)), self.dtype(a), DType::Bool, self.float];
         let dtype = fallback.into_iter().find(|&dtype| op.accepts(dtype)).unwrap();
         let a = self.cast(a, dtype);
         let rank = self.rank(a);
@@ -204,7 +204,7 @@ impl Program {
             Some(b) => b,
             None => self.permute(vec![1, 0], a),
         };
-        let dtype = asked.filter(|dtype| dtype.size() > 1).unwrap_or(DType::F64);
+        let dtype = asked.filter(|dtype| dtype.size() > 1).unwrap_or(self.float);
         let (a, b) = (self.cast(a, dtype), self.cast(b, dtype));
         let shape = vec![self.shape(a)[0], self.shape(b)[1]];
         self.push(Op::MatMul([a, b]), dtype, shape);

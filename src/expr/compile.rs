@@ -35,7 +35,7 @@ use crate::shape::{Measure, Symbol};
 /// | key | value | what it stands for |
 /// |---|---|---|
 /// | `device` | `cpu`, `interpreter`, `loops`, `gpu`, `auto` | [`device`](Compiler::device) |
-/// | `device` | `gpu:1`, `gpu:radeon`, `auto:…` | that, and which GPU: its index in [`devices`](crate::devices) or a part of its name; also for code that says [`Device::Gpu`] |
+/// | `device` | `gpu:1`, `gpu:radeon`, `auto:…` | that, and which GPU: its index in [`devices`](crate::devices()) or a part of its name; also for code that says [`Device::Gpu`] |
 /// | `threads` | a number | [`threads`](Compiler::threads) |
 /// | `parallel_threshold` | a number | [`parallel_threshold`](Compiler::parallel_threshold) |
 /// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |

@@ -92,7 +92,7 @@ impl Implementation for OnGpu {
 
 impl DeviceArray {
     /// A copy of an array on the GPU that functions run on: the one that `KROTON_FLAGS` names, else the first of
-    /// [`devices`](crate::devices). Takes whatever a call takes: slices, `&Vec`, ndarray arrays and views of any strides,
+    /// [`devices`](crate::devices()). Takes whatever a call takes: slices, `&Vec`, ndarray arrays and views of any strides,
     /// `kroton::Array`, scalars.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl DeviceArray {
         upload_to(&selected(Flags::of_process()?)?, array)
     }
 
-    /// As [`upload`](DeviceArray::upload), on a GPU of [`devices`](crate::devices).
+    /// As [`upload`](DeviceArray::upload), on a GPU of [`devices`](crate::devices()).
     ///
     /// # Errors
     /// `Argument` if the device is no GPU; as `upload`.

@@ -11,7 +11,7 @@ pub enum Device {
     Interpreter,
     /// The loop IR, element by element: where no machine code can be made, and a second check.
     Loops,
-    /// Compute shaders on a GPU of any vendor: the first of [`devices`](crate::devices), or the one that
+    /// Compute shaders on a GPU of any vendor: the first of [`devices`](crate::devices()), or the one that
     /// `KROTON_FLAGS=device=gpu:…` names. Without one `compile` is an error, as it is for what the GPU cannot compute,
     /// and in a build without the feature `gpu`.
     Gpu,

@@ -138,13 +138,20 @@ struct Inner {
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
-#[derive(Default)]
 struct Bound<'a> {
     site: Site,
     operands: SmallVec<[Operand<'a>; 4]>,
     symbols: Symbols,
     /// What the memory of arguments of rank 0 points to once all are there; none for those on a device.
     values: SmallVec<[Scalar; 4]>,
+}
+
+impl Bound<'_> {
+    /// Nothing bound yet. Inline, so that no call moves it.
+    #[inline]
+    fn at(site: Site) -> Self {
+        Bound { site, operands: SmallVec::new(), symbols: Symbols::default(), values: SmallVec::new() }
+    }
 }
 
 impl Function {
@@ -175,7 +182,7 @@ impl Function {
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
-            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
+            let mut bound = Bound::at(self.0.implementation.site()?);
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
             R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, places))
@@ -199,7 +206,7 @@ impl Function {
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
-            let mut bound = Bound { site: self.0.implementation.site()?, ..Bound::default() };
+            let mut bound = Bound::at(self.0.implementation.site()?);
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
             let specs = self.output_specs(&shapes, &bound.site);

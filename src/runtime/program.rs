@@ -17,7 +17,7 @@ use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step,
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
 use crate::runtime::memory::Operand;
-use crate::runtime::windows::{locate, size, sizes};
+use crate::runtime::windows::{locate, size};
 use crate::schedule::Slot;
 use crate::shape::{Symbols, byte_size};
 
@@ -178,7 +178,10 @@ impl Frame<'_> {
     /// # Safety
     /// As `Program::run`.
     unsafe fn kernel(&mut self, step: &KernelStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let extents = sizes(&step.extents, self.symbols)?;
+        let mut extents: SmallVec<[usize; 4]> = SmallVec::new();
+        for dim in &step.extents {
+            extents.push(size(dim, self.symbols)?);
+        }
         let mut bindings: SmallVec<[Binding; 4]> = SmallVec::new();
         for window in &step.windows {
             bindings.push(self.bind(window, extents.len())?);

@@ -1,6 +1,6 @@
 //! A lowered plan on a GPU: what is made ready once, and what a device keeps of it between calls.
 //!
-//! Kernels and products are texts that know no device. What a device holds, the constants, is one [`Resident`], which is
+//! Kernels and products are texts that know no device. What a device holds, the constants, is one `Resident`, which is
 //! replaced as a whole when its device is lost. A call is run by `call`.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,17 +9,8 @@ const STEPS: usize = 10;
 
 /// Coefficients of z^−1, z^−3, … beside 1/(2z²): the Bernoulli numbers B₂ₖ (DLMF 5.15.8). The first one left out,
 /// 43867/798 z^−19, is below 6e−18 from z = 10.5 on.
-const SERIES: [f64; 9] = [
-    1.0,
-    1.0 / 6.0,
-    -1.0 / 30.0,
-    1.0 / 42.0,
-    -1.0 / 30.0,
-    5.0 / 66.0,
-    -691.0 / 2730.0,
-    7.0 / 6.0,
-    -3617.0 / 510.0,
-];
+const SERIES: [f64; 9] =
+    [1.0, 1.0 / 6.0, -1.0 / 30.0, 1.0 / 42.0, -1.0 / 30.0, 5.0 / 66.0, -691.0 / 2730.0, 7.0 / 6.0, -3617.0 / 510.0];
 
 /// The derivative of digamma, ψ′ (DLMF 5.15.1): the series at x + 10, the recurrence ψ′(x) = ψ′(x + 1) + 1/x² (5.15.5)
 /// down from there, and ψ′(x) = π²/sin²(πx) − ψ′(1 − x) (5.15.6) below ½. The sine is taken of the distance to the

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ops", &["dtype"]),
     ("graph", &["array", "dtype", "shape", "ops", "error"]),
     ("eval", &["graph", "ops", "array", "dtype", "shape", "error"]),
+    ("autodiff", &["expr", "graph", "ops", "dtype", "shape", "error"]),
     ("optimize", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("loops", &["ops", "dtype", "error"]),
     ("schedule", &["graph", "loops::Target", "loops::Axis", "ops", "dtype", "shape", "error"]),

@@ -1,11 +1,12 @@
-//! Every stage of a small expression, from the graph to machine code, as `Function::dump` prints it.
+//! Every stage of a small expression, from the graph to machine code or shaders, as `Function::dump` prints it.
 //!
-//! `cargo run --release --example graph_dump`, with `-- --short` for the first lines of each stage.
+//! `cargo run --release --example graph_dump`, with `-- --short` for the first lines of each stage;
+//! `KROTON_FLAGS=device=gpu` in the environment shows shaders in place of machine code.
 
-use kroton::{Stage, compile, vector};
+use kroton::{Error, Stage, compile, vector};
 
 /// Each stage with what to look for.
-const STAGES: [(Stage, &str, &str); 6] = [
+const STAGES: [(Stage, &str, &str); 7] = [
     (
         Stage::Graph,
         "Graph",
@@ -24,19 +25,32 @@ const STAGES: [(Stage, &str, &str); 6] = [
     ),
     (Stage::Clif, "CLIF", "Cranelift's IR: 128-bit vectors, and a scalar loop for the last elements."),
     (Stage::Asm, "Machine code", "The same as instructions of this machine."),
+    (
+        Stage::Wgsl,
+        "Shaders",
+        "WGSL for a GPU: a shader for few elements, one for each block of many, one that merges blocks.",
+    ),
 ];
 
 fn main() -> kroton::Result<()> {
     let short = std::env::args().any(|argument| argument == "--short");
-    let x = vector::<f64>("x");
+    // f32, so that every GPU can.
+    let x = vector::<f32>("x");
     let spread = (&x * &x + 1.0).ln().sum(..) / x.len();
     println!("The mean of ln(x² + 1) over a vector: {spread}\n");
     let f = compile([&x], spread)?;
-    let mean: f64 = f.call((&[0.0, 1.0, 2.0, 3.0],))?;
+    let mean: f32 = f.call((&[0.0_f32, 1.0, 2.0, 3.0],))?;
     println!("of [0, 1, 2, 3]: {mean}\n");
     for (stage, title, explanation) in STAGES {
-        println!("──── {title} ────\n{explanation}\n");
-        print_lines(&f.dump(stage)?, if short { 12 } else { usize::MAX });
+        match f.dump(stage) {
+            Ok(text) => {
+                println!("──── {title} ────\n{explanation}\n");
+                print_lines(&text, if short { 12 } else { usize::MAX });
+            }
+            // A CPU has no shaders, a GPU no machine code to show.
+            Err(Error::Unsupported(reason)) => println!("──── {title} ────\n{reason}\n"),
+            Err(error) => return Err(error),
+        }
     }
     println!("The first graph for Graphviz (pipe it into `dot -Tsvg`):\n");
     print_lines(&kroton::inspect::dot(&[(&x * &x + 1.0).ln().sum(..)])?, usize::MAX);

@@ -3,14 +3,16 @@
 //! The same hit test as a compiled expression, as plain Rust loops, and as tasks of a thread pool, for many small
 //! calls and one large one. It shows what a call costs, and why work is cut into chunks before it is shared out.
 //! The points are made once, so that times are those of the hit test alone.
-//! `cargo run --release --example pi`, with `-- --short` for sizes that suit a build without optimizations.
+//! `cargo run --release --example pi`, with `-- --short` for sizes that suit a build without optimizations;
+//! `KROTON_FLAGS=device=gpu` in the environment runs the expression on a GPU, with the points uploaded for each call and
+//! with points that stay there. Points are f32, so that every GPU can; the quotient of 64-bit numbers is the host's.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kroton::{Compiler, Function, compile, vector};
+use kroton::{Compiler, Function, Stage, compile, vector};
 use rayon::prelude::*;
 
 /// Points of one task, where tasks are chunked.
@@ -40,27 +42,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn compile_pi() -> kroton::Result<Function> {
-    let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+    let (x, y) = (vector::<f32>("x"), vector::<f32>("y"));
     let hits = (&x * &x + &y * &y).lt(1.0).sum(..);
     compile([&x, &y], 4.0 * hits / x.len())
 }
 
 fn compile_pi_for_one_thread() -> kroton::Result<Function> {
-    let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+    let (x, y) = (vector::<f32>("x"), vector::<f32>("y"));
     let hits = (&x * &x + &y * &y).lt(1.0).sum(..);
     Compiler::new().threads(1).compile([&x, &y], 4.0 * hits / x.len())
 }
 
 /// Points of the square.
 struct Points {
-    x: Vec<f64>,
-    y: Vec<f64>,
+    x: Vec<f32>,
+    y: Vec<f32>,
 }
 
 impl Points {
     fn random(n: usize, seed: u64) -> Points {
         let mut random = SplitMix(seed);
-        let mut coordinates = || (0..n).map(|_| random.next()).collect();
+        let mut coordinates = || (0..n).map(|_| random.next() as f32).collect();
         Points { x: coordinates(), y: coordinates() }
     }
 
@@ -94,8 +96,13 @@ fn compare(calls: u64, points: &Points, many: &Function, single: &Function) -> k
     })?;
     let row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
     row("plain loop, one thread", plain);
-    row("kroton, one thread", measure(calls, calls, || single.call((&points.x, &points.y)))?);
-    row("kroton", measure(calls, calls, || many.call((&points.x, &points.y)))?);
+    if many.dump(Stage::Wgsl).is_ok() {
+        row("kroton on the GPU, with uploads", measure(calls, few, || many.call((&points.x, &points.y)))?);
+        row("kroton on the GPU", on_device(calls, few, points, many)?);
+    } else {
+        row("kroton, one thread", measure(calls, calls, || single.call((&points.x, &points.y)))?);
+        row("kroton", measure(calls, calls, || many.call((&points.x, &points.y)))?);
+    }
     row("rayon loop over chunks", measure(calls, calls, || Ok(estimate(hits_rayon(points), n)))?);
     row("one task per chunk", measure(calls, calls, || Ok(estimate(hits_in_tasks(points, CHUNK), n)))?);
     row("one task per sample", measure(calls, few, || Ok(estimate(hits_in_tasks(points, 1), n)))?);
@@ -103,11 +110,25 @@ fn compare(calls: u64, points: &Points, many: &Function, single: &Function) -> k
     Ok(())
 }
 
+/// Calls with points that stay on the device.
+#[cfg(feature = "gpu")]
+fn on_device(calls: u64, runs: u64, points: &Points, f: &Function) -> kroton::Result<Measured> {
+    let [x, y] = [&points.x, &points.y].map(kroton::DeviceArray::upload);
+    let (x, y) = (x?, y?);
+    measure(calls, runs, || f.call((&x, &y)))
+}
+
+/// There are no shaders in a build without the feature.
+#[cfg(not(feature = "gpu"))]
+fn on_device(calls: u64, runs: u64, points: &Points, f: &Function) -> kroton::Result<Measured> {
+    measure(calls, runs, || f.call((&points.x, &points.y)))
+}
+
 fn estimate(hits: u64, n: usize) -> f64 {
     4.0 * hits as f64 / n as f64
 }
 
-fn hits(x: &[f64], y: &[f64]) -> u64 {
+fn hits(x: &[f32], y: &[f32]) -> u64 {
     x.iter().zip(y).map(|(x, y)| u64::from(x * x + y * y < 1.0)).sum()
 }
 

@@ -33,6 +33,7 @@ fn exp_of_sum_f32(high: f32, low: f32, shift: i32) -> f32 {
     return scale_f32(sum.x + (sum.y + (low_rest + r * r * exp_tail_f32(r))), i32(k) + shift);
 }
 
+// max 0.8 ULP (every 61st f32)
 fn exp_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
@@ -49,6 +50,7 @@ fn exp2_of_sum_f32(high: f32, low: f32) -> f32 {
     return scale_f32(sum.x + (sum.y + r * r * tail), i32(k));
 }
 
+// max 0.9 ULP (every 61st f32)
 fn exp2_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
@@ -56,6 +58,7 @@ fn exp2_f32(x: f32) -> f32 {
     return exp2_of_sum_f32(clamp(x, -200.0, 200.0), 0.0);
 }
 
+// max 1.4 ULP (every 61st f32)
 fn expm1_f32(x: f32) -> f32 {
     if is_nan_f32(x) || magnitude_f32(x) < 0x33000000u {
         return x;

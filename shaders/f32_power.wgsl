@@ -39,6 +39,7 @@ fn pow_of_magnitude_f32(x: f32, y: f32) -> f32 {
     return pow_of_number_f32(x, y);
 }
 
+// max 1.0 ULP (71 million pairs)
 fn pow_f32(x: f32, y: f32) -> f32 {
     if bitcast<u32>(x) == 0x3f800000u || magnitude_f32(y) == 0u {
         return 1.0;
@@ -61,6 +62,7 @@ fn pow_f32(x: f32, y: f32) -> f32 {
 }
 
 // Two steps of Halley's method, which triples the right bits: from 5 to 14, and on with an exact residual.
+// max 0.6 ULP (every 61st f32)
 fn cbrt_f32(x: f32) -> f32 {
     if magnitude_f32(x) >= 0x7f800000u || magnitude_f32(x) == 0u {
         return x;
@@ -84,6 +86,7 @@ fn cbrt_f32(x: f32) -> f32 {
     return copysign_f32(root * power_of_two_f32(third - 50), x);
 }
 
+// max 0.6 ULP (71 million pairs)
 fn hypot_f32(x: f32, y: f32) -> f32 {
     if is_inf_f32(x) || is_inf_f32(y) {
         return inf_f32();

@@ -7,6 +7,7 @@ fn erf_tail_f32(z: f32) -> f32 {
     return 0.128379166 + z * (-0.376126289 + z * (0.112836257 + z * upper));
 }
 
+// max 1.4 ULP (every 61st f32)
 fn erf_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
@@ -32,6 +33,7 @@ fn scaled_erfc_f32(t: f32) -> vec2<f32> {
     return ordered_sum_f32(0.997211814, tail);
 }
 
+// max 2.7 ULP (every 61st f32)
 fn erfc_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
@@ -66,6 +68,7 @@ fn erfinv_outer_f32(t: f32) -> vec2<f32> {
     return ordered_sum_f32(2.83369899, t * (1.0016886 + t * (0.00942887086 + t * upper)));
 }
 
+// max 2.1 ULP (every 61st f32)
 fn erfinv_f32(x: f32) -> f32 {
     if magnitude_f32(x) >= 0x3f800000u {
         return select(nan_f32(), copysign_f32(inf_f32(), x), magnitude_f32(x) == 0x3f800000u);
@@ -127,6 +130,7 @@ fn is_pole_f32(x: f32) -> bool {
     return magnitude_f32(x) == 0u || (x < 0.0 && floor(x) == x);
 }
 
+// max 1.7 ULP for x > 0, also at the roots; below, 1.7 ULP of max(|result|, 1) (every 61st f32)
 fn gamma_f32(x: f32) -> f32 {
     if magnitude_f32(x) <= 0x200000u {
         // 0, and what overflows.
@@ -196,6 +200,7 @@ fn lgamma_reflected_f32(x: f32) -> f32 {
     return sum.x + (sum.y - other.y);
 }
 
+// max 3.1 ULP for x > 0, also at the roots; below, 2.5 ULP of max(|result|, 1) (every 61st f32)
 fn lgamma_f32(x: f32) -> f32 {
     if is_nan_f32(x) {
         return x;
@@ -269,6 +274,7 @@ fn cotangent_pi_f32(x: f32) -> vec2<f32> {
     return vec2<f32>(inverse.x, inverse.y - distance * (3.28986859 + z * (2.16458225 + z * (2.0372715 + z * upper))));
 }
 
+// max 3.3 ULP for x > 0, also at the roots; below, 3.0 ULP of max(|result|, 1) (every 61st f32)
 fn digamma_f32(x: f32) -> f32 {
     if magnitude_f32(x) <= 0x200000u {
         // 0, and what overflows.

@@ -104,6 +104,7 @@ fn sin_of_quarter_f32(angle: Angle_f32, quarter: u32) -> f32 {
     return select(result, -result, (quarter & 2u) != 0u);
 }
 
+// max 1.1 ULP (every 61st f32)
 fn sin_f32(x: f32) -> f32 {
     if !is_finite_f32(x) {
         return nan_f32();
@@ -115,6 +116,7 @@ fn sin_f32(x: f32) -> f32 {
     return sin_of_quarter_f32(angle, angle.quarter);
 }
 
+// max 1.1 ULP (every 61st f32)
 fn cos_f32(x: f32) -> f32 {
     if !is_finite_f32(x) {
         return nan_f32();
@@ -123,6 +125,7 @@ fn cos_f32(x: f32) -> f32 {
     return sin_of_quarter_f32(angle, angle.quarter + 1u);
 }
 
+// max 1.6 ULP (every 61st f32)
 fn tan_f32(x: f32) -> f32 {
     if !is_finite_f32(x) {
         return nan_f32();
@@ -160,6 +163,7 @@ fn acos_upper_f32(size: f32) -> vec2<f32> {
     return 2.0 * ordered_sum_f32(root.x, root.y + root.x * z * asin_tail_f32(z));
 }
 
+// max 0.6 ULP (every 61st f32)
 fn asin_f32(x: f32) -> f32 {
     let size = abs(x);
     if is_nan_f32(x) || size < 2.4e-4 {
@@ -177,6 +181,7 @@ fn asin_f32(x: f32) -> f32 {
     return copysign_f32(sum.x + (sum.y + (HALF_PI_LOW_F32 - rest.y)), x);
 }
 
+// max 0.7 ULP (every 61st f32)
 fn acos_f32(x: f32) -> f32 {
     let size = abs(x);
     if is_nan_f32(x) || size > 1.0 {
@@ -203,6 +208,7 @@ fn atan_rest_f32(high: f32, low: f32) -> f32 {
     return high * z * (-0.333333284 + z * (0.199997157 + z * middle)) + low / (1.0 + z);
 }
 
+// max 1.2 ULP (every 61st f32)
 fn atan_f32(x: f32) -> f32 {
     let size = abs(x);
     if is_nan_f32(x) || size < 2.4e-4 {
@@ -235,6 +241,7 @@ fn slope_f32(small: f32, large: f32) -> vec2<f32> {
     return pair_quotient_f32(vec2<f32>(dividend, 0.0), vec2<f32>(divisor, 0.0));
 }
 
+// max 1.2 ULP (71 million pairs)
 fn atan2_f32(y: f32, x: f32) -> f32 {
     if is_nan_f32(x) || is_nan_f32(y) {
         return nan_f32();

@@ -8,9 +8,9 @@ fn sign_f64(x: f64) -> f64 {
     return select(x, -1.0lf, x < 0.0lf);
 }
 
-// exact
+// exact; abs instead of a mask, because lavapipe with LLVM 15 miscompiles the bitwise choice under nested branches
 fn copysign_f64(x: f64, y: f64) -> f64 {
-    return bitcast<f64>(size_bits_f64(x) | (bitcast<u64>(y) & 0x8000000000000000lu));
+    return bitcast<f64>(bitcast<u64>(abs(x)) | (bitcast<u64>(y) & 0x8000000000000000lu));
 }
 
 // exact

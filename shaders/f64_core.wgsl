@@ -37,8 +37,7 @@ fn is_finite_f64(x: f64) -> bool {
     return size_bits_f64(x) < 0x7ff0000000000000lu;
 }
 
-// size ≥ 0 with the sign of x. Not as copysign is done: LLVM 15 for AVX-512 (lavapipe) miscompiles the bitwise choice
-// under nested branches.
+// size with the sign of x; no copysign, size must not be negative
 fn with_sign_f64(size: f64, x: f64) -> f64 {
     return bitcast<f64>(bitcast<u64>(size) ^ (bitcast<u64>(x) & 0x8000000000000000lu));
 }

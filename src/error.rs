@@ -37,7 +37,7 @@ pub enum Error {
     /// Sizes that do not fit together, found when the sizes of a call are known.
     #[error("{0}")]
     Shape(String),
-    /// A device that is missing or refused the work.
+    /// A device that is missing, lost, or refused the work.
     #[error("{0}")]
     Device(String),
     /// Something that this build or engine does not do.

@@ -3,6 +3,8 @@
 #[doc(hidden)]
 pub mod array;
 #[doc(hidden)]
+pub mod autodiff;
+#[doc(hidden)]
 pub mod backend;
 #[doc(hidden)]
 pub mod dtype;
@@ -31,6 +33,7 @@ pub mod schedule;
 pub mod shape;
 
 pub use array::Array;
+pub use autodiff::{grad, hessian, hessian_vector_product, jacobian, jvp, vjp};
 pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
 pub use expr::Expr;

@@ -18,15 +18,16 @@ fn with_flags(flags: &str) -> String {
 #[test]
 #[ignore = "the other tests run it, in processes with flags"]
 fn reports_what_it_compiled() {
-    let x = vector::<f64>("x");
+    let x = vector::<f32>("x");
     let y = (1.0 + &x).ln();
     let optimized = |compiler: Compiler| compiler.compile([&x], &y)?.dump(Stage::Optimized);
     match compile([&x], &y) {
         Ok(f) => {
             println!("machine code: {}", f.dump(Stage::Clif).is_ok());
+            println!("shaders: {}", f.dump(Stage::Wgsl).is_ok());
             println!("loops: {}", f.dump(Stage::Loops).is_ok());
             println!("log1p: {}", f.dump(Stage::Optimized).unwrap().contains("= log1p"));
-            println!("result: {:?}", f.call::<Vec<f64>>((&[0.0],)).unwrap());
+            println!("result: {:?}", f.call::<Vec<f32>>((&[0.0_f32],)).unwrap());
         }
         Err(error) => println!("{error}"),
     }
@@ -65,6 +66,28 @@ fn a_mistake_is_an_error_of_compile() {
     says("device=cuda", &["machine code of Device::Cpu: false"]);
     says("threads=0", &["threads(0): a function runs on 1 to 1024 threads"]);
     says("exclude=no such rule", &["no such rule"]);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn flags_choose_the_gpu() {
+    let none = "machine code: false";
+    match kroton::backend::gpu::testing::device() {
+        None => {
+            says("device=gpu", &["no GPU adapter found"]);
+            says("device=auto", &["machine code: true", "result: [0.0]"]);
+        }
+        Some(gpu) => {
+            let name = gpu.adapter().name().split([' ', ',']).next().unwrap().to_uppercase();
+            says("device=gpu", &[none, "shaders: true"]);
+            says("device=gpu:0", &[none, "shaders: true"]);
+            says(&format!("device=gpu:{name}"), &[none, "shaders: true"]);
+            says("device=gpu:99", &["no GPU adapter at index 99; there are:", gpu.adapter().name()]);
+            says("device=gpu:no such", &["no GPU adapter with a name that contains `no such`"]);
+            says("device=auto", &[none, "shaders: true"]);
+            says("device=auto:99", &["machine code: true"]);
+        }
+    }
 }
 
 #[cfg(not(feature = "gpu"))]

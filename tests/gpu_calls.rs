@@ -263,7 +263,63 @@ fn automatic_choice_takes_the_gpu_where_it_can() {
     let (x, z) = (vector::<f32>("x"), vector::<f64>("z"));
     let auto = Compiler::new().device(Device::Auto).limits(GpuMask { no_f64: true, ..GpuMask::default() });
     assert!(auto.compile([&x], &x + 1.0).unwrap().dump(Stage::Wgsl).is_ok());
-    let on_host = auto.compile([&z], &z + 1.0).unwrap();
+    let said = Said::default();
+    let on_host = tracing::subscriber::with_default(said.clone(), || auto.compile([&z], &z + 1.0)).unwrap();
+    let text = said.0.lock().unwrap().clone();
+    assert!(text.contains("Device::Auto takes the CPU") && text.contains("SHADER_F64"), "{text}");
     assert!(on_host.dump(Stage::Clif).is_ok());
     assert_eq!(on_host.call::<Vec<f64>>((&[1.0],)).unwrap(), [2.0]);
+}
+
+/// Keeps what is told through `tracing`.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<String>>);
+
+impl tracing::field::Visit for Said {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().unwrap().push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("kroton")
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn many_threads_call_one_function() {
+    fn shared<T: Send + Sync>() {}
+    shared::<(DeviceArray, Function)>();
+    let Some(gpu) = device() else { return };
+    let (x, scale) = (vector::<f32>("x"), scalar::<f32>("scale"));
+    let weights = constant(Array1::from_iter((0..5000).map(|i| (i % 7) as f32)));
+    let f = on_gpu(&[&x, &scale], (&x * &weights * &scale, (&x * &weights).max(..)));
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let f = f.clone();
+            scope.spawn(move || {
+                let xs = vec![thread as f32; 5000];
+                let there = DeviceArray::upload(&xs).unwrap();
+                for round in 0..20 {
+                    let (ys, top): (DeviceArray, f32) = f.call((&there, round as f32)).unwrap();
+                    let (zs, same): (Vec<f32>, f32) = f.call((&xs, round as f32)).unwrap();
+                    assert_eq!((top, same), (6.0 * thread as f32, top));
+                    assert_eq!(ys.download::<Vec<f32>>().unwrap(), zs);
+                    assert_eq!(zs[13], (thread * round * 6) as f32);
+                }
+            });
+        }
+    });
+    assert!(gpu.dispatched() >= 8 * 20 * 2);
 }

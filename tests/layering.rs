@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ops", &["dtype"]),
     ("graph", &["array", "dtype", "shape", "ops", "error"]),
     ("eval", &["graph", "ops", "array", "dtype", "shape", "error"]),
+    ("autodiff", &["expr", "graph", "ops", "dtype", "shape", "error"]),
     ("optimize", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("loops", &["ops", "dtype", "error"]),
     ("schedule", &["graph", "loops::Target", "loops::Axis", "ops", "dtype", "shape", "error"]),
@@ -42,6 +43,8 @@ const UNSAFE: &[&str] = &[
     "src/runtime/",
     // Hands the memory of a call on to the oracle or to a program.
     "src/expr/engine.rs",
+    // The same, to a program on a GPU.
+    "src/expr/gpu.rs",
 ];
 
 struct Source {

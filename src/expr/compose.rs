@@ -1,8 +1,9 @@
 //! Functions made of others. They are no ops: the optimiser keeps them stable, the engines never see them.
 //!
-//! Each formula is written so that it is accurate in both tails and lets NaN through.
+//! Each formula is written so that it is accurate in both tails and lets NaN through. Where it has branches, each of
+//! them is smooth where the function is: `-x.abs()` would have the slope 0 at 0, and its derivatives would be wrong.
 
-use std::f64::consts::{LN_2, PI};
+use std::f64::consts::PI;
 
 use crate::dtype::DType;
 use crate::expr::Expr;
@@ -37,8 +38,9 @@ impl Expr {
     #[track_caller]
     pub fn sigmoid(&self) -> Expr {
         let x = self.to_float();
-        let small = (-x.abs()).exp();
-        x.ge(0.0).select(1.0, &small) / (1.0 + &small)
+        let positive = x.ge(0.0);
+        let small = positive.select(-&x, &x).exp();
+        positive.select(1.0, &small) / (1.0 + &small)
     }
 
     /// ln(1 + exp(x)) without overflow. Takes floats, and everything else as f64.
@@ -49,7 +51,8 @@ impl Expr {
     #[track_caller]
     pub fn softplus(&self) -> Expr {
         let x = self.to_float();
-        x.maximum(0.0) + (-x.abs()).exp().log1p()
+        let positive = x.ge(0.0);
+        positive.select(&x, 0.0) + positive.select(-&x, &x).exp().log1p()
     }
 
     /// The larger one of `x` and 0, in the dtype of `x`; NaN stays NaN.
@@ -82,8 +85,10 @@ impl Expr {
     #[track_caller]
     pub fn logaddexp(&self, other: impl IntoExpr) -> Expr {
         let (a, b) = (self.to_float(), other.into_expr().to_float());
-        let apart = a.maximum(&b) + (-(&a - &b).abs()).exp().log1p();
-        a.eq(&b).select(&a + LN_2, apart)
+        let first = a.ge(&b);
+        let sum = first.select(&a, &b) + first.select(&b - &a, &a - &b).exp().log1p();
+        // The difference of equal infinities is NaN.
+        (a.eq(&b) & a.is_inf()).select((&a + &b) * 0.5, sum)
     }
 
     /// `x` between bounds: `maximum(lo)`, then `minimum(hi)`; NaN stays NaN. Operands promote and broadcast.

@@ -143,7 +143,8 @@ fn size_of_unary(op: UnaryOp, x: Dim) -> Option<Dim> {
         | UnaryOp::Round
         | UnaryOp::IsNan
         | UnaryOp::IsInf
-        | UnaryOp::IsFinite => None,
+        | UnaryOp::IsFinite
+        | UnaryOp::StopGradient => None,
     }
 }
 

@@ -31,7 +31,11 @@ fn unary_rule(op: UnaryOp, dtype: DType) -> Rule {
         UnaryOp::Neg if dtype == DType::Bool => Rule::Refused("`-x` of a bool; write `!x`, or cast it first"),
         UnaryOp::Abs if dtype == DType::Bool => Rule::Identity,
         UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign | UnaryOp::Not => Rule::In(dtype),
-        UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc | UnaryOp::Round if !dtype.is_float() => Rule::Identity,
+        UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc | UnaryOp::Round | UnaryOp::StopGradient
+            if !dtype.is_float() =>
+        {
+            Rule::Identity
+        }
         UnaryOp::Sqrt
         | UnaryOp::Cbrt
         | UnaryOp::Exp
@@ -65,7 +69,8 @@ fn unary_rule(op: UnaryOp, dtype: DType) -> Rule {
         | UnaryOp::Round
         | UnaryOp::IsNan
         | UnaryOp::IsInf
-        | UnaryOp::IsFinite => Rule::In(float_of(dtype)),
+        | UnaryOp::IsFinite
+        | UnaryOp::StopGradient => Rule::In(float_of(dtype)),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::graph::{Graph, text};
 use crate::optimize::Trace;
 use crate::runtime::function::Implementation;
 use crate::runtime::memory::Operand;
-use crate::runtime::place::on_host;
 use crate::runtime::program::Program;
 use crate::runtime::site::Site;
 use crate::runtime::{OutPlace, Stage};
@@ -90,7 +89,6 @@ impl Implementation for Oracle {
         outputs: &mut [OutPlace<'_>],
         symbols: &Symbols,
     ) -> Result<()> {
-        let outputs = on_host(outputs)?;
         let mut arguments = Vec::with_capacity(inputs.len());
         for input in inputs {
             let input = input.host()?;
@@ -100,7 +98,8 @@ impl Implementation for Oracle {
             arguments.push(array);
         }
         let results = eval::evaluate(&self.graph, &arguments, symbols)?;
-        for (result, output) in results.iter().zip(&outputs) {
+        for (result, output) in results.iter().zip(outputs) {
+            let output = output.on_host()?;
             if result.shape() != output.shape || result.dtype() != output.dtype {
                 return Err(Error::Internal(format!("the oracle made {result:?} for an output of {:?}", output.shape)));
             }
@@ -142,7 +141,7 @@ impl Implementation for OnHost {
         symbols: &Symbols,
     ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
-        unsafe { self.program.run(inputs, &on_host(outputs)?, symbols, &self.parallelism) }
+        unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {

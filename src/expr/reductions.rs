@@ -111,7 +111,7 @@ impl Expr {
     #[track_caller]
     pub fn softmax(&self, axes: impl IntoAxes) -> Expr {
         let (axes, x) = (axes.into_axes(), self.to_float());
-        let exp = (&x - x.max_keepdims(axes.clone())).exp();
+        let exp = (&x - x.max_keepdims(axes.clone()).stop_gradient()).exp();
         &exp / exp.sum_keepdims(axes)
     }
 
@@ -124,7 +124,7 @@ impl Expr {
     #[track_caller]
     pub fn log_softmax(&self, axes: impl IntoAxes) -> Expr {
         let (axes, x) = (axes.into_axes(), self.to_float());
-        let shifted = &x - x.max_keepdims(axes.clone());
+        let shifted = &x - x.max_keepdims(axes.clone()).stop_gradient();
         &shifted - shifted.exp().sum_keepdims(axes).ln()
     }
 
@@ -250,12 +250,13 @@ impl Expr {
         self.to_float().square().reduce(ReduceOp::Sum, axes).sqrt()
     }
 
-    /// The shift by the largest element is left out where that is infinite, since inf − inf is NaN.
+    /// The shift by the largest element is left out where that is infinite, since inf − inf is NaN. The result does
+    /// not depend on the shift, so derivatives take it for a constant.
     #[track_caller]
     fn logsumexp_over(&self, axes: SmallVec<[u32; 3]>) -> Expr {
         let x = self.to_float();
         let largest = x.reduce(ReduceOp::Max, axes.clone());
-        let shift = largest.is_finite().select(&largest, 0.0);
+        let shift = largest.is_finite().select(&largest, 0.0).stop_gradient();
         let shifted = &x - shift.restore_axes(&x, &axes);
         shifted.exp().reduce(ReduceOp::Sum, axes).ln() + shift
     }

@@ -41,9 +41,12 @@ impl<'l, 'a> KernelBuilder<'l, 'a> {
         }
         let access = match window.source {
             Source::Positions | Source::Size(_) => Access::Index,
-            Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Output(_) | Source::Slot(_) => {
-                Access::Read
-            }
+            Source::Input(_)
+            | Source::PackedInput(_)
+            | Source::Constant(_)
+            | Source::Output(_)
+            | Source::Slot(_)
+            | Source::Product => Access::Read,
         };
         let operand = self.add_operand(window.clone(), access);
         self.operands.insert(window, operand);

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
-use crate::loops::{Axis, Kernel, Merge, Nest, Reduction, State};
+use crate::loops::{Axis, Kernel, Merge, Nest, OperandId, Reduction, State};
 use crate::lower::block::{BlockBuilder, KernelBuilder, RowWriter, is_stored};
-use crate::lower::plan::{AxisWalk, KernelStep, Source, Window};
+use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, Source, Window};
 use crate::lower::{Lowering, extents};
 use crate::ops::ReduceOp;
 use crate::schedule::{Context, Group, Root, Space, View, outer_context, reduced_contexts};
@@ -26,6 +26,15 @@ pub fn group(lowering: &mut Lowering<'_>, group: &Group, name: String) -> Result
     let axes = (0..group.space.outer.len() as u32).map(Axis).collect();
     builder.kernel.body = vec![Nest::Map { axes, body }];
     Ok(KernelStep { kernel: builder.kernel, extents, windows: builder.windows, on_host: group.on_host })
+}
+
+/// The kernel of a group that takes the elements of a matrix product.
+pub fn epilogue(lowering: &mut Lowering<'_>, members: &Group, name: String) -> Result<Epilogue<Kernel>> {
+    let step = group(lowering, members, name)?;
+    match (0..).zip(&step.windows).find(|(_, window)| window.source == Source::Product) {
+        Some((product, _)) => Ok(Epilogue { step, product: OperandId(product) }),
+        None => Err(Error::Internal(format!("the epilogue `{}` does not read its product", step.kernel.name))),
+    }
 }
 
 /// Computes a root (unless it is a reduction, which is there already) and writes it where it goes.

@@ -13,7 +13,7 @@ mod tests;
 use smallvec::SmallVec;
 
 pub use plan::Plan;
-use plan::{AxisWalk, CustomStep, MatMulStep, Source, Step, Window};
+use plan::{AxisWalk, CustomStep, Epilogue, MatMulStep, Source, Step, Window};
 
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -36,14 +36,16 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
     };
     let mut steps = Vec::with_capacity(schedule.steps.len());
     for (index, step) in schedule.steps.iter().enumerate() {
+        let name = format!("{name}_{index}");
         steps.push(match step {
-            schedule::Step::Kernel(group) => {
-                Step::Kernel(kernel::group(&mut lowering, group, format!("{name}_{index}"))?)
-            }
+            schedule::Step::Kernel(group) => Step::Kernel(kernel::group(&mut lowering, group, name)?),
             schedule::Step::ConcatPart { node, part } => {
-                Step::Kernel(kernel::concat_part(&mut lowering, *node, *part, format!("{name}_{index}"))?)
+                Step::Kernel(kernel::concat_part(&mut lowering, *node, *part, name)?)
             }
-            schedule::Step::MatMul(node) => Step::MatMul(Box::new(lowering.matmul(*node)?)),
+            schedule::Step::MatMul { node, epilogue } => {
+                let epilogue = epilogue.as_ref().map(|group| kernel::epilogue(&mut lowering, group, name));
+                Step::MatMul(Box::new(lowering.matmul(*node, epilogue.transpose()?)?))
+            }
             schedule::Step::Custom(node) => Step::Custom(Box::new(lowering.custom(*node)?)),
         });
     }
@@ -94,6 +96,8 @@ impl Lowering<'_> {
             }
             (Some(Place::Virtual), Node::Iota(_)) => Ok(Source::Positions),
             (Some(Place::Virtual), Node::Size(size)) => Ok(Source::Size(size.clone())),
+            // Only an epilogue reads a product that has no memory.
+            (Some(Place::Kernel), Node::MatMul(_)) => Ok(Source::Product),
             (place, other) => {
                 Err(Error::Internal(format!("`{}` %{} is not in memory: {place:?}", other.name(), node.0)))
             }
@@ -151,15 +155,16 @@ impl Lowering<'_> {
         self.window(&View::whole(node, &shape), &context)
     }
 
-    fn matmul(&mut self, node: NodeId) -> Result<MatMulStep<Kernel>> {
+    fn matmul(&mut self, node: NodeId, epilogue: Option<Epilogue<Kernel>>) -> Result<MatMulStep<Kernel>> {
         let &Node::MatMul([a, b]) = self.graph.node(node) else {
             return Err(Error::Internal(format!("%{} is no matrix product", node.0)));
         };
-        let (left, right, result) = (self.whole_window(a)?, self.whole_window(b)?, self.result_window(node)?);
+        let (left, right) = (self.whole_window(a)?, self.whole_window(b)?);
+        let result = if epilogue.is_none() { Some(self.result_window(node)?) } else { None };
         let (rows, inner) = (&self.graph.ty(a).shape[0], &self.graph.ty(a).shape[1]);
         let columns = &self.graph.ty(b).shape[1];
         let sizes = [rows.clone(), inner.clone(), columns.clone()];
-        Ok(MatMulStep { left, right, result: Some(result), sizes, epilogue: None })
+        Ok(MatMulStep { left, right, result, sizes, epilogue })
     }
 
     fn custom(&mut self, node: NodeId) -> Result<CustomStep> {

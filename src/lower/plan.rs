@@ -28,6 +28,8 @@ pub enum Source {
     Positions,
     /// No memory: a size.
     Size(Dim),
+    /// No memory: the elements of the matrix product whose epilogue reads them.
+    Product,
 }
 
 /// How an axis of a kernel walks along an axis of a source.
@@ -72,9 +74,9 @@ pub struct KernelStep<K> {
 /// What is computed from a matrix product element by element, while the product is at hand.
 #[derive(Debug, Clone)]
 pub struct Epilogue<K> {
-    /// The kernel over the axes row and column. The window of the product means nothing.
+    /// The kernel over the axes row and column.
     pub step: KernelStep<K>,
-    /// The operand that is the product's element and has no memory.
+    /// The operand that is the product's element: its window is of [`Source::Product`].
     pub product: OperandId,
 }
 

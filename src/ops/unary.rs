@@ -84,6 +84,8 @@ macro_rules! unary_table {
                 float(Float::is_inf), int(), bool(), "Whether x is an infinity.";
             IsFinite is_finite Float -> Truth, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("is_finite", 0.0, 0.0),
                 float(Float::is_finite), int(), bool(), "Whether x is neither infinite nor NaN.";
+            StopGradient stop_gradient Float -> Same, Cheap, All, ulp(0.0, 0.0), PROJECTION, wgsl("{0}", 0.0, 0.0),
+                float(std::convert::identity), int(), bool(), "x itself, taken for a constant by derivatives.";
         }
     };
 }

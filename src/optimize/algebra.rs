@@ -56,6 +56,7 @@ pub(super) static RULES: &[Rule] = &[
         &["binary"],
         idempotent,
     ),
+    Rule::exact("stop_gradient", When::Float, ["(stop_gradient ?x)", "?x"], "the identity; what takes derivatives has run before"),
     Rule::exact("involution", When::Any, ["(f (f ?x))", "?x"], "f(f(x)) = x, a fact of the op's row").by(
         "f an involution",
         &["unary"],

@@ -49,7 +49,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule::fast(
         "one_minus_logistic",
         [
-            "(sub 1 (div (select (ge ?x 0) 1 (exp (neg (abs ?x)))) (add (exp (neg (abs ?x))) 1)))",
+            "(sub 1 (div (select (ge ?x 0) 1 (exp (select (ge ?x 0) (neg ?x) ?x))) (add (exp (select (ge ?x 0) (neg ?x) ?x)) 1)))",
             "(div (select (ge ?x 0) (exp (neg (abs ?x))) 1) (add (exp (neg (abs ?x))) 1))",
         ],
         "1 − σ(x) = σ(−x), which does not cancel, at up to 1.7 ULP more where it would not",

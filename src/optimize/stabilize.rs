@@ -40,7 +40,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule::accuracy(
         "log_logistic",
         [
-            "(ln (div (select (ge ?x 0) 1 (exp (neg (abs ?x)))) (add (exp (neg (abs ?x))) 1)))",
+            "(ln (div (select (ge ?x 0) 1 (exp (select (ge ?x 0) (neg ?x) ?x))) (add (exp (select (ge ?x 0) (neg ?x) ?x)) 1)))",
             "(sub (minimum ?x 0) (log1p (exp (neg (abs ?x)))))",
         ],
         "the quotient is e^min(x, 0) / (1 + e^−|x|); its logarithm needs neither quotient nor sum",

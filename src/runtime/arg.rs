@@ -113,6 +113,7 @@ impl<'a> Arg<'a> {
 
     /// Where the elements are; of rank 0 on the host, inside this `Arg`. The dtype is that of the parameter, which a
     /// scalar passed by value has yet to be converted to.
+    #[inline]
     pub(super) fn operand(&self, dtype: DType) -> Operand<'_> {
         let pointer = match &self.content {
             Content::Weak(value) | Content::Value(value) => address(value),
@@ -132,15 +133,6 @@ impl<'a> Arg<'a> {
             Content::Memory(..) => None,
             #[cfg(feature = "gpu")]
             Content::Device(_) => None,
-        }
-    }
-
-    /// The array of an argument on a device.
-    #[cfg(feature = "gpu")]
-    pub(super) fn device_array(&self) -> Option<&'a DeviceArray> {
-        match self.content {
-            Content::Device(array) => Some(array),
-            Content::Weak(_) | Content::Value(_) | Content::Memory(..) => None,
         }
     }
 

@@ -299,12 +299,13 @@ impl Function {
                 bound.values.push(value);
                 bind_value(value, input, &mut bound.symbols);
             }
+            let operand = argument.operand(input.dtype);
             #[cfg(feature = "gpu")]
-            if let Some(array) = argument.device_array() {
+            if let Operand::Device(array) = operand {
                 bind_on_device(array, &parameter, input, &bound.site, &mut bound.symbols)?;
             }
             bind_sizes(index, argument, input, &mut bound.symbols)?;
-            bound.operands.push(argument.operand(input.dtype));
+            bound.operands.push(operand);
         }
         let scalars = bound.operands.iter_mut().filter_map(Operand::scalar_mut);
         for (memory, value) in scalars.zip(&bound.values) {

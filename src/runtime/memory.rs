@@ -44,6 +44,7 @@ impl<'a> Operand<'a> {
     ///
     /// # Errors
     /// `Internal` for one on a device, which `Function` hands to no program of the host.
+    #[inline]
     pub fn host(&self) -> Result<&Memory<'a>> {
         match self {
             Operand::Host(memory) => Ok(memory),

@@ -100,7 +100,7 @@ impl<'b> OutPlace<'b> {
         OutPlace::of_dtype(T::DTYPE, pointer.cast(), shape, strides)
     }
 
-    pub(super) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
+    pub(crate) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         OutPlace::made(dtype, Target::Host(pointer, PhantomData), shape, strides)
     }
 
@@ -131,6 +131,7 @@ impl<'b> OutPlace<'b> {
     }
 
     /// The memory of a place on the host; none for one on a device.
+    #[inline]
     pub fn host(&self) -> Option<Memory<'_>> {
         match &self.target {
             Target::Host(pointer, _) => {
@@ -139,6 +140,15 @@ impl<'b> OutPlace<'b> {
             #[cfg(feature = "gpu")]
             Target::Device(_) => None,
         }
+    }
+
+    /// The memory of a place that is on the host.
+    ///
+    /// # Errors
+    /// `Internal` for one on a device, which `Function` hands to no program of the host.
+    #[inline]
+    pub fn on_host(&self) -> Result<Memory<'_>> {
+        self.host().ok_or_else(|| Error::Internal("a program of the host writes to a device".to_string()))
     }
 
     /// A place on a device; none for one on the host.
@@ -171,17 +181,4 @@ impl<'b> OutPlace<'b> {
             _ => Ok(()),
         }
     }
-}
-
-/// The places of a call that are all on the host.
-///
-/// # Errors
-/// `Internal` if one is not, which `Function` hands to no program of the host.
-pub fn on_host<'a>(places: &'a [OutPlace<'_>]) -> Result<SmallVec<[Memory<'a>; 2]>> {
-    let mut memories = SmallVec::new();
-    for place in places {
-        let memory = place.host();
-        memories.push(memory.ok_or_else(|| Error::Internal("a program of the host writes to a device".to_string()))?);
-    }
-    Ok(memories)
 }

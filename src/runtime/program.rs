@@ -14,9 +14,10 @@ use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
+use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
-use crate::runtime::memory::{Memory, Operand};
-use crate::runtime::windows::{Extent, locate, size, sizes};
+use crate::runtime::memory::Operand;
+use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Symbols, byte_size};
 
@@ -84,7 +85,7 @@ impl Program {
     pub unsafe fn run(
         &self,
         inputs: &[Operand<'_>],
-        outputs: &[Memory<'_>],
+        outputs: &[OutPlace<'_>],
         symbols: &Symbols,
         parallelism: &Parallelism,
     ) -> Result<()> {
@@ -100,6 +101,7 @@ impl Program {
         }
         let mut made: SmallVec<[*mut u8; 4]> = SmallVec::new();
         for output in outputs {
+            let output = output.on_host()?;
             if output.is_contiguous() {
                 made.push(output.pointer);
             } else {
@@ -120,9 +122,12 @@ impl Program {
             // SAFETY: see above.
             unsafe { frame.step(step, parallelism)? };
         }
-        for (output, &made) in outputs.iter().zip(&frame.outputs).filter(|(output, made)| output.pointer != **made) {
-            // SAFETY: both are valid for the output's shape, and the one is the call's own.
-            unsafe { output.scatter(made) };
+        for (output, &made) in outputs.iter().zip(&frame.outputs) {
+            let output = output.on_host()?;
+            if output.pointer != made {
+                // SAFETY: both are valid for the output's shape, and the one is the call's own.
+                unsafe { output.scatter(made) };
+            }
         }
         Ok(())
     }
@@ -199,20 +204,22 @@ impl Frame<'_> {
             Source::Slot(slot) => Found::RowMajor(self.slots[*slot].bytes_mut().as_mut_ptr()),
             Source::Positions => Found::Position(0),
             Source::Size(dim) => Found::Position(dim.evaluate(self.symbols)?),
+            Source::Product => return Err(Error::Internal("an epilogue in the program of the host".to_string())),
         })
     }
 
     fn bind(&mut self, window: &Window, axes: usize) -> Result<Binding> {
         let symbols = self.symbols;
+        let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
         let (pointer, own) = match self.find(&window.source)? {
             Found::Strided(pointer, strides) => (pointer, Some(strides)),
             Found::RowMajor(pointer) => (pointer, None),
-            Found::Position(position) => {
-                let Extent { offset, strides } = locate(window, axes, None, symbols)?;
-                return Ok(Binding { base: Base::Position(position.wrapping_add(offset as i64)), strides });
+            Found::Position(first) => {
+                let offset = locate(window, None, symbols, &mut strides)?;
+                return Ok(Binding { base: Base::Position(first.wrapping_add(offset as i64)), strides });
             }
         };
-        let Extent { offset, mut strides } = locate(window, axes, own, symbols)?;
+        let offset = locate(window, own, symbols, &mut strides)?;
         let element = window.dtype.size() as isize;
         strides.iter_mut().for_each(|stride| *stride = stride.wrapping_mul(element));
         Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset.wrapping_mul(element))), strides })

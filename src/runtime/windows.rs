@@ -3,26 +3,16 @@
 //! Offsets and strides are in elements of the source, or in positions of a sequence. What they are relative to is up to
 //! the caller, so this knows no memory.
 
-use smallvec::SmallVec;
-
 use crate::error::{Error, Result};
 use crate::lower::plan::Window;
 use crate::runtime::memory::Sizes;
 use crate::shape::{Dim, Symbols};
 
-/// Where a window lies in its source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Extent {
-    /// The element at index zero of every axis.
-    pub offset: isize,
-    /// The step along each axis of the kernel.
-    pub strides: SmallVec<[isize; 4]>,
-}
-
 /// The value of a size.
 ///
 /// # Errors
 /// `Internal` for one below zero, which the checks of a call leave none of.
+#[inline]
 pub(super) fn size(dim: &Dim, symbols: &Symbols) -> Result<usize> {
     let value = dim.evaluate(symbols)?;
     usize::try_from(value).map_err(|_| Error::Internal(format!("a size of {value}")))
@@ -32,6 +22,7 @@ pub(super) fn size(dim: &Dim, symbols: &Symbols) -> Result<usize> {
 ///
 /// # Errors
 /// As `size`.
+#[inline]
 pub(super) fn sizes(dims: &[Dim], symbols: &Symbols) -> Result<Sizes<usize>> {
     let mut sizes = Sizes::new();
     for dim in dims {
@@ -40,17 +31,29 @@ pub(super) fn sizes(dims: &[Dim], symbols: &Symbols) -> Result<Sizes<usize>> {
     Ok(sizes)
 }
 
-/// A window into a source with strides of its own; none for one that is row-major, or that is a sequence.
+/// The element of a source at index zero of every axis of a window; adds the steps along each axis of the kernel to
+/// `strides`, which are zero. The source has strides of its own, or none: it is row-major then, or a sequence.
 ///
 /// # Errors
 /// `Internal` as `size`; `Shape` for sizes beyond `i64`.
-pub(super) fn locate(window: &Window, axes: usize, own: Option<&[isize]>, symbols: &Symbols) -> Result<Extent> {
-    let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, axes);
+#[inline]
+pub(super) fn locate(
+    window: &Window,
+    own: Option<&[isize]>,
+    symbols: &Symbols,
+    strides: &mut [isize],
+) -> Result<isize> {
     if window.walks.is_empty() && window.starts.is_empty() {
-        return Ok(Extent { offset: 0, strides });
+        return Ok(0);
     }
-    let row_major = if own.is_none() { row_major(&window.shape, symbols)? } else { Sizes::new() };
-    let source_strides = own.unwrap_or(&row_major);
+    let mut row_major = Sizes::new();
+    let source_strides = match own {
+        Some(strides) => strides,
+        None => {
+            fill_row_major(&window.shape, symbols, &mut row_major)?;
+            &row_major
+        }
+    };
     // Strides of empty arrays may be any numbers; nothing is then read or written, so products may wrap.
     let mut offset = 0_isize;
     for (axis, start) in &window.starts {
@@ -61,15 +64,16 @@ pub(super) fn locate(window: &Window, axes: usize, own: Option<&[isize]>, symbol
         let stride = &mut strides[walk.kernel.0 as usize];
         *stride = stride.wrapping_add((walk.step as isize).wrapping_mul(source_strides[walk.source as usize]));
     }
-    Ok(Extent { offset, strides })
+    Ok(offset)
 }
 
-fn row_major(shape: &[Dim], symbols: &Symbols) -> Result<Sizes<isize>> {
-    let mut strides: Sizes<isize> = SmallVec::from_elem(1, shape.len());
-    let mut step = 1_isize;
-    for (stride, dim) in strides.iter_mut().zip(shape).rev() {
-        *stride = step;
-        step = step.saturating_mul(size(dim, symbols)?.max(1) as isize);
+/// The strides of row-major memory; how often the outermost axis is walked does not matter for them.
+#[inline]
+fn fill_row_major(shape: &[Dim], symbols: &Symbols, strides: &mut Sizes<isize>) -> Result<()> {
+    strides.resize(shape.len(), 1);
+    for axis in (1..shape.len()).rev() {
+        let rows = size(&shape[axis], symbols)?.max(1) as isize;
+        strides[axis - 1] = strides[axis].saturating_mul(rows);
     }
-    Ok(strides)
+    Ok(())
 }

@@ -6,6 +6,9 @@
 //! kernels are measured again. Each node is cut at most once and kernels are bounded, so all this is linear.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::Target;
@@ -76,11 +79,12 @@ impl Cutting<'_> {
         self.graph.node(id).operands().iter().fold(Size { statements: 1, loads: 0 }, |sum, &&operand| {
             let size = self.sizes[operand.index()];
             match &self.forms[operand.index()] {
-                Form::Inline if self.is_inline(operand) => Size {
+                _ if self.materialized[operand.index()] => Size { loads: sum.loads.saturating_add(1), ..sum },
+                Form::Inline => Size {
                     statements: sum.statements.saturating_add(size.statements),
                     loads: sum.loads.saturating_add(size.loads),
                 },
-                Form::Inline | Form::View(_) => Size { loads: sum.loads.saturating_add(1), ..sum },
+                Form::View(_) => Size { loads: sum.loads.saturating_add(1), ..sum },
                 Form::Constant(_) => Size { statements: sum.statements.saturating_add(1), ..sum },
             }
         })
@@ -93,34 +97,46 @@ impl Cutting<'_> {
         Size { statements, loads: loads.len() }
     }
 
-    /// Writes operands to memory until a node fits, or nothing more would help.
+    /// Writes operands to memory until a node fits, or nothing more would help. The node is measured exactly.
     fn cut(&mut self, id: NodeId, cut: &mut Vec<NodeId>) {
+        if self.fits(id) {
+            return;
+        }
         let mut operands: Vec<NodeId> = self.graph.node(id).operands().iter().map(|&&operand| operand).collect();
+        operands.retain(|&operand| self.is_inline(operand));
+        for &operand in &operands {
+            // The sums from before may count too much, and too little where a part has been cut since.
+            self.sizes[operand.index()] = self.exact_size(operand);
+        }
         operands.sort_unstable_by_key(|operand| {
             let Size { statements, loads } = self.sizes[operand.index()];
             (Reverse((loads, statements)), *operand)
         });
         for operand in operands {
-            // What is only put elsewhere is no larger before that.
+            // What is only put elsewhere reads as much before that.
             let inner = self.unmapped(operand);
-            if inner != operand && self.cut_at(id, inner, cut) {
+            if inner != operand && self.may_help(id, operand) && self.is_inline(inner) {
+                self.write(id, inner, cut);
                 self.sizes[operand.index()] = self.exact_size(operand);
             }
-            self.cut_at(id, operand, cut);
+            if self.may_help(id, operand) && self.is_inline(operand) {
+                self.write(id, operand, cut);
+            }
         }
     }
 
-    /// Writes a part of what is computed for a node to memory, if that may help.
-    fn cut_at(&mut self, id: NodeId, part: NodeId, cut: &mut Vec<NodeId>) -> bool {
-        let fewer_loads = self.sizes[part.index()].loads > 1;
+    /// Whether a node that does not fit has fewer statements or loads if an operand is written.
+    fn may_help(&self, id: NodeId, operand: NodeId) -> bool {
+        let fewer_loads = self.sizes[operand.index()].loads > 1;
         let fewer_statements = self.sizes[id.index()].statements > self.max_statements();
-        let cuts = self.is_inline(part) && !self.fits(id) && (fewer_loads || fewer_statements);
-        if cuts {
-            self.materialized[part.index()] = true;
-            cut.push(part);
-            self.sizes[id.index()] = self.exact_size(id);
-        }
-        cuts
+        !self.fits(id) && (fewer_loads || fewer_statements)
+    }
+
+    /// Writes a part of what is computed for a node to memory.
+    fn write(&mut self, id: NodeId, part: NodeId, cut: &mut Vec<NodeId>) {
+        self.materialized[part.index()] = true;
+        cut.push(part);
+        self.sizes[id.index()] = self.exact_size(id);
     }
 
     /// The node whose elements a computed node puts elsewhere.
@@ -133,29 +149,31 @@ impl Cutting<'_> {
         id
     }
 
-    /// Measures the kernels that a cut node was part of, and cuts on.
+    /// Measures the kernels that cut nodes were part of, and cuts on.
     fn measure_again(&mut self, live: &[bool], mut cut: Vec<NodeId>) {
         let users = Users::new(self.graph, live);
-        while let Some(node) = cut.pop() {
-            for kernel in self.kernels_with(node, &users) {
+        while !cut.is_empty() {
+            for kernel in self.kernels_with(std::mem::take(&mut cut), &users) {
                 self.sizes[kernel.index()] = self.exact_size(kernel);
                 self.cut(kernel, &mut cut);
             }
         }
     }
 
-    /// The nodes that kernels write and for which they read a node, or compute it.
-    fn kernels_with(&self, node: NodeId, users: &Users) -> Vec<NodeId> {
-        let mut kernels = vec![node];
-        let mut seen = rustc_hash::FxHashSet::default();
-        let mut stack = vec![node];
+    /// The nodes that kernels write and for which they read some nodes in memory; and these nodes.
+    fn kernels_with(&self, nodes: Vec<NodeId>, users: &Users) -> BTreeSet<NodeId> {
+        let mut kernels = BTreeSet::from_iter(nodes.iter().copied());
+        let mut seen = FxHashSet::default();
+        let mut stack = nodes;
         while let Some(node) = stack.pop() {
             for &user in users.of(node) {
                 if !self.is_computed(user) {
                     // A part of a concatenation is the head of a kernel.
                     kernels.extend(self.is_inline(node).then_some(node));
+                } else if !self.is_inline(user) {
+                    kernels.insert(user);
                 } else if seen.insert(user) {
-                    if self.is_inline(user) { stack.push(user) } else { kernels.push(user) }
+                    stack.push(user);
                 }
             }
         }

@@ -8,10 +8,12 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, NodeId};
 use crate::loops::Target;
 use crate::schedule::form::Form;
-use crate::schedule::walk::{Cone, Load, Walk};
+use crate::schedule::piece::{Piece, Work, pieces, readers};
+use crate::schedule::product::{self, Products};
+use crate::schedule::walk::{Cone, Load};
 use crate::schedule::{Group, Root, Space, Step};
 
 /// The steps in an order in which every read comes after its write.
@@ -24,6 +26,7 @@ pub fn steps(
     target: &Target,
 ) -> Vec<Step> {
     let pieces = pieces(graph, live, forms, materialized);
+    let products = Products::new(graph, &pieces, of_host, target);
     let mut grouping = Grouping {
         target,
         graph,
@@ -34,61 +37,10 @@ pub fn steps(
         groups: Vec::new(),
         open: FxHashMap::default(),
         others: Vec::new(),
+        products,
     };
     pieces.into_iter().for_each(|piece| grouping.place(piece));
     grouping.into_steps()
-}
-
-/// What has one level: a root, or steps that share no kernel. With what it touches.
-struct Piece {
-    work: Work,
-    cone: Cone,
-}
-
-enum Work {
-    Root(Root),
-    Steps(NodeId, Vec<Step>),
-}
-
-/// Everything that is to be done, operands before users, the copies last.
-fn pieces(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut add = |work: Work| {
-        let mut walk = Walk::new(graph, forms, materialized);
-        match &work {
-            Work::Root(root) => walk.write(*root),
-            Work::Steps(_, steps) => steps.iter().for_each(|step| walk.step(step)),
-        }
-        pieces.push(Piece { work, cone: walk.finish() });
-    };
-    for id in graph.ids().filter(|id| live[id.index()] && materialized[id.index()]) {
-        add(match graph.node(id) {
-            Node::Concat(_, parts) => {
-                Work::Steps(id, (0..parts.len()).map(|part| Step::ConcatPart { node: id, part }).collect())
-            }
-            Node::MatMul(_) => Work::Steps(id, vec![Step::MatMul(id)]),
-            Node::Custom(..) => Work::Steps(id, vec![Step::Custom(id)]),
-            _ => Work::Root(Root { node: id, copy_to: None }),
-        });
-    }
-    // Outputs that are windows, constants, or the same node again: each is copied.
-    let mut seen = FxHashSet::default();
-    for (output, &node) in graph.outputs.iter().enumerate() {
-        if !materialized[node.index()] || !seen.insert(node) {
-            add(Work::Root(Root { node, copy_to: Some(output) }));
-        }
-    }
-    pieces
-}
-
-/// How many readers of a node are not in its own kernel; one more for each output that is made in its place.
-fn readers(graph: &Graph, pieces: &[Piece]) -> Vec<u32> {
-    let mut readers = vec![0; graph.len()];
-    graph.outputs.iter().for_each(|output| readers[output.index()] += 1);
-    for piece in pieces {
-        piece.cone.sources().iter().for_each(|source| readers[source.index()] += 1);
-    }
-    readers
 }
 
 struct Member {
@@ -107,6 +59,8 @@ struct Key {
     space: Space,
     on_host: bool,
     level: u32,
+    /// The product whose epilogue the kernel may be.
+    product: Option<NodeId>,
 }
 
 struct Grouping<'a> {
@@ -119,6 +73,7 @@ struct Grouping<'a> {
     groups: Vec<Member>,
     open: FxHashMap<Key, usize>,
     others: Vec<(u32, Step)>,
+    products: Products,
 }
 
 impl Grouping<'_> {
@@ -135,11 +90,9 @@ impl Grouping<'_> {
 
     /// Puts a root that reads roots of up to some level into a kernel.
     fn place_root(&mut self, root: Root, cone: &Cone, level: u32) {
-        let space = match root.copy_to {
-            None => Space::of(self.graph, root.node),
-            Some(_) => Space::map(&self.graph.ty(root.node).shape),
-        };
-        let key = Key { space, on_host: self.of_host[root.node.index()], level: level + 1 };
+        let space = root.space(self.graph);
+        let product = self.products.read_by(cone);
+        let key = Key { space, on_host: self.of_host[root.node.index()], level: level + 1, product };
         let joined = self.joins(cone, level).filter(|&group| self.joinable(group, &key, cone));
         let group = joined.unwrap_or_else(|| self.open_group(key, cone));
         if root.copy_to.is_none() {
@@ -202,6 +155,7 @@ impl Grouping<'_> {
             let inside = !self.is_outside(group, source);
             self.readers[source.index()] -= u32::from(inside);
         }
+        self.products.note(group, cone);
         let outside = |load: &&Load| self.is_outside(group, load.source);
         let loads: Vec<Load> = cone.loads.iter().filter(outside).cloned().collect();
         let member = &mut self.groups[group];
@@ -214,10 +168,33 @@ impl Grouping<'_> {
         }
     }
 
-    fn into_steps(self) -> Vec<Step> {
-        let kernels = self.groups.into_iter().map(|member| (member.level, Step::Kernel(member.group)));
-        let mut steps: Vec<(u32, Step)> = kernels.chain(self.others).collect();
+    fn into_steps(mut self) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(self.others.len() + self.groups.len());
+        let mut product_of: Vec<Option<NodeId>> = vec![None; self.groups.len()];
+        for (level, step) in std::mem::take(&mut self.others) {
+            match self.epilogue(&step).filter(|&(_, group)| product_of[group].is_none()) {
+                Some((node, group)) => product_of[group] = Some(node),
+                None => steps.push((level, step)),
+            }
+        }
+        let kernels = self.groups.into_iter().zip(product_of).map(|(member, product)| {
+            let step = match product {
+                None => Step::Kernel(member.group),
+                Some(node) => Step::MatMul { node, epilogue: Some(member.group) },
+            };
+            (member.level, step)
+        });
+        let mut steps: Vec<(u32, Step)> = kernels.chain(steps).collect();
         steps.sort_by_key(|(level, _)| *level);
         steps.into_iter().map(|(_, step)| step).collect()
+    }
+
+    /// The product of a step and the kernel that becomes its epilogue.
+    fn epilogue(&self, step: &Step) -> Option<(NodeId, usize)> {
+        let Step::MatMul { node, .. } = step else { return None };
+        let group = self.products.epilogue(*node)?;
+        let Member { loads, stores, group: Group { space, .. }, .. } = &self.groups[group];
+        let fits = loads.len() + stores + product::OPERANDS <= self.target.max_operands;
+        (fits && space.reduced.is_none()).then_some((*node, group))
     }
 }

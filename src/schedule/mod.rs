@@ -1,10 +1,11 @@
 //! Which nodes share a kernel, in what order kernels run, and where results live.
 //!
 //! The passes, each in its file: `form` says which nodes are windows into memory and which are computed; `host` finds
-//! what the target cannot compute; `fuse` decides what is written to memory (the *roots*) and what is recomputed inside the kernels that use it; `cut`
-//! writes more where a kernel would be too large; `group` puts roots of one iteration space and level into one
-//! kernel; `place` gives every root its memory and lets dead memory be reused. The result is a [`Schedule`] over the
-//! graph's nodes. Nothing here knows addresses, sizes or how kernels look inside; `lower` turns it into loops.
+//! what the target cannot compute; `fuse` decides what is written to memory (the *roots*) and what is recomputed inside
+//! the kernels that use it; `cut` writes more where a kernel would be too large; `group` puts roots of one iteration
+//! space and level into one kernel, and `product` some of these behind a matrix product; `place` gives every root its
+//! memory and lets dead memory be reused. The result is a [`Schedule`] over the graph's nodes. Nothing here knows
+//! addresses, sizes or how kernels look inside; `lower` turns it into loops.
 //!
 //! Invariants: steps are in an order in which every read comes after the step that writes it; members of one
 //! group depend on each other only element by element; every pass is linear in the graph.
@@ -14,8 +15,10 @@ mod form;
 mod fuse;
 mod group;
 mod host;
+mod piece;
 mod place;
 mod print;
+mod product;
 mod walk;
 
 pub use form::{Form, View, ViewAxis};
@@ -97,7 +100,12 @@ pub enum Step {
         part: usize,
     },
     /// A matrix product.
-    MatMul(NodeId),
+    MatMul {
+        /// The product.
+        node: NodeId,
+        /// What takes its elements in place of memory; none where it is written.
+        epilogue: Option<Group>,
+    },
     /// A function of the host.
     Custom(NodeId),
 }
@@ -149,6 +157,23 @@ pub fn squeeze(shape: &[Dim]) -> Shape {
     shape.iter().filter(|dim| !dim.is_one()).cloned().collect()
 }
 
+impl Root {
+    /// The space in which it is computed or copied.
+    pub fn space(&self, graph: &Graph) -> Space {
+        match self.copy_to {
+            None => Space::of(graph, self.node),
+            Some(_) => Space::map(&graph.ty(self.node).shape),
+        }
+    }
+}
+
+impl Group {
+    /// The nodes that it writes to places of their own.
+    pub fn own(&self) -> impl Iterator<Item = NodeId> {
+        self.roots.iter().filter(|root| root.copy_to.is_none()).map(|root| root.node)
+    }
+}
+
 impl Space {
     /// The space of a map over this shape.
     pub fn map(shape: &[Dim]) -> Space {
@@ -164,7 +189,7 @@ impl Space {
         Space { outer: part(false), reduced: Some(part(true)) }
     }
 
-    /// The space in which a root is computed.
+    /// The space in which a node is computed.
     pub fn of(graph: &Graph, node: NodeId) -> Space {
         match graph.node(node) {
             Node::Reduce(_, axes, x) => Space::reduction(&graph.ty(*x).shape, axes),

@@ -2,7 +2,7 @@
 //!
 //! A root that is an output is made in the output. Others get a slot, which is free again after the last step
 //! that reads them; slots are shared between roots of equal number and size of elements. A root that only its own
-//! kernel uses stays in registers.
+//! kernel uses stays in registers, and so does a product that only its epilogue uses.
 
 use rustc_hash::FxHashMap;
 
@@ -65,8 +65,11 @@ fn fixed_places(graph: &Graph, materialized: &[bool]) -> Vec<Option<Place>> {
 /// The nodes that a step writes to places of their own.
 fn written(step: &Step) -> Vec<NodeId> {
     match step {
-        Step::Kernel(group) => group.roots.iter().filter(|root| root.copy_to.is_none()).map(|root| root.node).collect(),
-        Step::ConcatPart { node, .. } | Step::MatMul(node) | Step::Custom(node) => vec![*node],
+        Step::Kernel(group) => group.own().collect(),
+        Step::MatMul { node, epilogue } => {
+            std::iter::once(*node).chain(epilogue.iter().flat_map(|group| group.own())).collect()
+        }
+        Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
     }
 }
 

@@ -22,7 +22,11 @@ impl Schedule {
                 Step::ConcatPart { node, part } => {
                     format!("part {part} of concat {} -> {}", name(*node), place(*node))
                 }
-                Step::MatMul(node) => format!("matmul {} -> {}", definition(graph, *node), place(*node)),
+                Step::MatMul { node, epilogue } => {
+                    let product = format!("matmul {} -> {}", definition(graph, *node), place(*node));
+                    let epilogue = epilogue.as_ref().map(|group| self.kernel_text(graph, group, &place));
+                    epilogue.map_or(product.clone(), |text| format!("{product}\n  epilogue {text}"))
+                }
                 Step::Custom(node) => format!("host function {} -> {}", definition(graph, *node), place(*node)),
             };
             let _ = writeln!(text, "step {index}: {line}");
@@ -113,20 +117,21 @@ impl Schedule {
     }
 }
 
-/// The nodes that a step writes.
+/// The nodes that a step writes, or of which it writes copies.
 fn results(step: &Step) -> Vec<NodeId> {
+    let roots = |group: &Group| group.roots.iter().map(|root| root.node).collect::<Vec<_>>();
     match step {
-        Step::Kernel(group) => group.roots.iter().map(|root| root.node).collect(),
-        Step::ConcatPart { node, .. } | Step::MatMul(node) | Step::Custom(node) => vec![*node],
+        Step::Kernel(group) => roots(group),
+        Step::MatMul { node, epilogue } => [vec![*node], epilogue.as_ref().map(roots).unwrap_or_default()].concat(),
+        Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
     }
 }
 
 /// The nodes that a step takes.
 fn operands(graph: &Graph, step: &Step) -> Vec<NodeId> {
     match step {
-        Step::Kernel(group) => group.roots.iter().map(|root| root.node).collect(),
+        Step::Kernel(_) | Step::MatMul { .. } | Step::Custom(_) => results(step),
         Step::ConcatPart { node, part } => vec![*graph.node(*node).operands()[*part]],
-        Step::MatMul(node) | Step::Custom(node) => vec![*node],
     }
 }
 

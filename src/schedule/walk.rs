@@ -145,9 +145,11 @@ impl<'a> Walk<'a> {
         match step {
             Step::Kernel(group) => group.roots.iter().for_each(|root| self.write(*root)),
             Step::ConcatPart { node, part } => self.whole(*self.graph.node(*node).operands()[*part]),
-            Step::MatMul(node) | Step::Custom(node) => {
+            Step::MatMul { node, epilogue } => {
                 self.graph.node(*node).for_each_operand(|&operand| self.whole(operand));
+                epilogue.iter().flat_map(|group| &group.roots).for_each(|root| self.write(*root));
             }
+            Step::Custom(node) => self.graph.node(*node).for_each_operand(|&operand| self.whole(operand)),
         }
     }
 

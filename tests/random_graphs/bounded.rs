@@ -95,7 +95,7 @@ fn unary_of_seen(rounding: &Rounding, op: UnaryOp, x: Bounded) -> Bounded {
         return all_or_nothing(value, &[x]);
     }
     match op {
-        UnaryOp::Neg | UnaryOp::Abs => Bounded { value, error: x.error },
+        UnaryOp::Neg | UnaryOp::Abs | UnaryOp::StopGradient => Bounded { value, error: x.error },
         // An interval holds finite numbers only.
         UnaryOp::IsNan | UnaryOp::IsInf | UnaryOp::IsFinite => Bounded::exact(value),
         UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Trunc | UnaryOp::Round => {

@@ -116,7 +116,9 @@ impl Adapter {
             offset_alignment: limits.min_storage_buffer_offset_alignment.max(4),
             subgroup: if has_subgroups { self.info.subgroup_min_size.max(1) } else { 1 },
         };
-        Target::gpu(shaders, self.features.contains(Features::SHADER_F64))
+        // naga spells the bits of f64 for HLSL with functions for 32 bits.
+        let has_f64 = self.features.contains(Features::SHADER_F64) && self.info.backend != wgpu::Backend::Dx12;
+        Target::gpu(shaders, has_f64)
     }
 
     /// What a device of it is opened with.

@@ -253,7 +253,7 @@ impl Launch<'_> {
     fn cut_blocks(&self, points: &Range<u64>, blocks: u64, most: u64) -> Option<Vec<Range<u64>>> {
         let results = points.end - points.start;
         let mut windows: Vec<Range<u64>> = Vec::new();
-        let mut left = vec![0..blocks];
+        let mut left: Vec<Range<u64>> = std::iter::once(0..blocks).collect();
         while let Some(range) = left.pop() {
             let slots = results.saturating_mul(range.end - range.start);
             if slots <= most && Dispatch::fits(self, Role::Partial, points, &range) {

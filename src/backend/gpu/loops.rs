@@ -99,7 +99,7 @@ pub fn middle(loops: &[Loop], range: &Range<u64>) -> u64 {
     let mut unit = count(loops);
     for one in loops {
         unit /= one.extent.max(1);
-        let cut = if unit == 0 { half } else { half / unit * unit };
+        let cut = half - half.checked_rem(unit).unwrap_or(0);
         if unit > 1 && cut > range.start && cut < range.end {
             return cut;
         }

@@ -207,13 +207,14 @@ impl Recorder {
     }
 
     fn commands(&mut self) -> Result<&mut Commands> {
-        if self.commands.is_none() {
-            let device = &self.gpu.device;
-            let create = || device.create_command_encoder(&Default::default());
-            let encoder = self.gpu.guard(&|| "recording commands".to_string(), create)?;
-            self.commands = Some(Commands { pass: None, encoder });
-        }
-        self.commands.as_mut().ok_or_else(|| Error::Internal("no commands".to_string()))
+        let commands = match self.commands.take() {
+            Some(commands) => commands,
+            None => {
+                let create = || self.gpu.device.create_command_encoder(&Default::default());
+                Commands { pass: None, encoder: self.gpu.guard(&|| "recording commands".to_string(), create)? }
+            }
+        };
+        Ok(self.commands.insert(commands))
     }
 
     /// Room for the uniform data of a dispatch: which memory, and where in it. None for no data.
@@ -224,15 +225,15 @@ impl Recorder {
         let alignment = self.gpu.adapter().limits().min_uniform_buffer_offset_alignment as usize;
         let size = 4 * words.len();
         let start = |block: &Words| block.bytes.len().next_multiple_of(alignment);
-        if !self.words.last().is_some_and(|block| start(block) + size <= block.memory.bytes()) {
-            let memory = self.gpu.allocate(WORDS.max(size))?;
-            self.words.push(Words { memory, bytes: Vec::new() });
-        }
-        let Some(block) = self.words.last_mut() else { return Ok(None) };
-        let offset = start(block);
-        block.bytes.resize(offset, 0);
+        let mut block = match self.words.pop_if(|block| start(block) + size <= block.memory.bytes()) {
+            Some(block) => block,
+            None => Words { memory: self.gpu.allocate(WORDS.max(size))?, bytes: Vec::new() },
+        };
+        let place = (block.memory.clone(), start(&block) as u64);
+        block.bytes.resize(start(&block), 0);
         block.bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-        Ok(Some((block.memory.clone(), offset as u64)))
+        self.words.push(block);
+        Ok(Some(place))
     }
 
     fn owns(&self, memory: &DeviceMemory) -> Result<()> {

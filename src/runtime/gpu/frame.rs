@@ -17,7 +17,7 @@ use crate::runtime::gpu::program::{GpuProgram, Resident};
 use crate::runtime::gpu::transfer;
 use crate::runtime::memory::{Memory, Operand, Sizes};
 use crate::runtime::place::DevicePlace;
-use crate::runtime::windows::{Extent, locate, size};
+use crate::runtime::windows::{locate, size};
 use crate::shape::{Symbols, byte_size, row_major_strides};
 
 /// The memory of a call.
@@ -115,18 +115,22 @@ impl<'a> Frame<'a> {
         let (memory, own) = match &window.source {
             Source::Positions => return self.positions(window, axes, 0),
             Source::Size(size) => return self.positions(window, axes, size.evaluate(self.symbols)?),
+            Source::Product => return Err(elsewhere()),
             Source::Input(index) => placed(&self.uploads[*index].strided)?,
             Source::PackedInput(index) => placed(&self.uploads[*index].packed)?,
             Source::Constant(index) => (self.resident.constants[*index].as_ref().ok_or_else(elsewhere)?, None),
             Source::Output(index) => (self.outputs[*index].device.as_ref().ok_or_else(elsewhere)?, None),
             Source::Slot(index) => (self.slots[*index].device.as_ref().ok_or_else(elsewhere)?, None),
         };
-        let extent = locate(window, axes, own, self.symbols)?;
-        Ok(operand(GpuBase::Memory(memory), 0, &extent))
+        let mut strides: Sizes<isize> = SmallVec::from_elem(0, axes);
+        let offset = locate(window, own, self.symbols, &mut strides)?;
+        Ok(operand(GpuBase::Memory(memory), offset as i64, &strides))
     }
 
     fn positions(&self, window: &Window, axes: usize, first: i64) -> Result<GpuOperand<'_>> {
-        Ok(operand(GpuBase::Position, first, &locate(window, axes, None, self.symbols)?))
+        let mut strides: Sizes<isize> = SmallVec::from_elem(0, axes);
+        let offset = locate(window, None, self.symbols, &mut strides)?;
+        Ok(operand(GpuBase::Position, first.wrapping_add(offset as i64), &strides))
     }
 
     /// The windows of a step, in order.
@@ -153,9 +157,12 @@ impl<'a> Frame<'a> {
         match source {
             Source::Output(index) => Some(&mut self.outputs[*index]),
             Source::Slot(index) => Some(&mut self.slots[*index]),
-            Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Positions | Source::Size(_) => {
-                None
-            }
+            Source::Input(_)
+            | Source::PackedInput(_)
+            | Source::Constant(_)
+            | Source::Positions
+            | Source::Size(_)
+            | Source::Product => None,
         }
     }
 
@@ -184,9 +191,8 @@ fn placed(placed: &Option<Placed>) -> Result<(&DeviceMemory, Option<&[isize]>)> 
     Ok((memory, strides.as_deref()))
 }
 
-fn operand<'m>(base: GpuBase<'m>, first: i64, extent: &Extent) -> GpuOperand<'m> {
-    let offset = first.wrapping_add(extent.offset as i64);
-    GpuOperand { base, offset, strides: extent.strides.iter().map(|&stride| stride as i64).collect() }
+fn operand<'m>(base: GpuBase<'m>, offset: i64, strides: &[isize]) -> GpuOperand<'m> {
+    GpuOperand { base, offset, strides: strides.iter().map(|&stride| stride as i64).collect() }
 }
 
 /// # Safety

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::array::Block;
 use crate::backend::gpu::{DeviceMemory, Reading};
 use crate::backend::{Executable, Parallelism};
@@ -18,13 +20,30 @@ use crate::runtime::custom::{self, Located};
 use crate::runtime::gpu::call::Call;
 use crate::runtime::gpu::transfer;
 use crate::runtime::memory::{Memory, Operand, Sizes};
-use crate::runtime::windows::{Extent, locate, sizes};
+use crate::runtime::windows::{locate, sizes};
+use crate::shape::Symbols;
 
 /// A window that a step on the host needs, over these sizes.
 struct Wanted<'w> {
     window: &'w Window,
     access: Access,
     sizes: &'w [usize],
+}
+
+/// Where a window lies in its source, in elements.
+struct Extent {
+    /// At index zero of every axis.
+    offset: isize,
+    /// Along each axis.
+    strides: SmallVec<[isize; 4]>,
+}
+
+impl Wanted<'_> {
+    fn extent(&self, own: Option<&[isize]>, symbols: &Symbols) -> Result<Extent> {
+        let mut strides = SmallVec::from_elem(0, self.sizes.len());
+        let offset = locate(self.window, own, symbols, &mut strides)?;
+        Ok(Extent { offset, strides })
+    }
 }
 
 /// Where a window is.
@@ -117,12 +136,13 @@ impl Call<'_> {
 
     /// Finds a window, and records that it is to be read if it is on the device.
     fn see(&mut self, wanted: &Wanted<'_>, kept: &mut Vec<Block>) -> Result<Seen> {
-        let (window, axes, symbols) = (wanted.window, wanted.sizes.len(), self.frame.symbols);
-        let row_major = || locate(window, axes, None, symbols);
+        let (window, symbols) = (wanted.window, self.frame.symbols);
+        let row_major = || wanted.extent(None, symbols);
         let inputs = self.frame.inputs;
         match &window.source {
             Source::Positions => Ok(Seen::Positions(0, row_major()?)),
             Source::Size(size) => Ok(Seen::Positions(size.evaluate(symbols)?, row_major()?)),
+            Source::Product => Err(nowhere()),
             Source::Constant(index) => {
                 Ok(Seen::Here(self.frame.constants[*index].bytes().as_ptr().cast_mut(), row_major()?))
             }
@@ -133,7 +153,7 @@ impl Call<'_> {
                         Ok(Seen::Here(packed(memory, kept)?, row_major()?))
                     }
                     Source::PackedInput(_) => Ok(Seen::Here(memory.pointer, row_major()?)),
-                    _ => Ok(Seen::Here(memory.pointer, locate(window, axes, Some(memory.strides), symbols)?)),
+                    _ => Ok(Seen::Here(memory.pointer, wanted.extent(Some(memory.strides), symbols)?)),
                 },
             },
             Source::Output(_) | Source::Slot(_) if wanted.access == Access::Write => self.target(wanted),
@@ -146,7 +166,7 @@ impl Call<'_> {
         let symbols = self.frame.symbols;
         let twin = self.frame.twin(&wanted.window.source).ok_or_else(nowhere)?;
         if let Some(block) = &mut twin.host {
-            let extent = locate(wanted.window, wanted.sizes.len(), None, symbols)?;
+            let extent = wanted.extent(None, symbols)?;
             return Ok(Seen::Here(block.bytes_mut().as_mut_ptr(), extent));
         }
         let memory = twin.on_device()?.clone();
@@ -155,7 +175,7 @@ impl Call<'_> {
 
     /// A slot or an output that is written: the host has to have the rest of it too.
     fn target(&mut self, wanted: &Wanted<'_>) -> Result<Seen> {
-        let extent = locate(wanted.window, wanted.sizes.len(), None, self.frame.symbols)?;
+        let extent = wanted.extent(None, self.frame.symbols)?;
         let dtype = wanted.window.dtype;
         let twin = self.frame.twin(&wanted.window.source).ok_or_else(nowhere)?;
         if twin.host.is_none() {
@@ -174,7 +194,7 @@ impl Call<'_> {
 
     /// Records the reading of as much memory of the device as a window sees.
     fn coming(&mut self, memory: &DeviceMemory, wanted: &Wanted<'_>) -> Result<Seen> {
-        let extent = locate(wanted.window, wanted.sizes.len(), None, self.frame.symbols)?;
+        let extent = wanted.extent(None, self.frame.symbols)?;
         let range = reach(&extent, wanted.sizes, wanted.window.dtype.size(), memory.bytes());
         if range == (0..memory.bytes()) {
             return Ok(Seen::Coming(self.recorder.read(memory)?, range, extent));
@@ -252,8 +272,6 @@ fn reach(extent: &Extent, sizes: &[usize], element: usize, bytes: usize) -> Rang
 
 #[cfg(test)]
 mod tests {
-    use smallvec::SmallVec;
-
     use super::*;
 
     #[test]

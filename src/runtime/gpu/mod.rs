@@ -10,5 +10,8 @@ mod host_steps;
 pub mod program;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub use array::DeviceArray;
 pub use program::GpuProgram;

@@ -5,6 +5,8 @@ mod host;
 #[cfg(test)]
 mod operands;
 #[cfg(test)]
+mod products;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod run;

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::array::Array;
 use crate::backend::{Backend, Executable, Parallelism, interpreter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::eval;
 use crate::graph::{Graph, text};
-use crate::loops::{Access, Kernel, Nest, Target};
-use crate::lower::plan::{Plan, Step};
-use crate::runtime::memory::Memory;
+use crate::loops::{Access, Axis, Kernel, Nest, Target};
+use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, MatMulStep, Plan, Role, Source, Step, Window};
+use crate::runtime::OutPlace;
+use crate::runtime::memory::{Memory, Operand};
 use crate::runtime::program::Program;
-use crate::schedule::schedule;
-use crate::shape::Dim;
+use crate::schedule::{Slot, schedule};
+use crate::shape::{Dim, Shape, element_count};
 
 /// The loop interpreter with the limits of another engine.
 #[derive(Debug)]
@@ -35,10 +36,20 @@ pub fn plan(graph: &Graph, target: &Target) -> Plan<Kernel> {
     crate::lower::lower(graph, &schedule(graph, target).unwrap(), "k").unwrap()
 }
 
-/// What a kernel binds: memory, and what a shader that reduces needs beside.
-pub fn bindings(kernel: &Kernel, target: &Target) -> usize {
-    let memory = kernel.operands.iter().filter(|operand| operand.access != Access::Index).count();
-    memory + usize::from(target.shaders.is_some() && kernel.body.iter().any(reduces))
+/// What each kernel binds: memory, what a shader that reduces needs beside, and in place of a product its factors.
+pub fn bindings<'a>(plan: &'a Plan<Kernel>, target: &Target) -> Vec<(&'a Kernel, usize)> {
+    let memory = |kernel: &Kernel| kernel.operands.iter().filter(|operand| operand.access != Access::Index).count();
+    let bound = |step: &'a Step<Kernel>| match step {
+        Step::Kernel(KernelStep { kernel, .. }) => {
+            let scratch = target.shaders.is_some() && kernel.body.iter().any(reduces);
+            Some((kernel, memory(kernel) + usize::from(scratch)))
+        }
+        Step::MatMul(step) => {
+            step.epilogue.as_ref().map(|epilogue| (&epilogue.step.kernel, memory(&epilogue.step.kernel) + 1))
+        }
+        Step::Custom(_) => None,
+    };
+    plan.steps.iter().filter_map(bound).collect()
 }
 
 fn reduces(nest: &Nest) -> bool {
@@ -49,14 +60,53 @@ fn reduces(nest: &Nest) -> bool {
     }
 }
 
-/// The same plan for an engine that is of the host itself: no kernel is marked.
-fn for_host(mut plan: Plan<Kernel>) -> Plan<Kernel> {
-    for step in &mut plan.steps {
-        if let Step::Kernel(step) = step {
-            step.on_host = false;
-        }
+/// The same plan for an engine that is of the host itself: no kernel is marked, and products are written before their
+/// epilogues read them.
+fn for_host(plan: Plan<Kernel>) -> Plan<Kernel> {
+    let Plan { steps, mut slots, constants } = plan;
+    let host = |step| match step {
+        Step::Kernel(step) => vec![Step::Kernel(KernelStep { on_host: false, ..step })],
+        Step::MatMul(mut step) => match step.epilogue.take() {
+            None => vec![Step::MatMul(step)],
+            Some(Epilogue { step: mut kernel, product }) => {
+                let written = written_product(&step, &mut slots);
+                let read = std::mem::replace(&mut kernel.windows[product.0 as usize], written.clone());
+                assert_eq!((read.source, &read.walks, &step.result), (Source::Product, &written.walks, &None));
+                step.result = Some(written);
+                vec![Step::MatMul(step), Step::Kernel(kernel)]
+            }
+        },
+        Step::Custom(step) => vec![Step::Custom(step)],
+    };
+    let steps = steps.into_iter().flat_map(host).collect();
+    Plan { steps, slots, constants }
+}
+
+/// The window over a new slot that takes a product.
+fn written_product(step: &MatMulStep<Kernel>, slots: &mut Vec<Slot>) -> Window {
+    let [rows, _, columns] = step.sizes.clone();
+    let (dtype, shape) = (step.left.dtype, Shape::from_iter([rows, columns]));
+    slots.push(Slot { count: element_count(&shape), element: dtype.size() });
+    let walks = [0, 1].map(|axis| AxisWalk { kernel: Axis(axis), source: axis, step: 1 });
+    let source = Source::Slot(slots.len() - 1);
+    Window { source, dtype, shape, starts: Default::default(), walks: walks.into_iter().collect() }
+}
+
+/// What the kernels of a plan are for, in order; on the way, that a program of the host refuses other than launches.
+pub fn roles(graph: &Graph, target: &Target) -> Vec<Role> {
+    let mut roles = Vec::new();
+    let engine = interpreter::engine();
+    let plan = plan(graph, target).try_map(|kernel, role| {
+        roles.push(role);
+        engine.prepare(kernel)
+    });
+    let program = Program::new(plan.unwrap());
+    if roles.iter().all(|&role| role == Role::Launch) {
+        program.unwrap();
+    } else {
+        assert!(matches!(program.unwrap_err(), Error::Internal(_)));
     }
-    plan
+    roles
 }
 
 /// The outputs of a graph, planned for a target and run.
@@ -74,8 +124,10 @@ fn run(graph: &Graph, target: &Target, arguments: &[Array]) -> Vec<Array> {
     let pointers: Vec<*mut u8> = results.iter_mut().map(|array| array.bytes_mut().as_mut_ptr()).collect();
     let memory = |(array, pointer)| of(array, pointer);
     let inputs = arguments.iter().map(|array| (array, array.bytes().as_ptr().cast_mut()));
-    let inputs: Vec<Memory<'_>> = inputs.map(memory).collect();
-    let places: Vec<Memory<'_>> = results.iter().zip(pointers).map(memory).collect();
+    let inputs: Vec<Operand<'_>> = inputs.map(|input| Operand::Host(memory(input))).collect();
+    let place =
+        |(array, pointer): (&Array, _)| OutPlace::of_dtype(array.dtype(), pointer, array.shape(), array.strides());
+    let places: Vec<OutPlace<'_>> = results.iter().zip(pointers).map(place).collect();
     // SAFETY: arguments and results are arrays of their own, of the shapes that the graph has for these symbols.
     unsafe { program.run(&inputs, &places, &symbols, &Parallelism::default()).unwrap() };
     results

@@ -37,6 +37,7 @@ pub(super) fn unary(e: &mut Emitter<'_>, op: UnaryOp, x: &Lanes) -> Result<Lanes
         UnaryOp::IsNan => Ok(compare_floats(e, FloatCC::Unordered, x, x)),
         UnaryOp::IsInf => Ok(compare_with_infinity(e, FloatCC::Equal, x)),
         UnaryOp::IsFinite => Ok(compare_with_infinity(e, FloatCC::LessThan, x)),
+        UnaryOp::StopGradient => Ok(x.clone()),
         UnaryOp::Cbrt
         | UnaryOp::Exp
         | UnaryOp::Exp2

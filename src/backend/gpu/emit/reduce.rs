@@ -258,7 +258,7 @@ impl Reducer<'_> {
         for ((part, dtype), place) in self.dtypes().iter().enumerate().zip(places) {
             let at = out.fresh("at");
             out.line(format_args!("let {at} = ({number}) * {words}u + {place}u;"));
-            out.lines(self.types.to_scratch(*dtype, &buffer, &at, &format!("state.s{part}")));
+            out.lines(self.types.store_scratch(*dtype, &buffer, &at, &format!("state.s{part}")));
         }
     }
 
@@ -268,7 +268,7 @@ impl Reducer<'_> {
         for ((part, dtype), place) in self.dtypes().iter().enumerate().zip(places) {
             let at = out.fresh("at");
             out.line(format_args!("let {at} = ({number}) * {words}u + {place}u;"));
-            out.line(format_args!("state.s{part} = {};", self.types.from_scratch(*dtype, &buffer, &at)));
+            out.line(format_args!("state.s{part} = {};", self.types.load_scratch(*dtype, &buffer, &at)));
         }
     }
 }

@@ -105,13 +105,13 @@ impl Types {
                         format!("vec2<u32>({buffer}[2u * {index}], {buffer}[2u * {index} + 1u])")
                     }
                 };
-                self.from_pair(dtype, &words)
+                self.of_pair(dtype, &words)
             }
         }
     }
 
     /// A 64-bit value of its words.
-    fn from_pair(self, dtype: DType, words: &str) -> String {
+    fn of_pair(self, dtype: DType, words: &str) -> String {
         match dtype {
             DType::F64 => format!("f64_from_pair({words})"),
             DType::I64 if self.has_i64 => format!("i64_from_pair({words})"),
@@ -165,20 +165,20 @@ impl Types {
     }
 
     /// A value read from words of scratch memory; a bool or a byte lies alone in its word.
-    pub fn from_scratch(self, dtype: DType, buffer: &str, index: &str) -> String {
+    pub fn load_scratch(self, dtype: DType, buffer: &str, index: &str) -> String {
         match dtype {
             DType::Bool => format!("{buffer}[{index}] != 0u"),
             DType::U8 | DType::U32 => format!("{buffer}[{index}]"),
             DType::I8 | DType::I32 => format!("bitcast<i32>({buffer}[{index}])"),
             DType::F32 => format!("bitcast<f32>({buffer}[{index}])"),
             DType::I64 | DType::U64 | DType::F64 => {
-                self.from_pair(dtype, &format!("vec2<u32>({buffer}[{index}], {buffer}[{index} + 1u])"))
+                self.of_pair(dtype, &format!("vec2<u32>({buffer}[{index}], {buffer}[{index} + 1u])"))
             }
         }
     }
 
     /// The statements that write a value to words of scratch memory.
-    pub fn to_scratch(self, dtype: DType, buffer: &str, index: &str, value: &str) -> Vec<String> {
+    pub fn store_scratch(self, dtype: DType, buffer: &str, index: &str, value: &str) -> Vec<String> {
         match dtype {
             DType::I8 => vec![format!("{buffer}[{index}] = bitcast<u32>({value});")],
             DType::Bool | DType::U8 | DType::I32 | DType::U32 | DType::F32 => {
@@ -200,7 +200,7 @@ impl Types {
             DType::F32 => "f32",
             DType::I64 | DType::U64 | DType::F64 => {
                 let words = format!("shuffle_down_words({}, {distance}u)", self.pair(dtype, value));
-                return self.from_pair(dtype, &words);
+                return self.of_pair(dtype, &words);
             }
         };
         format!("shuffle_down_{kind}({value}, {distance}u)")

@@ -3,9 +3,9 @@
 use super::super::adapter::pick;
 use super::super::testing;
 use super::super::{Selection, adapters, choose, open};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
-fn device_error(result: crate::Result<impl std::fmt::Debug>) -> String {
+fn device_error(result: Result<impl std::fmt::Debug>) -> String {
     match result {
         Err(Error::Device(text)) => text,
         other => panic!("expected a device error, got {other:?}"),

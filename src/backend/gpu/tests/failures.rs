@@ -2,9 +2,9 @@
 
 use super::super::{Gpu, testing};
 use super::{add_words, bytes, download, record_add, whole};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
-fn lost(result: crate::Result<impl std::fmt::Debug>) {
+fn lost(result: Result<impl std::fmt::Debug>) {
     match result {
         Err(Error::Device(text)) if text.contains("was lost") => {}
         other => panic!("expected the loss of a device, got {other:?}"),

@@ -1,6 +1,8 @@
 //! Memory and its pool.
 
-use super::super::pool::capacity;
+use wgpu::BufferUsages;
+
+use super::super::pool::{Pool, capacity};
 use super::super::{Gpu, testing};
 use super::{bytes, download};
 use crate::error::Error;
@@ -74,15 +76,23 @@ fn ten_thousand_buffers_of_a_mebibyte_stay_few() {
 }
 
 #[test]
-fn what_waits_is_bounded() {
-    let Some(adapter) = testing::device().map(|gpu| gpu.adapter().clone()) else { return };
-    let gpu = Gpu::connect(&adapter).unwrap();
-    let before = gpu.live_buffers();
-    // Never touched, so software devices need no memory for them.
-    let held: Vec<_> = (0..40).map(|i| gpu.allocate((32 << 20) + (i << 22)).unwrap()).collect();
-    drop(held);
-    let kept = gpu.live_buffers() - before;
-    assert!((1..20).contains(&kept), "{kept} buffers wait");
+fn what_waits_is_bounded_and_the_oldest_goes_first() {
+    let Some(gpu) = testing::device() else { return };
+    let pool = Pool::new(BufferUsages::STORAGE, 98_000);
+    let buffer = |size| gpu.buffer(&pool, size).unwrap();
+    // Each counts for its bytes and 4,096 more.
+    let (old, middle, new, small) = (buffer(32_768), buffer(16_384), buffer(32_768), buffer(256));
+    for buffer in [&old, &middle, &new, &small] {
+        pool.give(buffer.clone());
+    }
+    assert_eq!([pool.take(32_768), pool.take(32_768)], [Some(new), None]);
+    assert_eq!([pool.take(16_384), pool.take(16_384)], [Some(middle), None]);
+    assert_eq!([pool.take(512), pool.take(256)], [None, Some(small)]);
+    // More than may wait.
+    pool.give(buffer(200_000));
+    assert_eq!(pool.take(capacity(200_000, u64::MAX)), None);
+    pool.give(old.clone());
+    assert_eq!(pool.take(32_768), Some(old));
 }
 
 #[test]

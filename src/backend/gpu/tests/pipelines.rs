@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::{Gpu, Shader, testing};
 use super::{add_words, bytes, download, record_add};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
-fn internal(result: crate::Result<impl std::fmt::Debug>) -> String {
+fn internal(result: Result<impl std::fmt::Debug>) -> String {
     match result {
         Err(Error::Internal(text)) => text,
         other => panic!("expected an internal error, got {other:?}"),

@@ -1,6 +1,6 @@
 //! Recording and submitting commands.
 
-use super::super::{Range, testing};
+use super::super::{Range, Shader, ShaderAccess, testing};
 use super::{add_words, bytes, download, record_add, whole};
 use crate::error::Error;
 
@@ -94,6 +94,23 @@ fn ranges_start_where_they_say() {
     let place = step as usize / 2;
     expected[place..place + 2].copy_from_slice(&[1000 + step as u32 / 4, 1001 + step as u32 / 4]);
     assert_eq!(download(&gpu, &to), bytes(&expected));
+}
+
+#[test]
+fn a_shader_may_do_without_uniform_data() {
+    let Some(gpu) = testing::device() else { return };
+    let source = "
+        @group(0) @binding(1) var<storage, read_write> values: array<u32>;
+        @compute @workgroup_size(1)
+        fn main(@builtin(workgroup_id) id: vec3<u32>) { values[id.x + 3u * id.y] = 10u * id.x + id.y; }";
+    let shader = Shader { source: source.to_string(), buffers: vec![ShaderAccess::ReadWrite], words: 0 };
+    let pipeline = gpu.pipeline(&shader).unwrap();
+    let to = gpu.allocate(24).unwrap();
+    let mut recorder = gpu.recorder();
+    recorder.dispatch(&pipeline, &[], &[whole(&to)], [3, 0, 1]).unwrap();
+    recorder.dispatch(&pipeline, &[], &[whole(&to)], [3, 2, 1]).unwrap();
+    recorder.submit().unwrap();
+    assert_eq!(download(&gpu, &to), bytes(&[0, 10, 20, 1, 11, 21]));
 }
 
 #[test]

@@ -1,0 +1,129 @@
+//! Forward mode: from the inputs onwards, each node once, adding up what its operands contribute to its tangent.
+//!
+//! Many directions are pushed at once: a tangent has the axes of its expression behind those of the `directions`.
+
+use smallvec::SmallVec;
+
+use crate::autodiff::partial::Partial;
+use crate::autodiff::reverse::no_rule;
+use crate::autodiff::tape::{Entry, Tape};
+use crate::autodiff::{reductions, rules, views, zeros};
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::graph::Node;
+use crate::shape::Shape;
+
+/// The tangent of `f` from those of some inputs; `None` if `f` does not depend on them. An input that is made of
+/// others moves by its own direction and with them.
+#[track_caller]
+pub(super) fn push_forward(f: &Expr, seeds: &[(Expr, Expr)], directions: &Shape) -> Result<Option<Expr>> {
+    let mut tape = Tape::default();
+    let output = tape.add(f);
+    let mut targets = Vec::new();
+    for (input, _) in seeds {
+        targets.push(tape.add(input));
+    }
+    let active = tape.active(&targets);
+    let mut tangents: Vec<Option<Expr>> = vec![None; tape.entries.len()];
+    for (&target, (_, seed)) in targets.iter().zip(seeds) {
+        add(&mut tangents[target], seed.clone());
+    }
+    for (number, entry) in tape.entries[..=output].iter().enumerate().filter(|&(number, _)| active[number]) {
+        if let Some(tangent) = tangent_of(entry, &tape, &tangents, directions)? {
+            add(&mut tangents[number], tangent);
+        }
+    }
+    Ok(tangents[output].take())
+}
+
+#[track_caller]
+fn add(sum: &mut Option<Expr>, term: Expr) {
+    *sum = Some(match sum.take() {
+        Some(sum) => sum + term,
+        None => term,
+    });
+}
+
+/// The tangent of a node from those of its operands.
+#[track_caller]
+fn tangent_of(entry: &Entry, tape: &Tape, tangents: &[Option<Expr>], directions: &Shape) -> Result<Option<Expr>> {
+    let result = &entry.expr;
+    if let Node::Concat(axis, parts) = result.node() {
+        return Ok(concat_tangent(*axis, parts, &entry.operands, tangents, directions));
+    }
+    let operands: SmallVec<[&Expr; 3]> = entry.operands.iter().map(|&operand| &tape.entries[operand].expr).collect();
+    let mut sum = None;
+    for (position, &operand) in entry.operands.iter().enumerate() {
+        if let Some(tangent) = &tangents[operand]
+            && let Some(term) = term(result, &operands, position, tangent, directions.len())?
+        {
+            add(&mut sum, term);
+        }
+    }
+    let Some(sum) = sum else {
+        return Ok(None);
+    };
+    let shape: Shape = directions.iter().chain(result.dims()).cloned().collect();
+    Ok(Some(views::fill(&sum, &shape)))
+}
+
+/// What the tangent of one operand contributes to that of a node.
+#[track_caller]
+fn term(result: &Expr, operands: &[&Expr], position: usize, tangent: &Expr, lead: usize) -> Result<Option<Expr>> {
+    let x = operands[position];
+    let partial = match result.node() {
+        Node::Unary(op, _) => rules::unary(*op, x, result),
+        Node::Binary(op, _) => rules::binary(*op, position == 0, [operands[0], operands[1]], result),
+        Node::Ternary(op, _) => rules::ternary(*op, position, [operands[0], operands[1], operands[2]]),
+        Node::Reduce(op, axes, _) => {
+            let partial = reductions::reduction(*op, axes, x, result);
+            let axes: SmallVec<[u32; 3]> = axes.iter().map(|axis| lead as u32 + axis).collect();
+            return Ok(match partial.apply(tangent) {
+                Some(moved) => Some(reductions::sum_over(&moved, &axes)),
+                None => None,
+            });
+        }
+        Node::Cast(dtype, _) => return Ok(Some(tangent.cast_to(*dtype))),
+        Node::Permute(order, _) => return Ok(Some(views::permute_behind(tangent, order, lead))),
+        Node::Reshape(shape, _) => return Ok(Some(views::reshape(tangent, behind(tangent, lead, shape)))),
+        Node::Broadcast(shape, _) => {
+            let aligned = views::align(tangent, lead, shape.len());
+            return Ok(Some(views::fill(&aligned, &behind(tangent, lead, shape))));
+        }
+        Node::Slice(ranges, _) => return Ok(Some(views::slice_behind(tangent, ranges, lead))),
+        Node::MatMul(_) => {
+            return Ok(Some(views::matmul_behind(tangent, position == 0, [operands[0], operands[1]], lead)));
+        }
+        Node::Concat(..) | Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => return Err(no_rule(result)),
+        Node::Input(_) | Node::Parameter(..) | Node::Scalar(_) | Node::Dense(_) | Node::Iota(_) | Node::Size(_) => {
+            Partial::Zero
+        }
+    };
+    Ok(partial.apply(&views::align(tangent, lead, result.rank())))
+}
+
+/// The directions of a tangent, and a shape behind them.
+fn behind(tangent: &Expr, lead: usize, shape: &Shape) -> Shape {
+    tangent.dims()[..lead].iter().chain(shape).cloned().collect()
+}
+
+/// The tangents of the parts one after the other, with zeros for parts that do not move.
+#[track_caller]
+fn concat_tangent(
+    axis: u32,
+    parts: &[Expr],
+    operands: &[usize],
+    tangents: &[Option<Expr>],
+    directions: &Shape,
+) -> Option<Expr> {
+    let mut moving = Vec::new();
+    let mut any = false;
+    for (part, &operand) in parts.iter().zip(operands) {
+        any |= tangents[operand].is_some();
+        moving.push(match &tangents[operand] {
+            Some(tangent) => tangent.clone(),
+            None => zeros(part.dtype(), directions.iter().chain(part.dims()).cloned().collect()),
+        });
+    }
+    any.then(|| Expr::build(Node::Concat(axis + directions.len() as u32, moving)))
+}

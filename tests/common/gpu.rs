@@ -59,6 +59,11 @@ impl Engine {
         DType::ALL.into_iter().filter(|&dtype| self.computes(dtype))
     }
 
+    /// Whether its shaders are those of the whole device, which are compiled but once; else a test may take a part.
+    pub fn is_whole(&self) -> bool {
+        GpuMask { no_f64: false, ..self.mask } == WHOLE
+    }
+
     /// A compiler that rewrites nothing.
     pub fn compiler(&self) -> Compiler {
         plain(Device::Gpu).limits(self.mask)

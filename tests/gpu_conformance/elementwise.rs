@@ -118,7 +118,10 @@ fn computed(engine: &Engine, dtype: DType) -> Vec<Operation> {
 }
 
 pub fn ops_are_their_rows(engine: &Engine) {
-    for dtype in engine.dtypes() {
+    // With few operands to a kernel each result is a shader of its own, with the same code in it.
+    let few = [DType::Bool, DType::U8, DType::I32, DType::I64, DType::F32];
+    let is_taken = |dtype: &DType| engine.mask.storage_buffers.is_none() || few.contains(dtype);
+    for dtype in engine.dtypes().filter(is_taken) {
         let tuples = tuples(dtype);
         let operations = computed(engine, dtype);
         assert!(operations.len() >= 16, "only {} operations of {dtype}", operations.len());

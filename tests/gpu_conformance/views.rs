@@ -76,7 +76,8 @@ fn of_three_axes(dtype: DType) -> (Vec<Expr>, Vec<Expr>) {
 }
 
 pub fn show_what_they_should(engine: &Engine) {
-    for dtype in engine.dtypes() {
+    let is_taken = |dtype: &DType| engine.is_whole() || [DType::Bool, DType::F32, DType::I64].contains(dtype);
+    for dtype in engine.dtypes().filter(is_taken) {
         let (inputs, outputs) = of_matrices(dtype);
         let matrices = Both::new(engine, &inputs, &outputs);
         for (i, [rows, columns]) in MATRICES.into_iter().enumerate() {

@@ -32,6 +32,11 @@ pub mod schedule;
 #[doc(hidden)]
 pub mod shape;
 
+/// The examples of the page about GPUs.
+#[cfg(all(doctest, feature = "gpu"))]
+#[doc = include_str!("../docs/gpu.md")]
+struct GpuPage;
+
 pub use array::Array;
 pub use autodiff::{grad, hessian, hessian_vector_product, jacobian, jvp, vjp};
 pub use dtype::{DType, Element, Kind, Scalar};

@@ -27,6 +27,7 @@ fn selected(flags: &Flags) -> Result<Arc<Gpu>> {
 impl Compiler {
     pub(super) fn on_gpu(&self, source: Source) -> Result<Box<dyn Implementation>> {
         let gpu = selected(Flags::of_process()?)?;
+        tracing::debug!(function = source.name, adapter = %gpu.adapter(), "compiles for a GPU");
         let target = self.limits.apply(gpu.target());
         let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
         let program = GpuProgram::new(plan, gpu.adapter().clone(), &target)?;

@@ -225,8 +225,9 @@ impl Expr {
 
     #[track_caller]
     fn mean_over(&self, axes: SmallVec<[u32; 3]>) -> Expr {
-        let x = self.to_float();
-        x.reduce(ReduceOp::Sum, axes.clone()) / self.reduced_count(&axes, 0)
+        // What is true is counted, which is exact and needs no f64 for each element.
+        let x = if self.dtype() == DType::Bool { self.clone() } else { self.to_float() };
+        x.reduce(ReduceOp::Sum, axes.clone()).to_float() / self.reduced_count(&axes, 0)
     }
 
     #[track_caller]

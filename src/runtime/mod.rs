@@ -8,7 +8,7 @@
 pub mod arg;
 pub mod args;
 mod custom;
-pub mod devices;
+mod devices;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;

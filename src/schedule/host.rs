@@ -4,10 +4,9 @@
 //! of the host and of the device share nothing, so wherever values pass from one to the other they are written.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, NodeId, Type};
+use crate::graph::{Graph, Node, NodeId, Type, describe};
 use crate::loops::Target;
 use crate::schedule::form::{Form, View};
-use crate::schedule::print::type_text;
 use crate::schedule::squeeze;
 
 /// For each node whether it is the host's: it needs a dtype that the target does not compute with, and no loop.
@@ -65,10 +64,14 @@ fn is_single(graph: &Graph, id: NodeId) -> bool {
 }
 
 fn refusal(graph: &Graph, id: NodeId, ty: &Type, feature: &str) -> Error {
-    let (dtype, spelled) = (ty.dtype, type_text(graph, ty));
+    let (dtype, spelled) = (ty.dtype, describe(ty));
     let culprit = match graph.node(id) {
         Node::Input(input) => format!("the input `{}` is {spelled}", input.name),
         Node::Dense(_) => format!("a constant is {spelled}"),
+        // Its result may have no axes: what it runs over is what the host cannot do.
+        Node::Reduce(_, _, x) if graph.ty(*x).dtype == dtype => {
+            format!("`{}` takes {}", graph.node(id).name(), describe(graph.ty(*x)))
+        }
         other if graph.ty(id) == ty => format!("`{}` makes {spelled}", other.name()),
         other => format!("`{}` takes {spelled}", other.name()),
     };

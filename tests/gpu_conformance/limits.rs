@@ -41,18 +41,19 @@ fn every_op_of_f64_is_refused_without_f64() {
 fn estimates_pi_without_f64() {
     let Some(engine) = Engine::new("no f64", NO_F64) else { return };
     let (x, y) = (vector::<f32>("x"), vector::<f32>("y"));
-    let hits = (&x * &x + &y * &y).lt(1.0).sum(..);
-    let pi = 4.0 * &hits / x.len();
-    let f = kroton::Compiler::new().device(Device::Gpu).limits(engine.mask).compile([&x, &y], &pi).unwrap();
+    let hit = (&x * &x + &y * &y).lt(1.0);
+    let (pi, share) = (4.0 * hit.sum(..) / x.len(), hit.mean(..));
+    let f = kroton::Compiler::new().device(Device::Gpu).limits(engine.mask).compile([&x, &y], (pi, share)).unwrap();
     let mut random = crate::common::Random(1);
     let points: Vec<[f32; 2]> = (0..100_000).map(|_| [random.unit() as f32, random.unit() as f32]).collect();
     let (xs, ys): (Vec<f32>, Vec<f32>) = points.iter().map(|point| (point[0], point[1])).unzip();
     let before = engine.gpu.dispatches();
-    let estimate: f64 = f.call((&xs, &ys)).unwrap();
+    let (estimate, share): (f64, f64) = f.call((&xs, &ys)).unwrap();
     assert!(engine.gpu.dispatches() > before);
     let hits = points.iter().filter(|[x, y]| x * x + y * y < 1.0).count();
     // A product that is fused into the sum may move a point that lies on the circle.
     assert!((estimate - 4.0 * hits as f64 / 100_000.0).abs() <= 4.0 * 2.0 / 100_000.0, "{estimate} {hits}");
+    assert!((4.0 * share - estimate).abs() <= 1e-15 * estimate, "{share} {estimate}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::backend::gpu::emit::layout::{Home, Layout, Role, Variant, Word};
+use crate::backend::gpu::emit::layout::{Home, Layout, Role, Variant};
+use crate::backend::gpu::emit::params::Word;
 use crate::backend::gpu::kernel::Emitted;
 use crate::backend::gpu::launch::{Launch, Window, memory};
 use crate::backend::gpu::loops::count;

@@ -117,8 +117,8 @@ impl Launch<'_> {
         };
         if largest >= whole.end || (0..self.operands.len()).any(too_far) {
             return Err(Error::Unsupported(format!(
-                "the kernel `{}` has {largest} elements and a GPU numbers at most {}; split the arrays, or use \
-                 Device::Cpu",
+                "the kernel `{}` has {largest} elements, and a GPU numbers fewer than {}, and positions below \
+                 2³¹; split the arrays, or use Device::Cpu",
                 self.kernel_ir().name,
                 u32::MAX
             )));

@@ -1,7 +1,7 @@
 //! A compute shader as text, with what a launch must bind to it.
 //!
-//! Bind group 0: binding 0 is a uniform buffer of `words` 32-bit words, in an `array<vec4<u32>, …>`; the storage buffers
-//! follow from binding 1 on. The entry point is `main`.
+//! Bind group 0: binding 0 is a uniform buffer of `words` 32-bit words, as any type of that size or less; the storage
+//! buffers follow from binding 1 on. The entry point is `main`.
 
 /// A compute shader.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

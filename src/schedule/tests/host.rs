@@ -120,17 +120,17 @@ fn assert_refused(lines: &str, culprit: &str) {
 fn whatever_else_needs_f64_is_refused() {
     assert_refused(
         "%2 = mul %1, %1 : f64[]\n%3 = cast %0 : f64[%0.0]\nreturn %3\ninputs %0, %1\n",
-        "`cast` makes f64[x.0]",
+        "`cast` makes f64[?]",
     );
     assert_refused(
         "%2 = iota %0.0 : i64[%0.0]\n%3 = cast %2 : f64[%0.0]\n%4 = div %3, %3 : f64[%0.0]\nreturn %4\ninputs %0, %1\n",
-        "`div` makes f64[x.0]",
+        "`div` makes f64[?]",
     );
     assert_refused(
         "%2 = broadcast [%0.0] %1 : f64[%0.0]\n%3 = sum axes=[0] %2 : f64[]\nreturn %3\ninputs %0, %1\n",
-        "`broadcast` makes f64[x.0]",
+        "`broadcast` makes f64[?]",
     );
-    assert_refused("%2 = sum axes=[] %1 : f64[]\nreturn %2\ninputs %0, %1\n", "`sum` makes f64[]");
+    assert_refused("%2 = sum axes=[] %1 : f64[]\nreturn %2\ninputs %0, %1\n", "`sum` takes f64[]");
     assert_refused("%2 = argmax axes=[] %1 : i64[]\nreturn %2\ninputs %0, %1\n", "`argmax` takes f64[]");
     assert_refused(
         "%2 = reshape [1] %1 : f64[1]\n%3 = concat axis=0 %2, %2 : f64[2]\nreturn %3\ninputs %0, %1\n",
@@ -146,7 +146,7 @@ fn whatever_else_needs_f64_is_refused() {
     );
     assert_refused(
         "%2 = input \"y\" f64[%0.0]\n%3 = cast %2 : f32[%0.0]\nreturn %3\ninputs %0, %1, %2\n",
-        "the input `y` is f64[x.0]",
+        "the input `y` is f64[?]",
     );
 }
 

@@ -3,8 +3,9 @@
 //! The loops in scope are known by their WGSL variable; an operand's offset is its base plus the products of these
 //! with its steps, modulo 2³², which is exact because every element that is reached has a number below 2³².
 
-use crate::backend::gpu::emit::layout::{Home, Layout, block_operands, word};
+use crate::backend::gpu::emit::layout::{Home, Layout, block_operands};
 use crate::backend::gpu::emit::ops::{expression, name};
+use crate::backend::gpu::emit::params;
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::dtype::DType;
@@ -77,12 +78,10 @@ impl Body<'_> {
 
     /// Declares the number of the current element of an operand, or how far its position is from its base.
     fn place(&self, out: &mut Writer, operand: OperandId) -> String {
-        let strides = self.scope.iter().map(|(number, variable)| {
-            let stride = self.layout.stride(self.kernel, operand, *number);
-            format!("{variable} * {}", word(stride))
-        });
+        let strides =
+            self.scope.iter().map(|(number, variable)| format!("{variable} * {}", params::stride(operand, *number)));
         let is_index = self.kernel.operand(operand).access == Access::Index;
-        let base = if is_index { "0u".to_string() } else { word(self.layout.base(operand)) };
+        let base = if is_index { "0u".to_string() } else { params::offset(operand) };
         let terms: Vec<String> = std::iter::once(base).chain(strides).collect();
         let place = out.fresh("at");
         out.line(format_args!("let {place} = {};", terms.join(" + ")));
@@ -96,8 +95,7 @@ impl Body<'_> {
                 self.types.load(dtype, self.layout.buffers[buffer].storage, &format!("buffer{buffer}"), place)
             }
             Home::Position | Home::Unused => {
-                let base = self.layout.base(operand);
-                let start = format!("vec2<u32>({}, {})", word(base), word(base + 1));
+                let start = params::position(operand);
                 let start = if self.types.has_i64 { format!("i64_from_pair({start})") } else { start };
                 format!("add_i64({start}, cast_i32_i64(bitcast<i32>({place})))")
             }
@@ -135,7 +133,7 @@ impl Body<'_> {
         let variable = out.fresh("step");
         let own = self.layout.steps.iter().position(|step| *step == axis).unwrap_or_default();
         let number = self.layout.variant.outer + self.layout.variant.reduced + own;
-        let extent = word(self.layout.extent(number));
+        let extent = params::extent(number);
         let head = format!("for (var {variable} = 0u; {variable} < {extent}; {variable}++)");
         self.scope.push((number, variable));
         head
@@ -200,7 +198,7 @@ impl Body<'_> {
 }
 
 /// Declares the indices of a point from its number, row-major, innermost last: the loops and their variables.
-pub fn indices(out: &mut Writer, layout: &Layout, first: usize, count: usize, number: &str) -> Vec<(usize, String)> {
+pub fn indices(out: &mut Writer, first: usize, count: usize, number: &str) -> Vec<(usize, String)> {
     let mut scope = Vec::new();
     let mut rest = number.to_string();
     for index in (0..count).rev() {
@@ -209,7 +207,7 @@ pub fn indices(out: &mut Writer, layout: &Layout, first: usize, count: usize, nu
             break;
         }
         let (variable, left) = (out.fresh("i"), out.fresh("rest"));
-        let extent = word(layout.extent(first + index));
+        let extent = params::extent(first + index);
         out.line(format_args!("let {left} = {rest} / {extent};"));
         out.line(format_args!("let {variable} = {rest} - {left} * {extent};"));
         scope.push((first + index, variable));

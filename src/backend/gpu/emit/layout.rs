@@ -4,6 +4,7 @@
 //! makes of a kernel's axes by merging those that are walked as one: first those over results, then those of the
 //! reduction, then those of steps, which are not merged.
 
+use crate::backend::gpu::emit::params::Word;
 use crate::backend::gpu::emit::types::{Storage, Types};
 use crate::backend::gpu::shader::ShaderAccess;
 use crate::error::{Error, Result};
@@ -28,6 +29,21 @@ pub enum Role {
     Product,
 }
 
+impl Role {
+    /// What a shader of this role does, for readers of its text.
+    pub fn description(self) -> &'static str {
+        match self {
+            Role::Map => "an invocation for each point",
+            Role::MapBytes => "an invocation for four points in a row, whose bytes it writes as words",
+            Role::Direct => "reductions of one block of elements, and what follows them",
+            Role::Partial => "reductions of blocks of elements to states in scratch memory",
+            Role::Merge => "states of consecutive blocks to one state",
+            Role::Finish => "the last states of a reduction to one, and what follows it",
+            Role::Product => "a matrix product in tiles, and what follows it",
+        }
+    }
+}
+
 /// What a shader is made for, besides the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant {
@@ -41,31 +57,8 @@ pub struct Variant {
     pub results_first: bool,
 }
 
-/// The words at the start of the uniform buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
-    /// A zero that compilers do not know.
-    Zero,
-    /// How many points, blocks or groups of states the dispatch has.
-    Count,
-    /// The number of the first point.
-    FirstPoint,
-    /// The number of elements of a reduction.
-    Elements,
-    /// The number of the first block of elements.
-    FirstBlock,
-    /// How many blocks of each reduction the dispatch has.
-    Blocks,
-    /// How many states each reduction has in scratch memory.
-    States,
-    /// How many reductions the dispatch has.
-    Results,
-    /// The logarithm to base 2 of the number of invocations that merge the states of one group.
-    GroupBits,
-}
-
 /// How many words come before the extents.
-const HEAD: usize = 12;
+const HEAD: usize = Word::ALL.len();
 
 /// Where an operand is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,11 +224,6 @@ impl Layout {
     pub fn is_shared(&self, buffer: usize) -> bool {
         self.homes.iter().filter(|home| **home == Home::Buffer(buffer)).count() > 1
     }
-}
-
-/// A word of the uniform buffer as WGSL.
-pub fn word(index: usize) -> String {
-    format!("params.words[{}].{}", index / 4, ["x", "y", "z", "w"][index % 4])
 }
 
 /// The axes of nests inside a point of the outermost map, in order.

@@ -88,6 +88,12 @@ pub fn library(has_i64: bool, has_f64: bool) -> &'static Library {
     })
 }
 
+impl Item {
+    fn is_constant(&self) -> bool {
+        self.text.starts_with("const ")
+    }
+}
+
 impl Library {
     fn of(available: impl Fn(Availability) -> bool) -> Library {
         let files = FILES.iter().filter(|(_, availability, _)| available(*availability));
@@ -120,7 +126,14 @@ impl Library {
         }
         let mut reached: Vec<usize> = reached.into_iter().collect();
         reached.sort_unstable();
-        reached.into_iter().map(|item| format!("{}\n\n", self.items[item].text)).collect()
+        let is_constant = |item: usize| self.items[item].is_constant();
+        let mut text = String::new();
+        for (place, &item) in reached.iter().enumerate() {
+            let is_run = is_constant(item) && reached.get(place + 1).is_some_and(|&next| is_constant(next));
+            text.push_str(self.items[item].text);
+            text.push_str(if is_run { "\n" } else { "\n\n" });
+        }
+        text
     }
 }
 
@@ -131,13 +144,16 @@ fn identifiers(text: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
 }
 
-/// The items of a file, without the comments before them.
+/// The items of a file, with the comments right before them.
 fn split(file: &'static str) -> Vec<Item> {
     let mut items = Vec::new();
     let mut rest = file;
     while let Some(start) = item_start(rest) {
         rest = &rest[start..];
         let end = item_end(rest);
+        // A comment on the item's last line is its own.
+        let line = &rest[end..end + rest[end..].find('\n').unwrap_or(rest.len() - end)];
+        let end = if line.trim_start().starts_with("//") { end + line.len() } else { end };
         let text = rest[..end].trim_end();
         let name = identifiers(text).nth(1).unwrap_or_default();
         items.push(Item { name, text });
@@ -146,14 +162,19 @@ fn split(file: &'static str) -> Vec<Item> {
     items
 }
 
-/// Where the next line begins that is neither empty nor a comment.
+/// Where the next line begins that is neither empty nor a comment, or the comment that it follows without a gap.
 fn item_start(text: &str) -> Option<usize> {
-    let mut start = 0;
+    let (mut next, mut comment) = (0, None);
     for line in text.split_inclusive('\n') {
-        if !line.trim().is_empty() && !line.trim_start().starts_with("//") {
-            return Some(start);
+        let start = next;
+        next += line.len();
+        if line.trim_start().starts_with("//") {
+            comment = comment.or(Some(start));
+        } else if line.trim().is_empty() {
+            comment = None;
+        } else {
+            return Some(comment.unwrap_or(start));
         }
-        start += line.len();
     }
     None
 }
@@ -188,6 +209,7 @@ mod tests {
         );
         let names: Vec<&str> = items.iter().map(|item| item.name).collect();
         assert_eq!(names, ["A", "f", "S"]);
+        assert!(items[0].text.starts_with("// one") && items[0].text.ends_with("; // a"));
         assert!(items[1].text.starts_with("fn f") && items[1].text.ends_with('}'));
     }
 

@@ -1,7 +1,8 @@
 //! Shaders of kernels without a reduction: an invocation for each point, or for four points whose bytes are one word.
 
 use crate::backend::gpu::emit::body::{Body, Bytes, indices};
-use crate::backend::gpu::emit::layout::{Layout, Role, Word, word};
+use crate::backend::gpu::emit::layout::{Layout, Role};
+use crate::backend::gpu::emit::params::{self, Word, word};
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::error::Result;
@@ -24,9 +25,9 @@ pub fn entry(
         match layout.variant.role {
             Role::MapBytes => four_points(out, kernel, layout, types, nests),
             Role::Map | Role::Direct | Role::Partial | Role::Merge | Role::Finish | Role::Product => {
-                out.braces(format_args!("if (number < {})", word(Word::Count as usize)), |out| {
-                    out.line(format_args!("let point = number + {};", word(Word::FirstPoint as usize)));
-                    let scope = indices(out, layout, 0, layout.variant.outer, "point");
+                out.braces(format_args!("if (number < {})", word(Word::Count)), |out| {
+                    out.line(format_args!("let point = number + {};", word(Word::FirstPoint)));
+                    let scope = indices(out, 0, layout.variant.outer, "point");
                     Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, nests)
                 })
             }
@@ -42,18 +43,18 @@ fn four_points(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types,
     for operand in &bytes {
         out.line(format_args!("var byte_{operand} = 0u;"));
     }
-    let count = word(Word::Count as usize);
+    let count = word(Word::Count);
     out.line(format_args!("let left = select(0u, min(4u, {count} - number * 4u), number * 4u < {count});"));
     out.braces("for (var quarter = 0u; quarter < left; quarter++)", |out| {
-        out.line(format_args!("let point = number * 4u + quarter + {};", word(Word::FirstPoint as usize)));
-        let scope = indices(out, layout, 0, layout.variant.outer, "point");
+        out.line(format_args!("let point = number * 4u + quarter + {};", word(Word::FirstPoint)));
+        let scope = indices(out, 0, layout.variant.outer, "point");
         Body { kernel, layout, types, bytes: Bytes::Gathered, scope }.nests(out, nests)
     })?;
     for operand in bytes {
         let id = crate::loops::OperandId(operand as u32);
         let Some((buffer, _)) = layout.storage(id) else { continue };
-        let base = word(layout.base(id));
-        let at = format!("buffer{buffer}[({base} + {}) / 4u + number]", word(Word::FirstPoint as usize));
+        let base = params::offset(id);
+        let at = format!("buffer{buffer}[({base} + {}) / 4u + number]", word(Word::FirstPoint));
         out.braces("if (left == 4u)", |out| out.line(format_args!("atomicStore(&{at}, byte_{operand});")));
         out.braces("if (left > 0u && left < 4u)", |out| {
             out.line(format_args!("atomicAnd(&{at}, 0xffffffffu << (left * 8u));"));

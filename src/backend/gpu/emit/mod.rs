@@ -8,6 +8,7 @@ pub mod layout;
 pub mod library;
 pub mod map;
 pub mod ops;
+pub mod params;
 pub mod product;
 pub mod reduce;
 pub mod types;
@@ -16,7 +17,8 @@ pub mod writer;
 #[cfg(test)]
 mod tests;
 
-use layout::{Layout, Role, Variant, word};
+use layout::{Home, Layout, Role, Variant};
+use params::{Word, word};
 use reduce::Reducer;
 use types::Types;
 use writer::Writer;
@@ -39,11 +41,12 @@ pub fn shader(kernel: &Kernel, target: &Target, variant: Variant) -> Result<(Sha
     let layout = Layout::new(kernel, variant, &limits)?;
     let types = Types { has_i64: limits.has_i64 };
     let mut out = Writer::default();
-    declare(&mut out, &layout);
+    declare(&mut out, kernel, &layout);
     entry(&mut out, kernel, &layout, types, &limits)?;
     let text = out.finish();
     let included = library::library(limits.has_i64, target.has_f64).reached_by(&text);
-    let source = format!("// {}: {:?}\n{text}\n{included}", kernel.name, variant.role);
+    let Variant { role, .. } = variant;
+    let source = format!("// {}, {role:?}: {}.\n\n{text}\n{included}", kernel.name, role.description());
     let buffers = layout.buffers.iter().map(|buffer| buffer.access).collect();
     Ok((Shader { source: source.trim_end().to_string() + "\n", buffers, words: layout.words() }, layout))
 }
@@ -87,8 +90,8 @@ fn check_dtypes(kernel: &Kernel, target: &Target) -> Result<()> {
 }
 
 /// The uniform buffer, the storage buffers, and the hidden zero.
-fn declare(out: &mut Writer, layout: &Layout) {
-    out.braces("struct Params", |out| out.line(format_args!("words: array<vec4<u32>, {}>,", layout.words() / 4)));
+fn declare(out: &mut Writer, kernel: &Kernel, layout: &Layout) {
+    params::declare(out, kernel, layout);
     out.line("");
     out.line("@group(0) @binding(0) var<uniform> params: Params;");
     for (index, buffer) in layout.buffers.iter().enumerate() {
@@ -97,14 +100,22 @@ fn declare(out: &mut Writer, layout: &Layout) {
             ShaderAccess::ReadWrite => "read_write",
         };
         out.line(format_args!(
-            "@group(0) @binding({}) var<storage, {access}> buffer{index}: {};",
+            "@group(0) @binding({}) var<storage, {access}> buffer{index}: {}; // {}",
             index + 1,
-            buffer.storage.spelling()
+            buffer.storage.spelling(),
+            contents(kernel, layout, index)
         ));
     }
     out.line("");
-    out.braces("fn hidden_zero() -> u32", |out| out.line(format_args!("return {};", word(0))));
+    out.braces("fn hidden_zero() -> u32", |out| out.line(format_args!("return {};", word(Word::Zero))));
     out.line("");
+}
+
+/// What a buffer holds.
+fn contents(kernel: &Kernel, layout: &Layout, buffer: usize) -> String {
+    let operands = kernel.operands.iter().enumerate().filter(|(index, _)| layout.homes[*index] == Home::Buffer(buffer));
+    let names: Vec<String> = operands.map(|(index, operand)| format!("o{index}: {}", operand.dtype)).collect();
+    if names.is_empty() { "states of reductions".to_string() } else { names.join(", ") }
 }
 
 fn entry(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types, limits: &ShaderLimits) -> Result<()> {

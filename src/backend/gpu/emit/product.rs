@@ -5,8 +5,9 @@
 //! value, between the zero and what follows. Terms are added in the order of the inner axis.
 
 use crate::backend::gpu::emit::body::{Body, Bytes};
-use crate::backend::gpu::emit::layout::{Layout, Word, word};
+use crate::backend::gpu::emit::layout::Layout;
 use crate::backend::gpu::emit::ops::{name, spelled};
+use crate::backend::gpu::emit::params::{self, Word, word};
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::dtype::DType;
@@ -97,13 +98,13 @@ impl Product<'_> {
         out.line(format_args!("@compute @workgroup_size({})", side * side));
         let head = "fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32)";
         out.braces(head, |out| {
-            out.line(format_args!("let batch = group.z + {};", word(Word::FirstBlock as usize)));
-            out.line(format_args!("let first_row = group.y * {tile}u + {};", word(Word::FirstPoint as usize)));
+            out.line(format_args!("let batch = group.z + {};", word(Word::FirstBlock)));
+            out.line(format_args!("let first_row = group.y * {tile}u + {};", word(Word::FirstPoint)));
             out.line(format_args!("let first_column = group.x * {tile}u;"));
-            let (first, rows) = (word(Word::FirstPoint as usize), word(Word::Results as usize));
+            let (first, rows) = (word(Word::FirstPoint), word(Word::Results));
             out.line(format_args!("let end_row = {first} + {rows};"));
-            out.line(format_args!("let columns = {};", word(self.layout.extent(2))));
-            out.line(format_args!("let inner = {};", word(self.layout.extent(3))));
+            out.line(format_args!("let columns = {};", params::extent(2)));
+            out.line(format_args!("let inner = {};", params::extent(3)));
             out.line(format_args!("let own_row = thread / {side}u;"));
             out.line(format_args!("let own_column = thread % {side}u;"));
             let zero = self.types.constant(crate::dtype::Scalar::I64(0).cast(self.dtype));
@@ -135,8 +136,8 @@ impl Product<'_> {
     /// Loads a tile, zero beyond the ends. Neighbors load neighbors in memory, whichever axis that is.
     fn fill(&self, out: &mut Writer, side: &str, operand: OperandId, line_loop: usize, first: &str, end: &str) {
         let Tiles { tile, depth, .. } = self.tiles;
-        let stride = |number| word(self.layout.stride(self.kernel, operand, number));
-        let (base, batch, line, inner) = (word(self.layout.base(operand)), stride(0), stride(line_loop), stride(3));
+        let stride = |number| params::stride(operand, number);
+        let (base, batch, line, inner) = (params::offset(operand), stride(0), stride(line_loop), stride(3));
         let threads = self.tiles.side * self.tiles.side;
         let Some((buffer, storage)) = self.layout.storage(operand) else { return };
         out.braces(format_args!("for (var item = thread; item < {}u; item += {threads}u)", tile * depth), |out| {

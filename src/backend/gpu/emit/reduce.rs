@@ -5,8 +5,9 @@
 //! that a binary counter holds in the end are the right edge of that tree.
 
 use crate::backend::gpu::emit::body::{Body, Bytes, indices, state_dtypes};
-use crate::backend::gpu::emit::layout::{Layout, Role, Word, word};
+use crate::backend::gpu::emit::layout::{Layout, Role};
 use crate::backend::gpu::emit::ops::name;
+use crate::backend::gpu::emit::params::{Word, word};
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::dtype::DType;
@@ -34,10 +35,6 @@ pub struct Reducer<'a> {
 impl Reducer<'_> {
     fn dtypes(&self) -> Vec<DType> {
         state_dtypes(self.reductions)
-    }
-
-    fn word(&self, which: Word) -> String {
-        word(which as usize)
     }
 
     /// The state's structure, its initial value, and its merge.
@@ -125,24 +122,24 @@ impl Reducer<'_> {
         };
         out.line(format_args!("let lane = {lane};"));
         out.line(format_args!("let number = workgroup * {slots}u + {slot};"));
-        out.line(format_args!("let is_active = number < {};", self.word(Word::Count)));
-        let blocks = self.word(Word::Blocks);
+        out.line(format_args!("let is_active = number < {};", word(Word::Count)));
+        let blocks = word(Word::Blocks);
         if self.layout.variant.results_first {
-            let results = self.word(Word::Results);
+            let results = word(Word::Results);
             out.line(format_args!("let result = number % {results};"));
-            out.line(format_args!("let block = number / {results} + {};", self.word(Word::FirstBlock)));
+            out.line(format_args!("let block = number / {results} + {};", word(Word::FirstBlock)));
         } else {
             out.line(format_args!("let result = number / {blocks};"));
-            out.line(format_args!("let block = number % {blocks} + {};", self.word(Word::FirstBlock)));
+            out.line(format_args!("let block = number % {blocks} + {};", word(Word::FirstBlock)));
         }
-        out.line(format_args!("let point = result + {};", self.word(Word::FirstPoint)));
+        out.line(format_args!("let point = result + {};", word(Word::FirstPoint)));
         out.line("var state = initial_state();");
         out.braces("if (is_active)", |out| self.reduce_lane(out));
         self.merge_lanes(out);
         let leads = "if (is_active && lane == 0u)";
         match self.layout.variant.role {
             Role::Partial => out.braces(leads, |out| {
-                let states = self.word(Word::States);
+                let states = word(Word::States);
                 self.store_state(out, &format!("result * {states} + block"));
                 Ok(())
             }),
@@ -156,12 +153,12 @@ impl Reducer<'_> {
     fn reduce_lane(&self, out: &mut Writer) {
         let (kernel, layout, types) = (self.kernel, self.layout, self.types);
         let variant = layout.variant;
-        let scope = indices(out, layout, 0, variant.outer, "point");
-        out.line(format_args!("let end = min((block + 1u) * {BLOCK}u, {});", self.word(Word::Elements)));
+        let scope = indices(out, 0, variant.outer, "point");
+        out.line(format_args!("let end = min((block + 1u) * {BLOCK}u, {});", word(Word::Elements)));
         let head = format!("for (var element = block * {BLOCK}u + lane; element < end; element += {LANES}u)");
         out.braces(head, |out| {
             let mut scope = scope.clone();
-            scope.extend(indices(out, layout, variant.outer, variant.reduced, "element"));
+            scope.extend(indices(out, variant.outer, variant.reduced, "element"));
             Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.block(out, self.body);
             let lifted = self.reductions.iter().flat_map(|reduction| &reduction.lifted);
             let lifted: Vec<String> = lifted.map(|value| name(*value)).collect();
@@ -195,15 +192,15 @@ impl Reducer<'_> {
 
     /// A tree over the states of consecutive blocks; those beyond the last one are not there.
     fn merge_states(&self, out: &mut Writer) -> Result<()> {
-        let bits = self.word(Word::GroupBits);
-        let states = self.word(Word::States);
+        let bits = word(Word::GroupBits);
+        let states = word(Word::States);
         let group_size = format!("(1u << {bits})");
         out.line(format_args!("let index = thread & ({group_size} - 1u);"));
         out.line(format_args!("let number = workgroup * ({}u >> {bits}) + (thread >> {bits});", self.invocations));
         out.line(format_args!("let each = ({states} + {group_size} - 1u) >> {bits};"));
         out.line("let result = number / each;");
         out.line(format_args!("let first = (number % each) << {bits};"));
-        out.line(format_args!("let is_active = number < {};", self.word(Word::Count)));
+        out.line(format_args!("let is_active = number < {};", word(Word::Count)));
         out.line(format_args!("let here = min({states} - min(first, {states}), {group_size});"));
         out.line("var state = initial_state();");
         out.braces("if (is_active && index < here)", |out| {
@@ -223,7 +220,7 @@ impl Reducer<'_> {
             return Ok(());
         }
         out.braces(leads, |out| {
-            out.line(format_args!("let point = result + {};", self.word(Word::FirstPoint)));
+            out.line(format_args!("let point = result + {};", word(Word::FirstPoint)));
             self.finish(out)
         })
     }
@@ -236,7 +233,7 @@ impl Reducer<'_> {
             out.line(format_args!("let {} = state.s{part};", name(value)));
         }
         let (kernel, layout, types) = (self.kernel, self.layout, self.types);
-        let scope = indices(out, layout, 0, layout.variant.outer, "point");
+        let scope = indices(out, 0, layout.variant.outer, "point");
         Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, self.rest)
     }
 
@@ -256,8 +253,7 @@ impl Reducer<'_> {
         let (places, words) = self.scratch();
         let buffer = format!("buffer{}", self.layout.scratch_out.unwrap_or_default());
         for ((part, dtype), place) in self.dtypes().iter().enumerate().zip(places) {
-            let at = out.fresh("at");
-            out.line(format_args!("let {at} = ({number}) * {words}u + {place}u;"));
+            let at = scratch_index(out, number, words, place);
             out.lines(self.types.store_scratch(*dtype, &buffer, &at, &format!("state.s{part}")));
         }
     }
@@ -266,9 +262,16 @@ impl Reducer<'_> {
         let (places, words) = self.scratch();
         let buffer = format!("buffer{}", self.layout.scratch_in.unwrap_or_default());
         for ((part, dtype), place) in self.dtypes().iter().enumerate().zip(places) {
-            let at = out.fresh("at");
-            out.line(format_args!("let {at} = ({number}) * {words}u + {place}u;"));
+            let at = scratch_index(out, number, words, place);
             out.line(format_args!("state.s{part} = {};", self.types.load_scratch(*dtype, &buffer, &at)));
         }
     }
+}
+
+/// Declares where a part of a state lies in scratch memory.
+fn scratch_index(out: &mut Writer, number: &str, words: usize, place: usize) -> String {
+    let at = out.fresh("at");
+    let index = if words == 1 { number.to_string() } else { format!("({number}) * {words}u + {place}u") };
+    out.line(format_args!("let {at} = {index};"));
+    at
 }

@@ -11,7 +11,7 @@ use crate::backend::gpu::product::GpuProduct;
 use crate::dtype::{DType, Scalar};
 use crate::loops::samples::{binary, block, collatz, load, operands, powers, row_sums, store, sums};
 use crate::loops::{Axis, Nest, OperandId};
-use crate::ops::BinaryOp;
+use crate::ops::{BinaryOp, Row, UnaryOp};
 
 /// Devices of every kind: with f64, with 64-bit integers, with neither, and with little of everything.
 fn targets() -> Vec<Target> {
@@ -153,6 +153,27 @@ fn matrix_products_are_valid() {
     crate::loops::verify::verify(product.kernel().kernel()).unwrap();
     validate(&product.kernel().text());
     golden("product_f32.wgsl", &product.kernel().text());
+}
+
+#[test]
+fn every_op_and_conversion_has_its_function() {
+    let rows = UnaryOp::ALL.iter().map(|op| op.row()).chain(BinaryOp::ALL.iter().map(|op| op.row()));
+    let rows: Vec<&Row> = rows.collect();
+    for (has_i64, has_f64) in [(false, false), (true, false), (true, true)] {
+        let library = library(has_i64, has_f64);
+        let dtypes = || DType::ALL.into_iter().filter(|dtype| *dtype != DType::F64 || has_f64);
+        let has = |name: String| assert!(library.contains(&name), "no file of shaders/ has `{name}`");
+        for (row, dtype) in rows.iter().flat_map(|row| dtypes().map(move |dtype| (row, dtype))) {
+            let function = format!("{}_{dtype}", row.name);
+            let text = ops::spelled(row, dtype, &["x".to_string(), "y".to_string()]);
+            // Others are operators.
+            if row.class.contains(dtype) && text.starts_with(&format!("{function}(")) {
+                has(function);
+            }
+        }
+        let pairs = dtypes().flat_map(|from| dtypes().map(move |to| (from, to)));
+        pairs.filter(|(from, to)| from != to).for_each(|(from, to)| has(format!("cast_{from}_{to}")));
+    }
 }
 
 fn golden(name: &str, text: &str) {

@@ -1,26 +1,48 @@
-// sum_of_products_f32: Product
+// sum_of_products_f32, Product: a matrix product in tiles, and what follows it.
+
+// What comes with a launch.
 struct Params {
-    words: array<vec4<u32>, 11>,
+    zero: u32, // a zero that compilers do not know
+    count: u32, // how many points, blocks or groups of states the dispatch has
+    first_point: u32, // the number of the first point, or row of a product
+    elements: u32, // the number of elements of a reduction
+    first_block: u32, // the number of the first block of elements, or of the first product
+    blocks: u32, // how many blocks of each reduction the dispatch has
+    states: u32, // how many states each reduction has in scratch memory
+    results: u32, // how many reductions, or rows of a product, the dispatch has
+    group_bits: u32, // log2 of the number of invocations that merge the states of one group
+    // The sizes of the loops: 3 over results, then 1 of steps.
+    extent0: u32, extent1: u32, extent2: u32, extent3: u32,
+    // o0: the number of its first element, and its step along each loop.
+    o0_offset: u32, o0_stride0: u32, o0_stride1: u32, o0_stride2: u32, o0_stride3: u32,
+    // o1: the number of its first element, and its step along each loop.
+    o1_offset: u32, o1_stride0: u32, o1_stride1: u32, o1_stride2: u32, o1_stride3: u32,
+    // o2: the number of its first element, and its step along each loop.
+    o2_offset: u32, o2_stride0: u32, o2_stride1: u32, o2_stride2: u32, o2_stride3: u32,
+    // o3: the number of its first element, and its step along each loop.
+    o3_offset: u32, o3_stride0: u32, o3_stride1: u32, o3_stride2: u32, o3_stride3: u32,
+    // o4: the number of its first element, and its step along each loop.
+    o4_offset: u32, o4_stride0: u32, o4_stride1: u32, o4_stride2: u32, o4_stride3: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> buffer0: array<u32>;
-@group(0) @binding(2) var<storage, read> buffer1: array<u32>;
-@group(0) @binding(3) var<storage, read> buffer2: array<u32>;
-@group(0) @binding(4) var<storage, read> buffer3: array<u32>;
-@group(0) @binding(5) var<storage, read_write> buffer4: array<u32>;
+@group(0) @binding(1) var<storage, read> buffer0: array<u32>; // o0: f32
+@group(0) @binding(2) var<storage, read> buffer1: array<u32>; // o1: f32
+@group(0) @binding(3) var<storage, read> buffer2: array<u32>; // o2: f32
+@group(0) @binding(4) var<storage, read> buffer3: array<u32>; // o3: f32
+@group(0) @binding(5) var<storage, read_write> buffer4: array<u32>; // o4: f32
 
 fn hidden_zero() -> u32 {
-    return params.words[0].x;
+    return params.zero;
 }
 
 var<workgroup> left_tile: array<f32, 1024>;
 var<workgroup> right_tile: array<f32, 1024>;
 
 fn finish(batch: u32, row: u32, column: u32, v11: f32) {
-    let at1 = params.words[6].z + batch * params.words[6].w + row * params.words[7].x + column * params.words[7].y;
-    let at2 = params.words[7].w + batch * params.words[8].x + row * params.words[8].y + column * params.words[8].z;
-    let at3 = params.words[9].x + batch * params.words[9].y + row * params.words[9].z + column * params.words[9].w;
+    let at1 = params.o2_offset + batch * params.o2_stride0 + row * params.o2_stride1 + column * params.o2_stride2;
+    let at2 = params.o3_offset + batch * params.o3_stride0 + row * params.o3_stride1 + column * params.o3_stride2;
+    let at3 = params.o4_offset + batch * params.o4_stride0 + row * params.o4_stride1 + column * params.o4_stride2;
     let v0 = bitcast<f32>(buffer2[at1]);
     let v1 = v11;
     let v2 = bitcast<f32>(buffer3[at2]);
@@ -31,12 +53,12 @@ fn finish(batch: u32, row: u32, column: u32, v11: f32) {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let batch = group.z + params.words[1].x;
-    let first_row = group.y * 64u + params.words[0].z;
+    let batch = group.z + params.first_block;
+    let first_row = group.y * 64u + params.first_point;
     let first_column = group.x * 64u;
-    let end_row = params.words[0].z + params.words[1].w;
-    let columns = params.words[3].z;
-    let inner = params.words[3].w;
+    let end_row = params.first_point + params.results;
+    let columns = params.extent2;
+    let inner = params.extent3;
     let own_row = thread / 16u;
     let own_column = thread % 16u;
     var sum_0_0 = 0f;
@@ -57,24 +79,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum_3_3 = 0f;
     for (var first = 0u; first < inner; first += 16u) {
         for (var item = thread; item < 1024u; item += 256u) {
-            let along_inner = params.words[5].x == 1u;
+            let along_inner = params.o0_stride3 == 1u;
             let k = select(item / 64u, item % 16u, along_inner);
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             left_tile[place] = 0f;
             if (first_row + line < end_row && first + k < inner) {
-                let at = params.words[4].x + batch * params.words[4].y + (first_row + line) * params.words[4].z + (first + k) * params.words[5].x;
+                let at = params.o0_offset + batch * params.o0_stride0 + (first_row + line) * params.o0_stride1 + (first + k) * params.o0_stride3;
                 left_tile[place] = bitcast<f32>(buffer0[at]);
             }
         }
         for (var item = thread; item < 1024u; item += 256u) {
-            let along_inner = params.words[6].y == 1u;
+            let along_inner = params.o1_stride3 == 1u;
             let k = select(item / 64u, item % 16u, along_inner);
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             right_tile[place] = 0f;
             if (first_column + line < columns && first + k < inner) {
-                let at = params.words[5].y + batch * params.words[5].z + (first_column + line) * params.words[6].x + (first + k) * params.words[6].y;
+                let at = params.o1_offset + batch * params.o1_stride0 + (first_column + line) * params.o1_stride2 + (first + k) * params.o1_stride3;
                 right_tile[place] = bitcast<f32>(buffer1[at]);
             }
         }

@@ -1,14 +1,30 @@
-// row_sums: Direct
+// row_sums, Direct: reductions of one block of elements, and what follows them.
+
+// What comes with a launch.
 struct Params {
-    words: array<vec4<u32>, 5>,
+    zero: u32, // a zero that compilers do not know
+    count: u32, // how many points, blocks or groups of states the dispatch has
+    first_point: u32, // the number of the first point, or row of a product
+    elements: u32, // the number of elements of a reduction
+    first_block: u32, // the number of the first block of elements, or of the first product
+    blocks: u32, // how many blocks of each reduction the dispatch has
+    states: u32, // how many states each reduction has in scratch memory
+    results: u32, // how many reductions, or rows of a product, the dispatch has
+    group_bits: u32, // log2 of the number of invocations that merge the states of one group
+    // The sizes of the loops: 1 over results, then 1 reduced.
+    extent0: u32, extent1: u32,
+    // o0: the number of its first element, and its step along each loop.
+    o0_offset: u32, o0_stride0: u32, o0_stride1: u32,
+    // o1: the number of its first element, and its step along each loop.
+    o1_offset: u32, o1_stride0: u32, o1_stride1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> buffer0: array<u32>;
-@group(0) @binding(2) var<storage, read_write> buffer1: array<u32>;
+@group(0) @binding(1) var<storage, read> buffer0: array<u32>; // o0: f32
+@group(0) @binding(2) var<storage, read_write> buffer1: array<u32>; // o1: f32
 
 fn hidden_zero() -> u32 {
-    return params.words[0].x;
+    return params.zero;
 }
 
 struct State {
@@ -33,15 +49,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let workgroup = group.y * groups.x + group.x;
     let lane = thread / 16u;
     let number = workgroup * 16u + thread % 16u;
-    let is_active = number < params.words[0].y;
-    let result = number % params.words[1].w;
-    let block = number / params.words[1].w + params.words[1].x;
-    let point = result + params.words[0].z;
+    let is_active = number < params.count;
+    let result = number % params.results;
+    let block = number / params.results + params.first_block;
+    let point = result + params.first_point;
     var state = initial_state();
     if (is_active) {
-        let end = min((block + 1u) * 1024u, params.words[0].w);
+        let end = min((block + 1u) * 1024u, params.elements);
         for (var element = block * 1024u + lane; element < end; element += 16u) {
-            let at1 = params.words[3].z + point * params.words[3].w + element * params.words[4].x;
+            let at1 = params.o0_offset + point * params.o0_stride0 + element * params.o0_stride1;
             let v0 = bitcast<f32>(buffer0[at1]);
             let v1 = v0 * v0;
             state = merged(state, State(v1));
@@ -73,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     workgroupBarrier();
     if (is_active && lane == 0u) {
         let v5 = state.s0;
-        let at2 = params.words[4].y + point * params.words[4].z;
+        let at2 = params.o1_offset + point * params.o1_stride0;
         buffer1[at2] = bitcast<u32>(v5);
     }
 }

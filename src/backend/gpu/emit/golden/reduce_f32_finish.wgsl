@@ -1,14 +1,30 @@
-// row_sums: Finish
+// row_sums, Finish: the last states of a reduction to one, and what follows it.
+
+// What comes with a launch.
 struct Params {
-    words: array<vec4<u32>, 5>,
+    zero: u32, // a zero that compilers do not know
+    count: u32, // how many points, blocks or groups of states the dispatch has
+    first_point: u32, // the number of the first point, or row of a product
+    elements: u32, // the number of elements of a reduction
+    first_block: u32, // the number of the first block of elements, or of the first product
+    blocks: u32, // how many blocks of each reduction the dispatch has
+    states: u32, // how many states each reduction has in scratch memory
+    results: u32, // how many reductions, or rows of a product, the dispatch has
+    group_bits: u32, // log2 of the number of invocations that merge the states of one group
+    // The sizes of the loops: 1 over results, then 1 reduced.
+    extent0: u32, extent1: u32,
+    // o0: the number of its first element, and its step along each loop.
+    o0_offset: u32, o0_stride0: u32, o0_stride1: u32,
+    // o1: the number of its first element, and its step along each loop.
+    o1_offset: u32, o1_stride0: u32, o1_stride1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> buffer0: array<u32>;
-@group(0) @binding(2) var<storage, read> buffer1: array<u32>;
+@group(0) @binding(1) var<storage, read_write> buffer0: array<u32>; // o1: f32
+@group(0) @binding(2) var<storage, read> buffer1: array<u32>; // states of reductions
 
 fn hidden_zero() -> u32 {
-    return params.words[0].x;
+    return params.zero;
 }
 
 struct State {
@@ -31,19 +47,19 @@ var<workgroup> states: array<State, 256>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let workgroup = group.y * groups.x + group.x;
-    let index = thread & ((1u << params.words[2].x) - 1u);
-    let number = workgroup * (256u >> params.words[2].x) + (thread >> params.words[2].x);
-    let each = (params.words[1].z + (1u << params.words[2].x) - 1u) >> params.words[2].x;
+    let index = thread & ((1u << params.group_bits) - 1u);
+    let number = workgroup * (256u >> params.group_bits) + (thread >> params.group_bits);
+    let each = (params.states + (1u << params.group_bits) - 1u) >> params.group_bits;
     let result = number / each;
-    let first = (number % each) << params.words[2].x;
-    let is_active = number < params.words[0].y;
-    let here = min(params.words[1].z - min(first, params.words[1].z), (1u << params.words[2].x));
+    let first = (number % each) << params.group_bits;
+    let is_active = number < params.count;
+    let here = min(params.states - min(first, params.states), (1u << params.group_bits));
     var state = initial_state();
     if (is_active && index < here) {
-        let at1 = (result * params.words[1].z + first + index) * 1u + 0u;
+        let at1 = result * params.states + first + index;
         state.s0 = bitcast<f32>(buffer1[at1]);
     }
-    for (var width = 1u; width < (1u << params.words[2].x); width = width << 1u) {
+    for (var width = 1u; width < (1u << params.group_bits); width = width << 1u) {
         states[thread] = state;
         workgroupBarrier();
         if ((index & (2u * width - 1u)) == 0u && index + width < here) {
@@ -52,9 +68,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         workgroupBarrier();
     }
     if (is_active && index == 0u) {
-        let point = result + params.words[0].z;
+        let point = result + params.first_point;
         let v5 = state.s0;
-        let at2 = params.words[4].y + point * params.words[4].z;
+        let at2 = params.o1_offset + point * params.o1_stride0;
         buffer0[at2] = bitcast<u32>(v5);
     }
 }

@@ -78,10 +78,7 @@ fn term(result: &Expr, operands: &[&Expr], position: usize, tangent: &Expr, lead
         Node::Reduce(op, axes, _) => {
             let partial = reductions::reduction(*op, axes, x, result);
             let axes: SmallVec<[u32; 3]> = axes.iter().map(|axis| lead as u32 + axis).collect();
-            return Ok(match partial.apply(tangent) {
-                Some(moved) => Some(reductions::sum_over(&moved, &axes)),
-                None => None,
-            });
+            return Ok(partial.apply(tangent).map(|moved| reductions::sum_over(&moved, &axes)));
         }
         Node::Cast(dtype, _) => return Ok(Some(tangent.cast_to(*dtype))),
         Node::Permute(order, _) => return Ok(Some(views::permute_behind(tangent, order, lead))),

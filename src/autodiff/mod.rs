@@ -36,7 +36,8 @@ use crate::shape::Shape;
 /// `fmax`, `fmin` and the reductions `max` and `min` share it equally among equals, except that a literal keeps what
 /// is its own (so `relu` has 0 at 0, and `clamp` 0 at its bounds); `hypot` has 0 at the origin; `floor`, `ceil`,
 /// `trunc`, `round`, `sign`, `floor_div` and the second operand of `copysign` have 0 everywhere; `x.rem(d)` has 1 in
-/// `x`. `sqrt` and `cbrt` have infinity at 0. The branch that a `select` does not take contributes 0, also where its
+/// `x`. `sqrt` and `cbrt` have infinity at 0, hence `norm` and `std` NaN where they are 0; `atan2` has NaN at the
+/// origin. The branch that a `select` does not take contributes 0, also where its
 /// own derivative is infinite or NaN, as long as what lies between it and the `select` is elementwise (or the
 /// condition has rank 0).
 ///

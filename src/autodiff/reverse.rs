@@ -37,9 +37,13 @@ pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Ve
     let output = tape.add(f);
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
     let count = tape.entries.len();
+    let mut is_target = vec![false; count];
+    for &target in &targets {
+        is_target[target] = true;
+    }
     let mut sweep = Sweep {
         active: tape.active(&targets),
-        is_target: (0..count).map(|number| targets.contains(&number)).collect(),
+        is_target,
         guards: Guards::new(),
         pending: vec![SmallVec::new(); count],
         tape,
@@ -56,8 +60,10 @@ pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Ve
     }
     let mut adjoints = Vec::new();
     for (input, &target) in inputs.iter().zip(&targets) {
-        let nothing = || zeros(input.dtype(), input.dims().clone());
-        adjoints.push(found[target].clone().unwrap_or_else(nothing));
+        adjoints.push(match &found[target] {
+            Some(adjoint) => adjoint.clone(),
+            None => zeros(input.dtype(), input.dims().clone()),
+        });
     }
     Ok(adjoints)
 }
@@ -124,7 +130,9 @@ impl Sweep {
             Partial::Pick { mask, .. } => self.guards.enter(adjoint.guard, mask, true),
             Partial::Zero | Partial::One | Partial::Minus | Partial::Factor(_) | Partial::Over(_) => adjoint.guard,
         };
-        Some(Adjoint { value, guard, multiplied: adjoint.multiplied || partial.multiplies() })
+        // A guard without another around it has just made zeros.
+        let begins = guard != adjoint.guard && adjoint.guard == ALWAYS;
+        Some(Adjoint { value, guard, multiplied: (adjoint.multiplied && !begins) || partial.multiplies() })
     }
 
     /// Hands the adjoint of a node on to its operands.

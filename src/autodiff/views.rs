@@ -119,7 +119,7 @@ fn scatter_axis(adjoint: &Expr, axis: usize, range: &SliceRange, size: &Dim) -> 
     let (length, step) = (&range.length, range.step.unsigned_abs().min(i64::MAX as u64) as i64);
     let (ascending, start) = match range.step > 0 {
         true => (adjoint.clone(), range.start.clone()),
-        false => (adjoint.flip(axis), range.start.sub(&length.sub(&Dim::ONE).scale(step))),
+        false => (adjoint.flip(axis), lowest(range, size)),
     };
     if start == Dim::ZERO && step == 1 && length == size {
         return ascending;
@@ -146,6 +146,13 @@ fn scatter_axis(adjoint: &Expr, axis: usize, range: &SliceRange, size: &Dim) -> 
     let mut ranges = joined.whole_ranges();
     ranges[axis].length = size.clone();
     joined.take_ranges(ranges)
+}
+
+/// The first element, from below, of a range that walks down. An empty one may start anywhere, so it is moved into
+/// the axis.
+fn lowest(range: &SliceRange, size: &Dim) -> Dim {
+    let lowest = range.start.add(&range.length.sub(&Dim::ONE).scale(range.step));
+    if lowest.constant().is_some() { lowest } else { lowest.larger(&Dim::ZERO).smaller(size) }
 }
 
 /// Each element followed by `step − 1` zeros along an axis.

@@ -94,6 +94,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule::exact("select_true", When::Any, ["(select true ?x ?y)", "?x"], CHOICE),
     Rule::exact("select_false", When::Any, ["(select false ?x ?y)", "?y"], CHOICE),
     Rule::exact("select_same", When::Any, ["(select ?c ?x ?x)", "?x"], CHOICE),
+    Rule::exact("select_select_then", When::Any, ["(select ?c (select ?c ?x ?y) ?z)", "(select ?c ?x ?z)"], CHOICE),
+    Rule::exact("select_select_else", When::Any, ["(select ?c ?x (select ?c ?y ?z))", "(select ?c ?x ?z)"], CHOICE),
     Rule::exact("select_not", When::Any, ["(select (not ?c) ?x ?y)", "(select ?c ?y ?x)"], CHOICE),
     Rule::exact("select_truth", When::Bool, ["(select ?c true false)", "?c"], CHOICE),
     Rule::exact("select_falsehood", When::Bool, ["(select ?c false true)", "(not ?c)"], CHOICE),

@@ -5,7 +5,7 @@
 //! outside the domain of a logarithm or a root stays NaN. `0 − x` instead of `−x` keeps the sign of a zero.
 
 use crate::graph::{Node, NodeId};
-use crate::ops::{BinaryOp, UnaryOp};
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::Rule;
 
@@ -76,10 +76,19 @@ pub(super) static RULES: &[Rule] = &[
 /// Whether the first variable is not visibly −|y| or min(y, 0), for which nothing is gained.
 fn may_be_positive(rewriter: &Rewriter, variables: &[NodeId]) -> bool {
     let is_zero = |id: NodeId| rewriter.constant(id).is_some_and(|value| value.to_f64() == 0.0);
-    variables.first().is_none_or(|&x| {
-        if let &Node::Unary(UnaryOp::Neg, inner) = rewriter.node(x) {
-            return !matches!(rewriter.node(inner), Node::Unary(UnaryOp::Abs, _));
-        }
-        !matches!(rewriter.node(x), &Node::Binary(BinaryOp::Minimum, [a, b]) if is_zero(a) || is_zero(b))
+    let is_negated = |id: NodeId, y: NodeId| *rewriter.node(id) == Node::Unary(UnaryOp::Neg, y);
+    variables.first().is_none_or(|&x| match *rewriter.node(x) {
+        Node::Unary(UnaryOp::Neg, inner) => !matches!(rewriter.node(inner), Node::Unary(UnaryOp::Abs, _)),
+        Node::Binary(BinaryOp::Minimum, [a, b]) => !is_zero(a) && !is_zero(b),
+        // −|y| as `sigmoid` and `softplus` write it, and a difference without its sign.
+        Node::Ternary(TernaryOp::Select, [condition, a, b]) => match *rewriter.node(condition) {
+            Node::Binary(BinaryOp::Ge, [y, zero]) if is_zero(zero) => !(b == y && is_negated(a, y)),
+            Node::Binary(BinaryOp::Ge, [y, z]) => {
+                let difference = |id, of: [NodeId; 2]| *rewriter.node(id) == Node::Binary(BinaryOp::Sub, of);
+                !(difference(a, [z, y]) && difference(b, [y, z]))
+            }
+            _ => true,
+        },
+        _ => true,
     })
 }

@@ -222,6 +222,10 @@ fn views_and_joins() {
     check("a row, and a new axis", &[m], |x| x[0].slice(s![1, ndarray::NewAxis, ..]));
     check("nothing", &[m], |x| x[0].slice(s![2..2, ..]));
     check("slice_axis", &[m], |x| x[0].slice_axis(1, 0, x[0].shape(1).floor_div(2), 1));
+    check("nothing, walking down from the end", &[&[5]], |x| {
+        kroton::concat([&x[0].slice_axis(0, x[0].len(), x[0].len(), -2), &x[0]], 0)
+    });
+    check("walking down", &[&[7]], |x| x[0].slice_axis(0, x[0].len() - 1, 1, -3));
     check("differences", &[&[6]], |x| x[0].slice(s![1..]) - x[0].slice(s![..-1]));
     check("concat", &[m, &[2, 4]], |x| kroton::concat([&x[0], &x[1], &x[0]], 0));
     check("concat with a constant", &[m], |x| kroton::concat([&kroton::ones::<f64>((3, 2)), &x[0]], 1));

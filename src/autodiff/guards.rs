@@ -1,95 +1,57 @@
-//! Where a contribution to a gradient is known to be zero.
+//! Where an adjoint may differ from zero.
 //!
 //! A `select` gives its operands no cotangent where it does not take them, but 0 times an infinite derivative below
-//! would be NaN. So each adjoint carries the conditions under which its node is looked at at all (its *guard*), and
-//! where a contribution leaves them, for a node that is also used otherwise, it is zero where they do not hold. That
-//! is exact, at any order of differentiation, unlike a test for a zero cotangent.
+//! would be NaN. So each adjoint carries a *guard*: the condition under which its node is looked at at all. Where
+//! contributions under several guards meet, each is made zero where its own does not hold; the node is looked at where
+//! one of them does. That is exact, at any order of differentiation, unlike a test for a zero cotangent.
 //!
-//! Guards form a tree: each adds one condition to another. The guard of a node is where the paths of all its uses
-//! meet. A condition that is not of rank 0 only holds element by element, so it is left behind where elements move.
+//! A guard is a bool expression that broadcasts to the shape of its node, or none for *always*. Two guards are known to
+//! be equal if they are one expression, which is why those made here are remembered.
 
 use rustc_hash::FxHashMap;
 
 use crate::expr::Expr;
 
-/// The guard without conditions.
-pub(super) const ALWAYS: usize = 0;
+/// A condition, or always.
+pub(super) type Guard = Option<Expr>;
 
-/// The deepest nesting that is followed, so that paths stay short.
-const DEEPEST: usize = 64;
-
-struct Guard {
-    parent: usize,
-    depth: usize,
-    /// All conditions of the path.
-    condition: Option<Expr>,
-    /// Whether they all have rank 0.
-    is_scalar: bool,
+/// Whether two guards are known to be equal.
+pub(super) fn is_same(a: &Guard, b: &Guard) -> bool {
+    a.as_ref().map(Expr::key) == b.as_ref().map(Expr::key)
 }
 
-/// The guards of one sweep.
+/// The guards that one sweep has made.
+#[derive(Default)]
 pub(super) struct Guards {
-    guards: Vec<Guard>,
-    /// By parent, condition and the value that it has.
-    known: FxHashMap<(usize, usize, bool), usize>,
+    /// By the guard around it, the condition, and the value that this has. What is remembered keeps its operands, so
+    /// that their keys stay theirs.
+    made: FxHashMap<(Option<usize>, usize, bool), Expr>,
 }
 
 impl Guards {
-    pub fn new() -> Guards {
-        let always = Guard { parent: ALWAYS, depth: 0, condition: None, is_scalar: true };
-        Guards { guards: vec![always], known: FxHashMap::default() }
-    }
-
-    /// A guard with one more condition.
+    /// The guard within another under which a condition also has this value.
     #[track_caller]
-    pub fn enter(&mut self, parent: usize, condition: &Expr, is: bool) -> usize {
-        let key = (parent, condition.key(), is);
-        if let Some(&known) = self.known.get(&key) {
-            return known;
-        }
-        let Guard { depth, condition: outer, is_scalar, .. } = &self.guards[parent];
-        if *depth == DEEPEST {
-            return parent;
+    pub fn enter(&mut self, outer: &Guard, condition: &Expr, is: bool) -> Guard {
+        let key = (outer.as_ref().map(Expr::key), condition.key(), is);
+        if let Some(known) = self.made.get(&key) {
+            return Some(known.clone());
         }
         let own = if is { condition.clone() } else { !condition };
-        let is_scalar = *is_scalar && condition.rank() == 0;
-        let condition = match outer {
+        let guard = match outer {
             Some(outer) => outer & own,
             None => own,
         };
-        self.guards.push(Guard { parent, depth: depth + 1, condition: Some(condition), is_scalar });
-        self.known.insert(key, self.guards.len() - 1);
-        self.guards.len() - 1
+        self.made.insert(key, guard.clone());
+        Some(guard)
     }
+}
 
-    /// What two guards have in common.
-    pub fn common(&self, a: usize, b: usize) -> usize {
-        let (mut a, mut b) = (a, b);
-        while a != b {
-            if self.guards[a].depth >= self.guards[b].depth {
-                a = self.guards[a].parent;
-            } else {
-                b = self.guards[b].parent;
-            }
-        }
-        a
-    }
-
-    /// What is left of a guard where elements move.
-    pub fn scalar_part(&self, guard: usize) -> usize {
-        let mut guard = guard;
-        while !self.guards[guard].is_scalar {
-            guard = self.guards[guard].parent;
-        }
-        guard
-    }
-
-    /// A contribution that leaves a guard: zero where the guard does not hold.
-    #[track_caller]
-    pub fn leave(&self, guard: usize, contribution: Expr) -> Expr {
-        match &self.guards[guard].condition {
-            Some(condition) => condition.select(contribution, 0.0),
-            None => contribution,
-        }
+/// Where one of two guards holds.
+#[track_caller]
+pub(super) fn either(a: &Guard, b: &Guard) -> Guard {
+    match (a, b) {
+        (Some(_), Some(_)) if is_same(a, b) => a.clone(),
+        (Some(a), Some(b)) => Some(a | b),
+        (None, _) | (_, None) => None,
     }
 }

@@ -37,9 +37,11 @@ use crate::shape::Shape;
 /// is its own (so `relu` has 0 at 0, and `clamp` 0 at its bounds); `hypot` has 0 at the origin; `floor`, `ceil`,
 /// `trunc`, `round`, `sign`, `floor_div` and the second operand of `copysign` have 0 everywhere; `x.rem(d)` has 1 in
 /// `x`. `sqrt` and `cbrt` have infinity at 0, hence `norm` and `std` NaN where they are 0; `atan2` has NaN at the
-/// origin. The branch that a `select` does not take contributes 0, also where its
-/// own derivative is infinite or NaN, as long as what lies between it and the `select` is elementwise (or the
-/// condition has rank 0).
+/// origin. The branch that a `select` does not take contributes 0, also where its own derivative is infinite or NaN;
+/// only a matrix product with another factor that is not finite lets it through.
+///
+/// The gradient of `prod` over n elements is made of products of the others: it is right for zeros, and takes n²
+/// multiplications.
 ///
 /// # Errors
 /// `Argument` if the loss is no float of rank 0 or if an input is no float; `Unsupported` if a function of the host or

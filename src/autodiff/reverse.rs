@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::autodiff::guards::{ALWAYS, Guards};
+use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
 use crate::autodiff::tape::{Entry, Tape};
 use crate::autodiff::{reductions, rules, views, zeros};
@@ -16,8 +16,8 @@ use crate::shape::Dim;
 struct Adjoint {
     value: Expr,
     /// Where it may differ from zero.
-    guard: usize,
-    /// Whether it was multiplied on the way, so that it may be NaN where it should be zero.
+    guard: Guard,
+    /// Whether it may be NaN where the guard does not hold, since it was multiplied on the way.
     multiplied: bool,
 }
 
@@ -41,15 +41,10 @@ pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Ve
     for &target in &targets {
         is_target[target] = true;
     }
-    let mut sweep = Sweep {
-        active: tape.active(&targets),
-        is_target,
-        guards: Guards::new(),
-        pending: vec![SmallVec::new(); count],
-        tape,
-    };
+    let active = tape.active(&targets);
+    let mut sweep = Sweep { tape, active, is_target, guards: Guards::default(), pending: vec![SmallVec::new(); count] };
     let mut found: Vec<Option<Expr>> = vec![None; count];
-    sweep.pending[output].push(Adjoint { value: cotangent, guard: ALWAYS, multiplied: false });
+    sweep.pending[output].push(Adjoint { value: cotangent, guard: None, multiplied: false });
     for number in (0..=output).rev() {
         if let Some(adjoint) = sweep.collect(number) {
             if sweep.is_target[number] {
@@ -68,6 +63,17 @@ pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Ve
     Ok(adjoints)
 }
 
+/// An adjoint that is zero where its guard does not hold.
+#[track_caller]
+fn cleaned(adjoint: Adjoint) -> Adjoint {
+    match &adjoint.guard {
+        Some(guard) if adjoint.multiplied => {
+            Adjoint { value: guard.select(&adjoint.value, 0.0), multiplied: false, ..adjoint }
+        }
+        Some(_) | None => adjoint,
+    }
+}
+
 impl Sweep {
     /// The adjoint of a node whose users have all been visited; `None` if it has none.
     #[track_caller]
@@ -76,62 +82,58 @@ impl Sweep {
         if !self.active[number] {
             return None;
         }
-        // What is handed to the user holds everywhere.
-        let mut guard = if self.is_target[number] { ALWAYS } else { contributions.first()?.guard };
+        let mut guard = contributions.first()?.guard.clone();
         for contribution in &contributions {
-            guard = self.guards.common(guard, contribution.guard);
+            guard = guards::either(&guard, &contribution.guard);
+        }
+        if self.is_target[number] {
+            // What is handed to the user holds everywhere.
+            guard = None;
         }
         let mut sum: Option<Adjoint> = None;
         for contribution in contributions {
-            let Adjoint { value, multiplied, .. } = self.out_to(contribution, guard);
-            sum = Some(match sum {
-                None => Adjoint { value, guard, multiplied },
-                Some(sum) => Adjoint { value: sum.value + value, guard, multiplied: sum.multiplied || multiplied },
-            });
+            let stays = guards::is_same(&contribution.guard, &guard);
+            let Adjoint { value, multiplied, .. } = if stays { contribution } else { cleaned(contribution) };
+            let (value, multiplied) = match sum {
+                None => (value, multiplied),
+                Some(sum) => (sum.value + value, sum.multiplied || multiplied),
+            };
+            sum = Some(Adjoint { value, multiplied, guard: guard.clone() });
         }
         sum
-    }
-
-    /// An adjoint under a guard further out.
-    #[track_caller]
-    fn out_to(&self, adjoint: Adjoint, guard: usize) -> Adjoint {
-        if adjoint.guard == guard || !adjoint.multiplied {
-            return Adjoint { guard, ..adjoint };
-        }
-        let value = self.guards.leave(adjoint.guard, adjoint.value);
-        Adjoint { value, guard, multiplied: true }
     }
 
     /// Adds a contribution to the adjoint of a node; one that is larger is summed over what was repeated.
     #[track_caller]
     fn contribute(&mut self, number: usize, contribution: Adjoint) {
-        let shape = self.tape.entries[number].expr.dims().clone();
+        let shape = self.tape.entries[number].expr.dims();
         let mut contribution = contribution;
-        if views::is_larger(&contribution.value, &shape) {
-            contribution = self.where_elements_move(&contribution);
-            contribution.value = views::sum_to(&contribution.value, &shape);
+        if views::is_larger(&contribution.value, shape) {
+            let Adjoint { value, guard, multiplied } = cleaned(contribution);
+            let guard = match guard {
+                Some(guard) if views::is_larger(&guard, shape) => {
+                    Some(views::sum_to(&views::fill(&guard, value.dims()), shape))
+                }
+                guard => guard,
+            };
+            contribution = Adjoint { value: views::sum_to(&value, shape), guard, multiplied };
         }
         self.pending[number].push(contribution);
-    }
-
-    /// An adjoint on the way through a node that moves elements.
-    #[track_caller]
-    fn where_elements_move(&self, adjoint: &Adjoint) -> Adjoint {
-        self.out_to(adjoint.clone(), self.guards.scalar_part(adjoint.guard))
     }
 
     /// The contribution of a partial derivative, if there is one.
     #[track_caller]
     fn multiply(&mut self, partial: &Partial, adjoint: &Adjoint) -> Option<Adjoint> {
         let value = partial.apply(&adjoint.value)?;
+        let outer = &adjoint.guard;
         let guard = match partial {
-            Partial::Where { condition, is } => self.guards.enter(adjoint.guard, condition, *is),
-            Partial::Share { wins, ties } => self.guards.enter(adjoint.guard, &(wins | ties), true),
-            Partial::Pick { mask, .. } => self.guards.enter(adjoint.guard, mask, true),
-            Partial::Zero | Partial::One | Partial::Minus | Partial::Factor(_) | Partial::Over(_) => adjoint.guard,
+            Partial::Where { condition, is } => self.guards.enter(outer, condition, *is),
+            Partial::Share { wins, ties } => self.guards.enter(outer, &(wins | ties), true),
+            Partial::Pick { mask, .. } => self.guards.enter(outer, mask, true),
+            Partial::Zero | Partial::One | Partial::Minus | Partial::Factor(_) | Partial::Over(_) => outer.clone(),
         };
         // A guard without another around it has just made zeros.
-        let begins = guard != adjoint.guard && adjoint.guard == ALWAYS;
+        let begins = outer.is_none() && guard.is_some();
         Some(Adjoint { value, guard, multiplied: (adjoint.multiplied && !begins) || partial.multiplies() })
     }
 
@@ -168,67 +170,54 @@ impl Sweep {
         adjoint: &Adjoint,
     ) -> Result<Option<Adjoint>> {
         let x = &operands[position];
-        let moved = if moves_elements(result.node()) { self.where_elements_move(adjoint) } else { adjoint.clone() };
-        let value = match result.node() {
-            Node::Unary(op, _) => return Ok(self.multiply(&rules::unary(*op, x, result), &moved)),
+        match result.node() {
+            Node::Unary(op, _) => Ok(self.multiply(&rules::unary(*op, x, result), adjoint)),
             Node::Binary(op, _) => {
                 let partial = rules::binary(*op, position == 0, [&operands[0], &operands[1]], result);
-                return Ok(self.multiply(&partial, &moved));
+                Ok(self.multiply(&partial, adjoint))
             }
             Node::Ternary(op, _) => {
                 let partial = rules::ternary(*op, position, [&operands[0], &operands[1], &operands[2]]);
-                return Ok(self.multiply(&partial, &moved));
+                Ok(self.multiply(&partial, adjoint))
             }
+            Node::Cast(..) => Ok(Some(Adjoint { value: adjoint.value.cast_to(x.dtype()), ..adjoint.clone() })),
             Node::Reduce(op, axes, _) => {
-                let kept = Adjoint { value: views::keep_axes(&moved.value, axes, 0), ..moved };
+                let kept = moved(result, operands, position, start, adjoint)?;
                 let Some(spread) = self.multiply(&reductions::reduction(*op, axes, x, result), &kept) else {
                     return Ok(None);
                 };
-                return Ok(Some(Adjoint { value: views::fill(&spread.value, x.dims()), ..spread }));
+                Ok(Some(Adjoint { value: views::fill(&spread.value, x.dims()), ..spread }))
             }
-            Node::MatMul(_) => {
-                let value = views::matmul_back(&moved.value, position == 0, [&operands[0], &operands[1]]);
-                return Ok(Some(Adjoint { value, multiplied: true, ..moved }));
-            }
-            Node::Cast(..) => moved.value.cast_to(x.dtype()),
-            Node::Permute(order, _) => views::permute_back(&moved.value, order),
-            Node::Reshape(..) => views::reshape(&moved.value, x.dims().clone()),
-            Node::Broadcast(..) => views::sum_to(&moved.value, x.dims()),
-            Node::Slice(ranges, _) => views::slice_back(&moved.value, ranges, x.dims()),
-            Node::Concat(axis, _) => views::part_of(&moved.value, *axis as usize, start, x),
-            Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => return Err(no_rule(result)),
+            Node::Permute(..)
+            | Node::Reshape(..)
+            | Node::Broadcast(..)
+            | Node::Slice(..)
+            | Node::Concat(..)
+            | Node::MatMul(_) => moved(result, operands, position, start, adjoint).map(Some),
+            Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => Err(no_rule(result)),
             Node::Input(_) | Node::Parameter(..) | Node::Scalar(_) | Node::Dense(_) | Node::Iota(_) | Node::Size(_) => {
-                return Ok(None);
+                Ok(None)
             }
-        };
-        Ok(Some(Adjoint { value, ..moved }))
+        }
     }
 }
 
-/// Whether elements of the result are elsewhere than those of the operands.
-fn moves_elements(node: &Node<Expr>) -> bool {
-    match node {
-        Node::Reduce(..)
-        | Node::Permute(..)
-        | Node::Reshape(..)
-        | Node::Broadcast(..)
-        | Node::Slice(..)
-        | Node::Concat(..)
-        | Node::MatMul(_) => true,
-        Node::Unary(..)
-        | Node::Binary(..)
-        | Node::Ternary(..)
-        | Node::Cast(..)
-        | Node::Iterate { .. }
-        | Node::Project(..)
-        | Node::Custom(..)
-        | Node::Input(_)
-        | Node::Parameter(..)
-        | Node::Scalar(_)
-        | Node::Dense(_)
-        | Node::Iota(_)
-        | Node::Size(_) => false,
-    }
+/// The adjoint of a node that moves elements, and its guard, in the places of an operand.
+#[track_caller]
+fn moved(result: &Expr, operands: &[Expr], position: usize, start: &Dim, adjoint: &Adjoint) -> Result<Adjoint> {
+    // These add up what may be NaN and what is not.
+    let adds = matches!(result.node(), Node::Broadcast(..) | Node::MatMul(_));
+    let Adjoint { value, guard, multiplied } = if adds { cleaned(adjoint.clone()) } else { adjoint.clone() };
+    let Some(value) = views::transpose(result, operands, position, start, &value) else {
+        return Err(no_rule(result));
+    };
+    let guard = match guard {
+        Some(guard) if guard.rank() > 0 => {
+            views::transpose(result, operands, position, start, &views::fill(&guard, result.dims()))
+        }
+        guard => guard,
+    };
+    Ok(Adjoint { value, guard, multiplied: multiplied || matches!(result.node(), Node::MatMul(_)) })
 }
 
 /// That there is no derivative of a node.

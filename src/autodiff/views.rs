@@ -5,10 +5,10 @@
 
 use smallvec::SmallVec;
 
-use crate::autodiff::reductions::sum_over;
 use crate::autodiff::{number, zeros};
 use crate::expr::Expr;
 use crate::graph::{Node, SliceRange};
+use crate::ops::ReduceOp;
 use crate::shape::{Dim, Shape, element_count};
 
 /// The axes in another order; the same expression if they stay.
@@ -51,7 +51,7 @@ pub(super) fn is_larger(x: &Expr, shape: &Shape) -> bool {
     x.rank() > shape.len() || shape.iter().zip(x.dims()).any(|(from, to)| repeats(from, to))
 }
 
-/// The transpose of repeating an operand of this shape: sums over what was repeated.
+/// The transpose of repeating an operand of this shape: sums over what was repeated; of bools, whether any is true.
 #[track_caller]
 pub(super) fn sum_to(adjoint: &Expr, shape: &Shape) -> Expr {
     let missing = adjoint.rank() - shape.len();
@@ -63,7 +63,11 @@ pub(super) fn sum_to(adjoint: &Expr, shape: &Shape) -> Expr {
             sizes[axis] = Dim::ONE;
         }
     }
-    if axes.is_empty() { adjoint.clone() } else { reshape(&sum_over(adjoint, &axes), sizes) }
+    if axes.is_empty() {
+        return adjoint.clone();
+    }
+    let op = if adjoint.dtype().is_float() { ReduceOp::Sum } else { ReduceOp::Any };
+    reshape(&adjoint.reduce(op, axes), sizes)
 }
 
 /// An array with its axes behind `lead` ones aligned at the last axis of a rank.
@@ -76,6 +80,41 @@ pub(super) fn align(x: &Expr, lead: usize, rank: usize) -> Expr {
     let mut shape = x.dims().clone();
     shape.insert_many(lead, std::iter::repeat_n(Dim::ONE, missing));
     reshape(x, shape)
+}
+
+/// The transpose of a node that moves elements, with respect to one operand; `start` is where that begins in a
+/// concatenation. Of bools: the elements of the operand from which any true one comes. `None` for other nodes.
+#[track_caller]
+pub(super) fn transpose(
+    result: &Expr,
+    operands: &[Expr],
+    position: usize,
+    start: &Dim,
+    adjoint: &Expr,
+) -> Option<Expr> {
+    let x = &operands[position];
+    match result.node() {
+        Node::Reduce(_, axes, _) => Some(keep_axes(adjoint, axes, 0)),
+        Node::Permute(order, _) => Some(permute_back(adjoint, order)),
+        Node::Reshape(..) => Some(reshape(adjoint, x.dims().clone())),
+        Node::Broadcast(..) => Some(sum_to(adjoint, x.dims())),
+        Node::Slice(ranges, _) => Some(slice_back(adjoint, ranges, x.dims())),
+        Node::Concat(axis, _) => Some(part_of(adjoint, *axis as usize, start, x)),
+        Node::MatMul(_) => Some(matmul_back(adjoint, position == 0, [&operands[0], &operands[1]])),
+        Node::Unary(..)
+        | Node::Binary(..)
+        | Node::Ternary(..)
+        | Node::Cast(..)
+        | Node::Iterate { .. }
+        | Node::Project(..)
+        | Node::Custom(..)
+        | Node::Input(_)
+        | Node::Parameter(..)
+        | Node::Scalar(_)
+        | Node::Dense(_)
+        | Node::Iota(_)
+        | Node::Size(_) => None,
+    }
 }
 
 /// The transpose of a permutation.
@@ -105,7 +144,7 @@ pub(super) fn slice_behind(tangent: &Expr, ranges: &[SliceRange], lead: usize) -
 
 /// The transpose of a slice: the elements in their places, and zeros elsewhere.
 #[track_caller]
-pub(super) fn slice_back(adjoint: &Expr, ranges: &[SliceRange], shape: &Shape) -> Expr {
+fn slice_back(adjoint: &Expr, ranges: &[SliceRange], shape: &Shape) -> Expr {
     let mut result = adjoint.clone();
     for (axis, (range, size)) in ranges.iter().zip(shape).enumerate() {
         result = scatter_axis(&result, axis, range, size);
@@ -172,16 +211,19 @@ fn spread_axis(x: &Expr, axis: usize, step: i64) -> Expr {
 
 /// The transpose of a concatenation: the part from `start` on.
 #[track_caller]
-pub(super) fn part_of(adjoint: &Expr, axis: usize, start: &Dim, part: &Expr) -> Expr {
+fn part_of(adjoint: &Expr, axis: usize, start: &Dim, part: &Expr) -> Expr {
     let mut ranges = adjoint.whole_ranges();
     ranges[axis] = SliceRange { start: start.clone(), step: 1, length: part.dims()[axis].clone() };
     adjoint.take_ranges(ranges)
 }
 
-/// The matrix product of a transposed factor with an adjoint, in the order of a product whose left or right factor
-/// the result is the adjoint of.
+/// The transpose of a matrix product with respect to one factor; of bools, whether any element of the row or the
+/// column is true.
 #[track_caller]
-pub(super) fn matmul_back(adjoint: &Expr, is_left: bool, [a, b]: [&Expr; 2]) -> Expr {
+fn matmul_back(adjoint: &Expr, is_left: bool, [a, b]: [&Expr; 2]) -> Expr {
+    if !adjoint.dtype().is_float() {
+        return adjoint.any_keepdims(usize::from(is_left));
+    }
     let factors = match is_left {
         true => [adjoint.clone(), b.transpose()],
         false => [a.transpose(), adjoint.clone()],

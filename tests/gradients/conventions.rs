@@ -1,6 +1,6 @@
 //! Values at points where differences do not help: kinks, ties, poles, zeros, and branches that are not taken.
 
-use kroton::{Device, Expr, OptLevel, constant, grad, hessian, jvp, matrix, scalar, vector};
+use kroton::{Device, Expr, OptLevel, constant, grad, hessian, jvp, matrix, s, scalar, vector};
 use ndarray::Array2;
 
 use crate::common::{engines, plain};
@@ -119,6 +119,44 @@ fn conditions_of_rank_0_hold_through_reductions_and_views() {
     let f = plain(Device::Cpu).compile([&x], &g).unwrap();
     assert_eq!(f.call::<Vec<f64>>((&[0.0, -1.0, 0.0],)).unwrap(), [0.0; 3]);
     assert_eq!(f.call::<Vec<f64>>((&[1.0, 1.0],)).unwrap(), [1.0, 1.0]);
+}
+
+#[test]
+fn conditions_follow_elements_that_move() {
+    let (bad, good) = ([-1.0, 4.0, 0.0, 0.25], [0.0, 0.25, 0.0, 1.0]);
+    let check = |build: &dyn Fn(&Expr) -> Expr, expected: [f64; 4]| assert_eq!(slopes(build, &bad), expected);
+    let ok = |x: &Expr| x.gt(0.0);
+    check(&|x| ok(x).flip(0).select(x.sqrt().flip(0), 0.0), good);
+    check(&|x| ok(&x.slice(s![1..])).select(x.sqrt().slice(s![1..]), 0.0), good);
+    check(&|x| ok(&x.slice(s![1..;-2])).select(x.sqrt().slice(s![1..;-2]), 0.0), good);
+    check(&|x| ok(x).reshape((2, 2)).transpose().select(x.sqrt().reshape((2, 2)).transpose(), 0.0), good);
+    check(
+        &|x| kroton::concat([x, &ok(x).select(x.sqrt(), 0.0)], 0) - kroton::concat([x, x], 0),
+        [-1.0, -0.75, -1.0, 0.0],
+    );
+    check(&|x| ok(&kroton::concat([x, x], 0)).select(kroton::concat([x.sqrt(), x.stop_gradient()], 0), 0.0), good);
+    // Broadcast at the select, before it, and by a view; a row counts where any of its elements does.
+    check(&|x| (ok(x) & kroton::ones::<bool>((1, 1))).select(x.sqrt(), x.expand_dims(0) * 0.0), good);
+    check(
+        &|x| ok(x).expand_dims(1).select(x.sqrt().expand_dims(1) * kroton::ones::<f64>([3]), 0.0),
+        good.map(|x| 3.0 * x),
+    );
+    check(
+        &|x| ok(&x.broadcast_to((2, x.len()))).select(x.sqrt().broadcast_to((2, x.len())), 0.0),
+        good.map(|x| 2.0 * x),
+    );
+    let (x, w) = (vector::<f64>("x"), scalar::<f64>("w"));
+    let slope = grad(&ok(&x).select(x.sqrt() * (&w * 1.0), 0.0).sum(..), [&w]).unwrap().remove(0);
+    assert_eq!(plain(Device::Cpu).compile([&x], slope).unwrap().call::<f64>((&bad,)).unwrap(), 2.5);
+    // The element that is not taken is not mixed with others by a product below it.
+    let factor = constant(ndarray::array![[1.0, 1.0], [1.0, -1.0]]);
+    let mixed = |x: &Expr| x.reshape((2, 2)).matmul(&factor);
+    let first = 1.0 / (2.0 * 3.0_f64.sqrt());
+    check(&|x| ok(&mixed(x)).select(mixed(x).sqrt(), 0.0), [first, first, 1.0, 1.0]);
+    // Whole rows, through a reduction and through a product.
+    let rows = |x: &Expr| x.reshape((2, 2)).transpose();
+    check(&|x| rows(x).min(1).ge(0.25).select(rows(x).sqrt().sum(1), 0.0), good);
+    check(&|x| rows(x).min(1).ge(0.25).select(rows(x).sqrt().dot(constant([1.0, 1.0])), 0.0), good);
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod conventions;
 mod difference;
 mod elementwise;
 mod limits;
+mod random;
 mod structure;

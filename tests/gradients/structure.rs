@@ -65,7 +65,7 @@ fn first_derivatives(name: &str, inputs: &[Expr], loss: &Expr, point: &[ArrayD<f
     let got = call(&df, point);
     for (k, array) in point.iter().enumerate() {
         assert_eq!(got[k].len(), array.len(), "{name}: the shape of gradient {k}");
-        for i in 0..array.len() {
+        for (i, &slope) in got[k].iter().enumerate() {
             let moved = |step: f64| {
                 let mut point = point.to_vec();
                 point[k].as_slice_mut().unwrap()[i] += step;
@@ -73,7 +73,7 @@ fn first_derivatives(name: &str, inputs: &[Expr], loss: &Expr, point: &[ArrayD<f
             };
             let difference = differentiate(moved, NOISE);
             assert!(difference.error < 1e-6 * size(&[difference.value]), "{name}: {difference:?}");
-            assert!(difference.agrees(got[k][i], NOISE), "{name}, {k}[{i}]: {}, {difference:?}", got[k][i]);
+            assert!(difference.agrees(slope, NOISE), "{name}, {k}[{i}]: {slope}, {difference:?}");
         }
     }
 }
@@ -216,7 +216,10 @@ fn views_and_joins() {
     check("flip", &[m], |x| x[0].flip([0, 1]) * &x[0]);
     check("slice", &[m], |x| x[0].slice(s![1.., ..-1]));
     check("slice with a step", &[m], |x| x[0].slice(s![..;2, ..;3]));
-    check("slice with steps that leave a rest", &[&[7, 6]], |x| x[0].slice(s![1..;3, 2..-1;2]));
+    check("slice with steps that leave a rest", &[&[7, 6]], |x| {
+        let last = -1;
+        x[0].slice(s![1..;3, 2..last;2])
+    });
     check("slice backwards", &[m], |x| x[0].slice(s![..;-1, 1..;-2]));
     check("an element", &[m], |x| x[0].slice(s![-1, 2]));
     check("a row, and a new axis", &[m], |x| x[0].slice(s![1, ndarray::NewAxis, ..]));

@@ -58,8 +58,8 @@ fn memory_stays_flat() {
 /// Sums of chunks of one large sequence, each uploaded, kept on the device for a second call, and forgotten.
 fn chunks(gpu: &Arc<Gpu>, amount: &Amount) {
     let x = vector::<f32>("x");
-    let f = on_gpu(&[x.clone()], ((&x * &x).sum(..), &x * 2.0));
-    let sums = on_gpu(&[x.clone()], x.sum(..));
+    let f = on_gpu(std::slice::from_ref(&x), ((&x * &x).sum(..), &x * 2.0));
+    let sums = on_gpu(std::slice::from_ref(&x), x.sum(..));
     let mut data = vec![0.0_f32; amount.chunk];
     stays_flat("chunks", gpu, 64 * MIB, || {
         let (mut squares, mut doubled, mut exact) = (0.0, 0.0, [0.0; 2]);
@@ -109,7 +109,7 @@ fn kernels(gpu: &Arc<Gpu>, amount: &Amount) {
         for _ in 0..half {
             made += 1;
             // Another constant is another text.
-            let f = on_gpu(&[x.clone()], (&x + made as f32) * 3.0);
+            let f = on_gpu(std::slice::from_ref(&x), (&x + made as f32) * 3.0);
             assert_eq!(f.call::<Vec<f32>>((&[1.0_f32, 2.0],)).unwrap(), [1, 2].map(|i| (i + made) as f32 * 3.0));
         }
     });

@@ -40,7 +40,7 @@ fn many_arrays_go_through_few_bindings() {
 fn too_much_memory_is_an_error_and_the_next_call_works() {
     let Some(_engine) = Engine::new("gpu", WHOLE) else { return };
     let n = scalar::<i64>("n");
-    let ones = on_gpu(&[n.clone()], full([&n], 1.0_f32) + n.cast::<f32>());
+    let ones = on_gpu(std::slice::from_ref(&n), full([&n], 1.0_f32) + n.cast::<f32>());
     for huge in [1_i64 << 34, 1 << 38, 1 << 50] {
         let error = ones.call::<DeviceArray>((huge,)).unwrap_err();
         assert!(matches!(error, Error::Memory(_) | Error::Unsupported(_)), "{huge}: {error:?}");
@@ -67,7 +67,7 @@ fn many_threads_compile_at_once() {
                 for round in 0..5 {
                     let x = vector::<f32>("x");
                     let shift = f32::from(((thread + round) % 4) as u8);
-                    let f = on_gpu(&[x.clone()], (&x + shift, (&x * shift).sum(..)));
+                    let f = on_gpu(std::slice::from_ref(&x), (&x + shift, (&x * shift).sum(..)));
                     let (ys, sum): (Vec<f32>, f32) = f.call((&[1.0_f32, 2.0, 3.0],)).unwrap();
                     assert_eq!((ys, sum), ([1.0, 2.0, 3.0].map(|x| x + shift).to_vec(), 6.0 * shift));
                 }
@@ -83,7 +83,7 @@ fn results_of_every_dtype_stay_on_the_device() {
     let Some(engine) = Engine::new("gpu", WHOLE) else { return };
     for dtype in engine.dtypes() {
         let x = kroton::input("x", dtype, [None]);
-        let f = on_gpu(&[x.clone()], [x.flip(0), kroton::concat([&x, &x.flip(0)], 0)]);
+        let f = on_gpu(std::slice::from_ref(&x), [x.flip(0), kroton::concat([&x, &x.flip(0)], 0)]);
         let values: Vec<kroton::Scalar> = common::nasty(dtype).into_iter().cycle().take(67).collect();
         let argument = common::Argument::vector(dtype, &values, common::Layout::Reversed);
         let [flipped, joined]: [DeviceArray; 2] = f.call(&[argument.arg()][..]).unwrap();

@@ -20,7 +20,7 @@ fn cast_i8_i64(x: i32) -> i64 {
 }
 
 fn cast_i8_u64(x: i32) -> u64 {
-    return u64(i64(x));
+    return u64(i64_from_i32(x));
 }
 
 fn cast_u8_i64(x: u32) -> i64 {
@@ -36,7 +36,7 @@ fn cast_i32_i64(x: i32) -> i64 {
 }
 
 fn cast_i32_u64(x: i32) -> u64 {
-    return u64(i64(x));
+    return u64(i64_from_i32(x));
 }
 
 fn cast_u32_i64(x: u32) -> i64 {

@@ -22,8 +22,9 @@ fn i64_from_u32(x: u32) -> i64 {
     return i64(u64(x));
 }
 
+// Made of words: a driver (Mesa 22.3) gets comparisons of i64(x) with constants wrong.
 fn i64_from_i32(x: i32) -> i64 {
-    return i64(x);
+    return i64_from_words(bitcast<u32>(x), bitcast<u32>(x >> 31u));
 }
 
 fn u64_low(x: u64) -> u32 {

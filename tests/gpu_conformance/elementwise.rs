@@ -6,7 +6,7 @@ use kroton::ops::{BinaryOp, UnaryOp};
 use kroton::{Array, DType, Expr, Function, Scalar};
 
 use crate::common::gpu::Engine;
-use crate::common::{Argument, Layout, Random, nasty, scalars};
+use crate::common::{Argument, Layout, Random, difference, nasty, scalars};
 use crate::expected::{accepts, is_subnormal, reference};
 use crate::operation::{Operation, Tuple};
 
@@ -127,6 +127,34 @@ pub fn ops_are_their_rows(engine: &Engine) {
         assert!(operations.len() >= 16, "only {} operations of {dtype}", operations.len());
         for group in groups(engine, dtype, operations) {
             check_layouts(engine, &group, &tuples, dtype);
+        }
+    }
+}
+
+/// Conversions that are converted again, and compared with a constant: what drivers look through.
+pub fn conversions_feed_ops(engine: &Engine) {
+    let dtypes: Vec<DType> = engine.dtypes().collect();
+    for &from in &dtypes {
+        let x = kroton::input("x", from, [None]);
+        let ways: Vec<[DType; 2]> = dtypes.iter().flat_map(|&to| dtypes.iter().map(move |&last| [to, last])).collect();
+        let values: Vec<Scalar> = nasty(from).into_iter().filter(|&x| !is_subnormal(x)).collect();
+        let argument = Argument::vector(from, &values, Layout::Contiguous);
+        for ways in ways.chunks(2 * OUTPUTS) {
+            let one = |dtype| kroton::constant(1_i8).cast_to(dtype);
+            let outputs: Vec<Expr> = ways.iter().map(|&[to, last]| x.cast_to(to).cast_to(last).lt(one(last))).collect();
+            let again = ways.iter().map(|&[to, last]| x.cast_to(to).cast_to(last));
+            let outputs: Vec<Expr> = outputs.into_iter().chain(again).collect();
+            let f = engine.compiler().compile([&x], &outputs).unwrap();
+            let results = engine.call(&f, &[&argument]).unwrap();
+            let (less, converted) = results.split_at(ways.len());
+            for (&[to, last], (less, converted)) in ways.iter().zip(less.iter().zip(converted)) {
+                let expected: Vec<Scalar> = values.iter().map(|x| x.cast(to).cast(last)).collect();
+                let one = Scalar::Bool(true).cast(last);
+                let compared: Vec<Scalar> = expected.iter().map(|&x| BinaryOp::Lt.apply(x, one).unwrap()).collect();
+                let what = format!("{}: {from} to {to} to {last}", engine.name);
+                assert_eq!(difference(&scalars(converted), &expected), None, "{what}");
+                assert_eq!(difference(&scalars(less), &compared), None, "{what} < 1");
+            }
         }
     }
 }

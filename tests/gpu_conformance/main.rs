@@ -17,7 +17,7 @@ mod products;
 mod reductions;
 mod views;
 
-use common::gpu::{Engine, MASKS};
+use common::gpu::{Engine, MASKS, SMALL};
 
 /// One test for each lesser device.
 macro_rules! on_every_device {
@@ -34,6 +34,12 @@ macro_rules! on_every_device {
             fn elementwise_ops_are_their_rows() {
                 let Some(engine) = engine() else { return };
                 elementwise::ops_are_their_rows(&engine);
+            }
+
+            #[test]
+            fn conversions_feed_ops() {
+                let Some(engine) = engine().filter(|engine| engine.mask != SMALL) else { return };
+                elementwise::conversions_feed_ops(&engine);
             }
 
             #[test]

@@ -48,7 +48,7 @@ pub(super) fn fill(x: &Expr, shape: &Shape) -> Expr {
 
 /// Whether an array repeats an operand of this shape.
 pub(super) fn is_larger(x: &Expr, shape: &Shape) -> bool {
-    x.rank() > shape.len() || shape.iter().zip(x.dims()).any(|(from, to)| repeats(from, to))
+    x.rank() > shape.len() || shape.iter().rev().zip(x.dims().iter().rev()).any(|(from, to)| repeats(from, to))
 }
 
 /// The transpose of repeating an operand of this shape: sums over what was repeated; of bools, whether any is true.

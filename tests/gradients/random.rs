@@ -43,7 +43,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[test]
 fn both_modes_and_differences_agree_on_random_graphs() {
     let mut smooth = 0;
-    for seed in 0..150 {
+    for seed in 0..50 {
         let mut random = Random(seed);
         let x = kroton::input("x", kroton::DType::F64, [Some(3), Some(4)]);
         let y = kroton::input("y", kroton::DType::F64, [Some(4)]);
@@ -95,5 +95,5 @@ fn both_modes_and_differences_agree_on_random_graphs() {
             );
         }
     }
-    assert!(smooth > 75, "{smooth}");
+    assert!(smooth > 25, "{smooth}");
 }

@@ -26,6 +26,10 @@ pub enum Role {
     Finish,
     /// A matrix product in tiles, with everything that follows it.
     Product,
+    /// A matrix product over a range of the inner axis, to sums in scratch memory, from the sums that are there.
+    ProductPart,
+    /// As `Product`, over the last range of the inner axis, from the sums in scratch memory.
+    ProductEnd,
 }
 
 /// What a shader is made for, besides the kernel.
@@ -62,6 +66,10 @@ pub enum Word {
     Results,
     /// The logarithm to base 2 of the number of invocations that merge the states of one group.
     GroupBits,
+    /// Where the inner axis of a matrix product begins.
+    InnerStart,
+    /// Where it ends.
+    InnerEnd,
 }
 
 /// How many words come before the extents.
@@ -139,9 +147,9 @@ impl Layout {
     fn place(&mut self, kernel: &Kernel, used: &[bool], limits: &ShaderLimits) -> Result<()> {
         let (reads_scratch, writes_scratch) = match self.variant.role {
             Role::Map | Role::MapBytes | Role::Direct | Role::Product => (false, false),
-            Role::Partial => (false, true),
+            Role::Partial | Role::ProductPart => (false, true),
             Role::Merge => (true, true),
-            Role::Finish => (true, false),
+            Role::Finish | Role::ProductEnd => (true, false),
         };
         let count = |access| kernel.operands.iter().zip(used).filter(|(x, used)| **used && x.access == access).count();
         let (reads, writes) = (count(Access::Read), count(Access::Write));
@@ -277,8 +285,8 @@ fn used_operands(kernel: &Kernel, role: Role) -> Vec<bool> {
 
 fn mark(nest: &Nest, role: Role, used: &mut [bool]) {
     let (elements, rest) = match role {
-        Role::Map | Role::MapBytes | Role::Direct | Role::Product => (true, true),
-        Role::Partial => (true, false),
+        Role::Map | Role::MapBytes | Role::Direct | Role::Product | Role::ProductEnd => (true, true),
+        Role::Partial | Role::ProductPart => (true, false),
         Role::Merge => (false, false),
         Role::Finish => (false, true),
     };
@@ -286,6 +294,9 @@ fn mark(nest: &Nest, role: Role, used: &mut [bool]) {
         Nest::Map { body, .. } => body.iter().for_each(|nest| mark(nest, role, used)),
         Nest::Reduce { body, .. } if elements => mark_block(body, used),
         Nest::Reduce { .. } => {}
+        Nest::Sequential { body, .. } if role == Role::ProductPart => {
+            body.iter().for_each(|nest| mark(nest, Role::Product, used));
+        }
         Nest::Sequential { body, .. } if rest => body.iter().for_each(|nest| mark(nest, role, used)),
         Nest::While { condition, body, .. } if rest => {
             mark_block(condition, used);

@@ -36,7 +36,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_column = group.x * 64u;
     let end_row = params.words[0].z + params.words[1].w;
     let columns = params.words[3].z;
-    let inner = params.words[3].w;
+    let first_inner = params.words[2].y;
+    let end_inner = params.words[2].z;
     let own_row = thread / 16u;
     let own_column = thread % 16u;
     var sum_0_0 = 0f;
@@ -55,14 +56,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum_3_1 = 0f;
     var sum_3_2 = 0f;
     var sum_3_3 = 0f;
-    for (var first = 0u; first < inner; first += 16u) {
+    for (var first = first_inner; first < end_inner; first += 16u) {
         for (var item = thread; item < 1024u; item += 256u) {
             let along_inner = params.words[5].x == 1u;
             let k = select(item / 64u, item % 16u, along_inner);
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             left_tile[place] = 0f;
-            if (first_row + line < end_row && first + k < inner) {
+            if (first_row + line < end_row && first + k < end_inner) {
                 let at = params.words[4].x + batch * params.words[4].y + (first_row + line) * params.words[4].z + (first + k) * params.words[5].x;
                 left_tile[place] = bitcast<f32>(buffer0[at]);
             }
@@ -73,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             right_tile[place] = 0f;
-            if (first_column + line < columns && first + k < inner) {
+            if (first_column + line < columns && first + k < end_inner) {
                 let at = params.words[5].y + batch * params.words[5].z + (first_column + line) * params.words[6].x + (first + k) * params.words[6].y;
                 right_tile[place] = bitcast<f32>(buffer1[at]);
             }
@@ -107,84 +108,84 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    let row_0_0 = first_row + own_row + 0u;
-    let column_0_0 = first_column + own_column + 0u;
-    if (row_0_0 < end_row && column_0_0 < columns) {
-        finish(batch, row_0_0, column_0_0, sum_0_0);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_0_0);
     }
-    let row_0_1 = first_row + own_row + 0u;
-    let column_0_1 = first_column + own_column + 16u;
-    if (row_0_1 < end_row && column_0_1 < columns) {
-        finish(batch, row_0_1, column_0_1, sum_0_1);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_0_1);
     }
-    let row_0_2 = first_row + own_row + 0u;
-    let column_0_2 = first_column + own_column + 32u;
-    if (row_0_2 < end_row && column_0_2 < columns) {
-        finish(batch, row_0_2, column_0_2, sum_0_2);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_0_2);
     }
-    let row_0_3 = first_row + own_row + 0u;
-    let column_0_3 = first_column + own_column + 48u;
-    if (row_0_3 < end_row && column_0_3 < columns) {
-        finish(batch, row_0_3, column_0_3, sum_0_3);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_0_3);
     }
-    let row_1_0 = first_row + own_row + 16u;
-    let column_1_0 = first_column + own_column + 0u;
-    if (row_1_0 < end_row && column_1_0 < columns) {
-        finish(batch, row_1_0, column_1_0, sum_1_0);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_1_0);
     }
-    let row_1_1 = first_row + own_row + 16u;
-    let column_1_1 = first_column + own_column + 16u;
-    if (row_1_1 < end_row && column_1_1 < columns) {
-        finish(batch, row_1_1, column_1_1, sum_1_1);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_1_1);
     }
-    let row_1_2 = first_row + own_row + 16u;
-    let column_1_2 = first_column + own_column + 32u;
-    if (row_1_2 < end_row && column_1_2 < columns) {
-        finish(batch, row_1_2, column_1_2, sum_1_2);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_1_2);
     }
-    let row_1_3 = first_row + own_row + 16u;
-    let column_1_3 = first_column + own_column + 48u;
-    if (row_1_3 < end_row && column_1_3 < columns) {
-        finish(batch, row_1_3, column_1_3, sum_1_3);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_1_3);
     }
-    let row_2_0 = first_row + own_row + 32u;
-    let column_2_0 = first_column + own_column + 0u;
-    if (row_2_0 < end_row && column_2_0 < columns) {
-        finish(batch, row_2_0, column_2_0, sum_2_0);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_2_0);
     }
-    let row_2_1 = first_row + own_row + 32u;
-    let column_2_1 = first_column + own_column + 16u;
-    if (row_2_1 < end_row && column_2_1 < columns) {
-        finish(batch, row_2_1, column_2_1, sum_2_1);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_2_1);
     }
-    let row_2_2 = first_row + own_row + 32u;
-    let column_2_2 = first_column + own_column + 32u;
-    if (row_2_2 < end_row && column_2_2 < columns) {
-        finish(batch, row_2_2, column_2_2, sum_2_2);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_2_2);
     }
-    let row_2_3 = first_row + own_row + 32u;
-    let column_2_3 = first_column + own_column + 48u;
-    if (row_2_3 < end_row && column_2_3 < columns) {
-        finish(batch, row_2_3, column_2_3, sum_2_3);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_2_3);
     }
-    let row_3_0 = first_row + own_row + 48u;
-    let column_3_0 = first_column + own_column + 0u;
-    if (row_3_0 < end_row && column_3_0 < columns) {
-        finish(batch, row_3_0, column_3_0, sum_3_0);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_3_0);
     }
-    let row_3_1 = first_row + own_row + 48u;
-    let column_3_1 = first_column + own_column + 16u;
-    if (row_3_1 < end_row && column_3_1 < columns) {
-        finish(batch, row_3_1, column_3_1, sum_3_1);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_3_1);
     }
-    let row_3_2 = first_row + own_row + 48u;
-    let column_3_2 = first_column + own_column + 32u;
-    if (row_3_2 < end_row && column_3_2 < columns) {
-        finish(batch, row_3_2, column_3_2, sum_3_2);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_3_2);
     }
-    let row_3_3 = first_row + own_row + 48u;
-    let column_3_3 = first_column + own_column + 48u;
-    if (row_3_3 < end_row && column_3_3 < columns) {
-        finish(batch, row_3_3, column_3_3, sum_3_3);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_3_3);
     }
 }

@@ -27,6 +27,7 @@ pub struct Dispatch<'a> {
     states: u64,
     group_bits: u32,
     rows: Option<(u64, u64)>,
+    inner: Range<u64>,
     reads: Option<&'a DeviceMemory>,
     writes: Option<&'a DeviceMemory>,
 }
@@ -41,7 +42,8 @@ struct Reached {
 impl<'a> Dispatch<'a> {
     /// A dispatch of so many points, groups of lanes, or groups of states.
     pub fn new(launch: &'a Launch<'a>, emitted: &'a Emitted, window: Window, count: u64) -> Dispatch<'a> {
-        Dispatch { launch, emitted, window, count, states: 0, group_bits: 0, rows: None, reads: None, writes: None }
+        let (states, group_bits, rows, inner, reads, writes) = (0, 0, None, 0..0, None, None);
+        Dispatch { launch, emitted, window, count, states, group_bits, rows, inner, reads, writes }
     }
 
     /// How many states each reduction has in scratch memory, and how many are merged at once, as a power of two.
@@ -54,14 +56,19 @@ impl<'a> Dispatch<'a> {
         Dispatch { rows: Some((first, count)), ..self }
     }
 
+    /// The range of the inner axis of a matrix product.
+    pub fn inner(self, inner: Range<u64>) -> Self {
+        Dispatch { inner, ..self }
+    }
+
     /// The scratch memory that is read.
-    pub fn reads(self, memory: &'a DeviceMemory) -> Self {
-        Dispatch { reads: Some(memory), ..self }
+    pub fn reads(self, memory: impl Into<Option<&'a DeviceMemory>>) -> Self {
+        Dispatch { reads: memory.into(), ..self }
     }
 
     /// The scratch memory that is written.
-    pub fn writes(self, memory: &'a DeviceMemory) -> Self {
-        Dispatch { writes: Some(memory), ..self }
+    pub fn writes(self, memory: impl Into<Option<&'a DeviceMemory>>) -> Self {
+        Dispatch { writes: memory.into(), ..self }
     }
 
     /// Whether what some points and blocks reach fits the device's bindings.
@@ -147,6 +154,8 @@ impl<'a> Dispatch<'a> {
             (Word::States, self.states),
             (Word::Results, results),
             (Word::GroupBits, u64::from(self.group_bits)),
+            (Word::InnerStart, self.inner.start),
+            (Word::InnerEnd, self.inner.end),
         ];
         for (word, value) in head {
             words[word as usize] = value as u32;

@@ -22,6 +22,14 @@ use crate::ops::reduction::{BLOCK, LANES};
 /// More windows than this mean that an access cannot be cut into windows.
 const MOST_WINDOWS: usize = 1 << 14;
 
+/// Numbers of points, elements and steps stay below this: those of the last workgroup and the last block, which go beyond
+/// the end, are words too.
+const MOST_NUMBERS: u64 = (1 << 32) - (1 << 16);
+
+/// The most points, or groups of lanes, of one dispatch: a grid may have nearly a row of workgroups too many, and the
+/// numbers of their invocations are words too.
+const MOST_AT_ONCE: u64 = 1 << 31;
+
 /// A launch with its loops.
 pub struct Launch<'a> {
     /// What is launched.
@@ -73,9 +81,11 @@ impl GpuKernel {
             steps: loops(&steps(&self.kernel().body)),
             invocations: invocations(self.kernel(), &limits),
         };
+        if count(&launch.outer) == 0 {
+            return Ok(());
+        }
         launch.check()?;
         match reduce {
-            _ if count(&launch.outer) == 0 => Ok(()),
             Some(_) => launch.reduce(recorder),
             None => launch.map(recorder),
         }
@@ -108,19 +118,18 @@ impl Launch<'_> {
 
     /// Numbers of points, elements and positions fit a word.
     fn check(&self) -> Result<()> {
-        let largest = count(&self.outer).max(count(&self.reduced));
-        let whole = 0..u64::from(u32::MAX);
+        let largest = count(&self.outer).max(count(&self.reduced)).max(count(&self.steps));
         let too_far = |operand: usize| {
             let reach = self.reach(operand, &(0..count(&self.outer)), &(0..count(&self.reduced)));
             let limit = i64::from(i32::MAX);
             self.kernel_ir().operands[operand].access == Access::Index && (reach.low < -limit || reach.high > limit)
         };
-        if largest >= whole.end || (0..self.operands.len()).any(too_far) {
+        if largest > MOST_NUMBERS || (0..self.operands.len()).any(too_far) {
             return Err(Error::Unsupported(format!(
                 "the kernel `{}` has {largest} elements, and a GPU numbers fewer than {}, and positions below \
                  2³¹; split the arrays, or use Device::Cpu",
                 self.kernel_ir().name,
-                u32::MAX
+                MOST_NUMBERS
             )));
         }
         Ok(())
@@ -142,7 +151,7 @@ impl Launch<'_> {
     /// The most points, or groups of lanes, of one dispatch.
     fn most(&self, per_workgroup: u64) -> u64 {
         let groups = u64::from(self.limits.groups);
-        groups.saturating_mul(groups).saturating_mul(per_workgroup)
+        groups.saturating_mul(groups).saturating_mul(per_workgroup).min(MOST_AT_ONCE)
     }
 
     fn variant(&self, role: Role) -> Variant {

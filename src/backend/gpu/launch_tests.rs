@@ -83,7 +83,9 @@ fn targets() -> Vec<Target> {
     let limits = own.shaders.unwrap();
     let pairs = ShaderLimits { has_i64: false, subgroup: 1, ..limits };
     let small = ShaderLimits { storage_buffers: 3, invocations: 64, binding_bytes: 256 << 10, groups: 16, ..pairs };
-    vec![own, Target::gpu(pairs, false), Target::gpu(small, false)]
+    // As if other devices had smaller subgroups than this one.
+    let narrow = ShaderLimits { subgroup: limits.subgroup.min(4), invocations: 32, ..limits };
+    vec![own, Target::gpu(pairs, false), Target::gpu(small, false), Target::gpu(narrow, false)]
 }
 
 fn check(name: &str, kernel: &Kernel, extents: &[usize], data: &[Data]) {
@@ -186,6 +188,45 @@ fn products_are_their_loops() {
             }
         }
     }
+}
+
+/// Several dispatches, and more rounds of its loops than an invocation has on some drivers.
+#[test]
+fn products_over_a_long_inner_axis() {
+    for target in targets() {
+        let memory = target.shaders.unwrap().binding_bytes;
+        for dtype in [DType::I32, DType::I64, DType::Bool] {
+            for (batches, rows, inner, columns) in [(1, 2, 16_384, 3), (1, 2, 16_385, 1), (2, 1, 70_000, 2)] {
+                if (rows.max(columns) * inner * dtype.size()) as u64 <= memory / 2 {
+                    product(&target, dtype, [batches, rows, inner, columns]);
+                }
+            }
+        }
+    }
+}
+
+/// Numbers wrap in shaders, so that a launch that needs larger ones must not be.
+#[test]
+fn what_has_more_elements_than_words_count_is_an_error() {
+    let Some(gpu) = testing::device() else { return };
+    let target = Target::gpu(gpu.target().shaders.unwrap(), false);
+    let kernel = GpuKernel::new(sums_of(DType::I32), &target).unwrap();
+    let product = GpuProduct::new(DType::I32, "product", &target).unwrap();
+    let memory = gpu.allocate(4).unwrap();
+    let operand =
+        || GpuOperand { base: GpuBase::Memory(&memory), offset: 0, strides: SmallVec::from_slice(&[0, 0, 0]) };
+    let says = |result: crate::error::Result<()>| {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("a GPU numbers at most") && error.contains("Device::Cpu"), "{error}");
+    };
+    // All of these repeat one element.
+    for many in [70_000 * 70_000, (1 << 32) + 5, (1 << 32) - 5, (1 << 32) - 1024, usize::MAX] {
+        says(kernel.record(&mut gpu.recorder(), &[1, many], &[operand(), operand()]));
+        says(kernel.record(&mut gpu.recorder(), &[many, 1], &[operand(), operand()]));
+        says(product.record(&mut gpu.recorder(), [1, 1, many, 1], &operand(), &operand(), &[operand()]));
+    }
+    // Of nothing there is nothing to number.
+    kernel.record(&mut gpu.recorder(), &[0, usize::MAX], &[operand(), operand()]).unwrap();
 }
 
 fn product(target: &Target, dtype: DType, sizes: [usize; 4]) {

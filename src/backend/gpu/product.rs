@@ -19,6 +19,10 @@ use crate::loops::{
 /// The axes of a product's kernel: batch, row, column, inner.
 const AXES: u32 = 4;
 
+/// How far one dispatch goes along the inner axis: invocations that take long are broken off by drivers, and Mesa's
+/// software driver silently ends the loops of an invocation after 65,536 rounds.
+const LONGEST: u64 = 1 << 14;
+
 /// A matrix product that a GPU can run.
 #[derive(Debug)]
 pub struct GpuProduct {
@@ -56,7 +60,7 @@ impl GpuProduct {
     pub fn with_epilogue(epilogue: Kernel, product: OperandId, target: &Target) -> Result<GpuProduct> {
         let dtype = epilogue.operand(product).dtype;
         let kernel = product_kernel(epilogue, product)?;
-        let kernel = GpuKernel::with_role(kernel, target, Some(variant()))?;
+        let kernel = GpuKernel::with_role(kernel, target, Some(variant(Role::Product)))?;
         Ok(GpuProduct { kernel, dtype })
     }
 
@@ -94,31 +98,46 @@ impl GpuProduct {
     }
 
     fn dispatch(&self, recorder: &mut Recorder, launch: &Launch<'_>, sizes: [usize; 4]) -> Result<()> {
-        let [batches, rows, _, columns] = sizes.map(|size| size as u64);
+        let [batches, rows, inner, columns] = sizes.map(|size| size as u64);
         let tiles = Tiles::new(self.dtype, &shader_limits(self.kernel.target())?);
         let tile = u64::from(tiles.tile);
         let most = u64::from(launch.limits.groups);
         if columns.div_ceil(tile) > most {
             return Err(launch.does_not_fit());
         }
+        let (is_long, sum_bytes) = (inner > LONGEST, self.sum_bytes());
+        let role = if is_long { Role::ProductEnd } else { Role::Product };
         let mut windows = Vec::new();
         launch.cut_points(0..batches * rows * columns, &mut windows, &|points| {
             let is_whole = points.start % columns == 0 && points.end % columns == 0;
             let lines = (points.end - points.start) / columns;
             is_whole
                 && (lines.div_ceil(rows) <= most && lines.min(rows).div_ceil(tile) <= most)
-                && Dispatch::fits(launch, Role::Product, points, &(0..0))
+                && (!is_long || (points.end - points.start) * sum_bytes <= launch.limits.binding_bytes)
+                && Dispatch::fits(launch, role, points, &(0..0))
         })?;
-        let emitted = self.kernel.emitted(variant())?;
         for points in windows {
             let (first, lines) = (points.start / columns, (points.end - points.start) / columns);
             let here = lines.div_ceil(rows);
             let grid = [columns.div_ceil(tile), lines.min(rows).div_ceil(tile), here].map(|groups| groups as u32);
+            let sums = is_long.then(|| recorder.gpu().allocate(((points.end - points.start) * sum_bytes) as usize));
+            let sums = sums.transpose()?;
             let window = Window { points, blocks: first / rows..first / rows + here };
-            let dispatch = Dispatch::new(launch, &emitted, window, lines);
-            dispatch.rows(first % rows, lines.min(rows)).run_on(recorder, grid)?;
+            for part in 0..inner.div_ceil(LONGEST).max(1) {
+                let range = part * LONGEST..((part + 1) * LONGEST).min(inner);
+                let role = if range.end < inner { Role::ProductPart } else { role };
+                let emitted = self.kernel.emitted(variant(role))?;
+                let dispatch = Dispatch::new(launch, &emitted, window.clone(), lines).inner(range);
+                let dispatch = dispatch.rows(first % rows, lines.min(rows)).reads(&sums).writes(&sums);
+                dispatch.run_on(recorder, grid)?;
+            }
         }
         Ok(())
+    }
+
+    /// The bytes of a sum in scratch memory.
+    fn sum_bytes(&self) -> u64 {
+        self.dtype.size().max(4) as u64
     }
 }
 
@@ -128,8 +147,8 @@ fn walked<'a>(operand: &GpuOperand<'a>, axes: [Option<usize>; AXES as usize]) ->
     GpuOperand { base: operand.base, offset: operand.offset, strides: axes.into_iter().map(stride).collect() }
 }
 
-fn variant() -> Variant {
-    Variant { role: Role::Product, outer: 3, reduced: 0, results_first: false }
+fn variant(role: Role) -> Variant {
+    Variant { role, outer: 3, reduced: 0, results_first: false }
 }
 
 /// The whole product as loop IR: operands are left, right, and those of the epilogue but for the product.

@@ -27,6 +27,10 @@ pub enum Role {
     Finish,
     /// A matrix product in tiles, with everything that follows it.
     Product,
+    /// A matrix product over a range of the inner axis, to sums in scratch memory, from the sums that are there.
+    ProductPart,
+    /// As `Product`, over the last range of the inner axis, from the sums in scratch memory.
+    ProductEnd,
 }
 
 impl Role {
@@ -40,6 +44,8 @@ impl Role {
             Role::Merge => "states of consecutive blocks to one state",
             Role::Finish => "the last states of a reduction to one, and what follows it",
             Role::Product => "a matrix product in tiles, and what follows it",
+            Role::ProductPart => "a matrix product over a part of the inner axis, to sums in scratch memory",
+            Role::ProductEnd => "the last part of a matrix product, and what follows it",
         }
     }
 }
@@ -132,9 +138,9 @@ impl Layout {
     fn place(&mut self, kernel: &Kernel, used: &[bool], limits: &ShaderLimits) -> Result<()> {
         let (reads_scratch, writes_scratch) = match self.variant.role {
             Role::Map | Role::MapBytes | Role::Direct | Role::Product => (false, false),
-            Role::Partial => (false, true),
+            Role::Partial | Role::ProductPart => (false, true),
             Role::Merge => (true, true),
-            Role::Finish => (true, false),
+            Role::Finish | Role::ProductEnd => (true, false),
         };
         let count = |access| kernel.operands.iter().zip(used).filter(|(x, used)| **used && x.access == access).count();
         let (reads, writes) = (count(Access::Read), count(Access::Write));
@@ -265,8 +271,8 @@ fn used_operands(kernel: &Kernel, role: Role) -> Vec<bool> {
 
 fn mark(nest: &Nest, role: Role, used: &mut [bool]) {
     let (elements, rest) = match role {
-        Role::Map | Role::MapBytes | Role::Direct | Role::Product => (true, true),
-        Role::Partial => (true, false),
+        Role::Map | Role::MapBytes | Role::Direct | Role::Product | Role::ProductEnd => (true, true),
+        Role::Partial | Role::ProductPart => (true, false),
         Role::Merge => (false, false),
         Role::Finish => (false, true),
     };
@@ -274,6 +280,9 @@ fn mark(nest: &Nest, role: Role, used: &mut [bool]) {
         Nest::Map { body, .. } => body.iter().for_each(|nest| mark(nest, role, used)),
         Nest::Reduce { body, .. } if elements => mark_block(body, used),
         Nest::Reduce { .. } => {}
+        Nest::Sequential { body, .. } if role == Role::ProductPart => {
+            body.iter().for_each(|nest| mark(nest, Role::Product, used));
+        }
         Nest::Sequential { body, .. } if rest => body.iter().for_each(|nest| mark(nest, role, used)),
         Nest::While { condition, body, .. } if rest => {
             mark_block(condition, used);

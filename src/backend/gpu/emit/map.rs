@@ -22,16 +22,14 @@ pub fn entry(
                 @builtin(local_invocation_index) thread: u32)";
     out.braces(head, |out| {
         out.line(format_args!("let number = (group.y * groups.x + group.x) * {invocations}u + thread;"));
-        match layout.variant.role {
-            Role::MapBytes => four_points(out, kernel, layout, types, nests),
-            Role::Map | Role::Direct | Role::Partial | Role::Merge | Role::Finish | Role::Product => {
-                out.braces(format_args!("if (number < {})", word(Word::Count)), |out| {
-                    out.line(format_args!("let point = number + {};", word(Word::FirstPoint)));
-                    let scope = indices(out, 0, layout.variant.outer, "point");
-                    Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, nests)
-                })
-            }
+        if layout.variant.role == Role::MapBytes {
+            return four_points(out, kernel, layout, types, nests);
         }
+        out.braces(format_args!("if (number < {})", word(Word::Count)), |out| {
+            out.line(format_args!("let point = number + {};", word(Word::FirstPoint)));
+            let scope = indices(out, 0, layout.variant.outer, "point");
+            Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, nests)
+        })
     })
 }
 

@@ -68,14 +68,21 @@ pub fn shader_limits(target: &Target) -> Result<ShaderLimits> {
 
 /// The invocations of a workgroup for a kernel: a power of two, fewer where states are large.
 pub fn invocations(kernel: &Kernel, limits: &ShaderLimits) -> u32 {
-    let types = Types { has_i64: limits.has_i64 };
-    // A bool takes a word of workgroup memory; structures are padded to 8 bytes.
-    let state = (4 * layout::state_words(kernel, types)).next_multiple_of(8) + 8;
+    let state = state_bytes(kernel);
     let mut invocations = 1 << limits.invocations.min(256).ilog2();
-    while invocations > LANES as u32 && invocations as usize * state > WORKGROUP_BYTES && state > 8 {
+    while invocations > LANES as u32 && invocations as usize * state > WORKGROUP_BYTES {
         invocations /= 2;
     }
     invocations
+}
+
+/// The size of the state of a kernel's reductions in workgroup memory: every part lies at a multiple of its own size, and
+/// a bool or a byte takes a word.
+fn state_bytes(kernel: &Kernel) -> usize {
+    let dtypes = layout::reductions(kernel).map(body::state_dtypes).unwrap_or_default();
+    let sizes = dtypes.iter().map(|dtype| dtype.size().max(4));
+    let end = sizes.fold(0, |end: usize, size| end.next_multiple_of(size) + size);
+    end.next_multiple_of(8)
 }
 
 fn check_dtypes(kernel: &Kernel, target: &Target) -> Result<()> {
@@ -125,7 +132,9 @@ fn entry(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types, limit
     };
     match (layout.variant.role, nests.split_first()) {
         (Role::Map | Role::MapBytes, _) => map::entry(out, kernel, layout, types, nests, invocations),
-        (Role::Product, _) => product::entry(out, kernel, layout, types, nests, limits),
+        (Role::Product | Role::ProductPart | Role::ProductEnd, _) => {
+            product::entry(out, kernel, layout, types, nests, limits)
+        }
         (_, Some((Nest::Reduce { body, reductions, .. }, rest))) => {
             let subgroup = limits.subgroup;
             let reducer = Reducer { kernel, layout, types, body, reductions, rest, invocations, subgroup };

@@ -42,6 +42,8 @@ words! {
     States states "how many states each reduction has in scratch memory"
     Results results "how many reductions, or rows of a product, the dispatch has"
     GroupBits group_bits "log2 of the number of invocations that merge the states of one group"
+    InnerStart inner_start "where the inner axis of a matrix product begins"
+    InnerEnd inner_end "where it ends"
 }
 
 /// A word as WGSL.

@@ -2,10 +2,11 @@
 //! workgroup memory; an invocation keeps 4 × 4 sums in registers.
 //!
 //! The kernel is that of `backend::gpu::product`: a sequence over the inner axis with the sum as its only carried
-//! value, between the zero and what follows. Terms are added in the order of the inner axis.
+//! value, between the zero and what follows. Terms are added in the order of the inner axis. A long inner axis is walked by
+//! several dispatches, which hand on their sums in scratch memory.
 
 use crate::backend::gpu::emit::body::{Body, Bytes};
-use crate::backend::gpu::emit::layout::Layout;
+use crate::backend::gpu::emit::layout::{Layout, Role};
 use crate::backend::gpu::emit::ops::{name, spelled};
 use crate::backend::gpu::emit::params::{self, Word, word};
 use crate::backend::gpu::emit::types::Types;
@@ -83,6 +84,9 @@ impl Product<'_> {
         out.line(format_args!("var<workgroup> left_tile: array<{ty}, {count}>;"));
         out.line(format_args!("var<workgroup> right_tile: array<{ty}, {count}>;"));
         out.line("");
+        if self.layout.variant.role == Role::ProductPart {
+            return Ok(());
+        }
         let result = name(self.carried.result);
         out.braces(format_args!("fn finish(batch: u32, row: u32, column: u32, {result}: {ty})"), |out| {
             let scope = [(0, "batch"), (1, "row"), (2, "column")].map(|(number, name)| (number, name.to_string()));
@@ -104,25 +108,61 @@ impl Product<'_> {
             let (first, rows) = (word(Word::FirstPoint), word(Word::Results));
             out.line(format_args!("let end_row = {first} + {rows};"));
             out.line(format_args!("let columns = {};", params::extent(2)));
-            out.line(format_args!("let inner = {};", params::extent(3)));
+            out.line(format_args!("let first_inner = {};", word(Word::InnerStart)));
+            out.line(format_args!("let end_inner = {};", word(Word::InnerEnd)));
             out.line(format_args!("let own_row = thread / {side}u;"));
             out.line(format_args!("let own_column = thread % {side}u;"));
-            let zero = self.types.constant(crate::dtype::Scalar::I64(0).cast(self.dtype));
-            self.each_sum(|i, j| out.line(format_args!("var sum_{i}_{j} = {zero};")));
-            out.braces(format_args!("for (var first = 0u; first < inner; first += {depth}u)"), |out| {
+            self.start(out);
+            out.braces(format_args!("for (var first = first_inner; first < end_inner; first += {depth}u)"), |out| {
                 self.fill(out, "left", OPERANDS[0], 1, "first_row", "end_row");
                 self.fill(out, "right", OPERANDS[1], 2, "first_column", "columns");
                 out.line("workgroupBarrier();");
                 self.multiply(out);
                 out.line("workgroupBarrier();");
             });
-            self.each_sum(|i, j| {
-                out.line(format_args!("let row_{i}_{j} = first_row + own_row + {}u;", i * side));
-                out.line(format_args!("let column_{i}_{j} = first_column + own_column + {}u;", j * side));
-                let inside = format!("if (row_{i}_{j} < end_row && column_{i}_{j} < columns)");
-                out.braces(inside, |out| {
-                    out.line(format_args!("finish(batch, row_{i}_{j}, column_{i}_{j}, sum_{i}_{j});"));
+            self.each_element(out, |out, sum| match self.layout.scratch_out {
+                Some(buffer) => {
+                    out.lines(self.types.store_scratch(self.dtype, &format!("buffer{buffer}"), "place", sum));
+                }
+                None => out.line(format_args!("finish(batch, row, column, {sum});")),
+            });
+        });
+    }
+
+    /// The sums: zeros, or what earlier dispatches made.
+    fn start(&self, out: &mut Writer) {
+        let zero = self.zero();
+        self.each_sum(|i, j| out.line(format_args!("var sum_{i}_{j} = {zero};")));
+        if let Some(buffer) = self.layout.scratch_in.or(self.layout.scratch_out) {
+            out.braces("if (first_inner > 0u)", |out| {
+                self.each_element(out, |out, sum| {
+                    let made = self.types.load_scratch(self.dtype, &format!("buffer{buffer}"), "place");
+                    out.line(format_args!("{sum} = {made};"));
                 });
+            });
+        }
+    }
+
+    /// Code for each sum of an element that is there, with its row, its column, and its place in scratch memory.
+    fn each_element(&self, out: &mut Writer, act: impl Fn(&mut Writer, &str)) {
+        let side = self.tiles.side;
+        let (first, rows) = (word(Word::FirstPoint), word(Word::Results));
+        let words = self.types.scratch_words(self.dtype);
+        let has_scratch = self.layout.scratch_in.or(self.layout.scratch_out).is_some();
+        self.each_sum(|i, j| {
+            let inside = format!(
+                "if (first_row + own_row + {}u < end_row && first_column + own_column + {}u < columns)",
+                i * side,
+                j * side
+            );
+            out.braces(inside, |out| {
+                out.line(format_args!("let row = first_row + own_row + {}u;", i * side));
+                out.line(format_args!("let column = first_column + own_column + {}u;", j * side));
+                if has_scratch {
+                    let line = format!("group.z * {rows} + row - {first}");
+                    out.line(format_args!("let place = (({line}) * columns + column) * {words}u;"));
+                }
+                act(out, &format!("sum_{i}_{j}"));
             });
         });
     }
@@ -146,7 +186,7 @@ impl Product<'_> {
             out.line(format_args!("let line = select(item % {tile}u, item / {depth}u, along_inner);"));
             out.line(format_args!("let place = k * {tile}u + line;"));
             out.line(format_args!("{side}_tile[place] = {};", self.zero()));
-            out.braces(format_args!("if ({first} + line < {end} && first + k < inner)"), |out| {
+            out.braces(format_args!("if ({first} + line < {end} && first + k < end_inner)"), |out| {
                 out.line(format_args!(
                     "let at = {base} + batch * {batch} + ({first} + line) * {line} + (first + k) * {inner};"
                 ));

@@ -98,19 +98,17 @@ impl Reducer<'_> {
             if self.shuffles() {
                 out.line("let thread = subgroup * subgroup_size + own;");
             }
-            match self.layout.variant.role {
-                Role::Merge | Role::Finish => self.merge_states(out),
-                Role::Map | Role::MapBytes | Role::Direct | Role::Partial | Role::Product => self.reduce_blocks(out),
-            }
+            if self.merges_states() { self.merge_states(out) } else { self.reduce_blocks(out) }
         })
     }
 
     /// Whether invocations of a subgroup hand each other their states. Lanes of one block must be neighbors for it.
     fn shuffles(&self) -> bool {
-        match self.layout.variant.role {
-            Role::Direct | Role::Partial => self.subgroup > 1 && !self.layout.variant.results_first,
-            Role::Map | Role::MapBytes | Role::Merge | Role::Finish | Role::Product => false,
-        }
+        self.subgroup > 1 && !self.layout.variant.results_first && !self.merges_states()
+    }
+
+    fn merges_states(&self) -> bool {
+        matches!(self.layout.variant.role, Role::Merge | Role::Finish)
     }
 
     fn reduce_blocks(&self, out: &mut Writer) -> Result<()> {
@@ -137,16 +135,12 @@ impl Reducer<'_> {
         out.braces("if (is_active)", |out| self.reduce_lane(out));
         self.merge_lanes(out);
         let leads = "if (is_active && lane == 0u)";
-        match self.layout.variant.role {
-            Role::Partial => out.braces(leads, |out| {
-                let states = word(Word::States);
-                self.store_state(out, &format!("result * {states} + block"));
-                Ok(())
-            }),
-            Role::Map | Role::MapBytes | Role::Direct | Role::Merge | Role::Finish | Role::Product => {
-                out.braces(leads, |out| self.finish(out))
-            }
+        if self.layout.variant.role != Role::Partial {
+            return out.braces(leads, |out| self.finish(out));
         }
+        let states = word(Word::States);
+        out.braces(leads, |out| self.store_state(out, &format!("result * {states} + block")));
+        Ok(())
     }
 
     /// The elements of a lane, in order.

@@ -176,6 +176,36 @@ fn every_op_and_conversion_has_its_function() {
     }
 }
 
+#[test]
+fn every_part_of_a_matrix_product_is_valid() {
+    for target in targets() {
+        for dtype in DType::ALL.into_iter().filter(|dtype| target.computes(*dtype)) {
+            let product = GpuProduct::new(dtype, "product", &target).unwrap();
+            for role in [Role::ProductPart, Role::ProductEnd] {
+                let variant = Variant { role, outer: 3, reduced: 0, results_first: false };
+                validate(&product.kernel().emitted(variant).unwrap().shader.source);
+            }
+        }
+    }
+}
+
+/// Parts of a state that lie at multiples of 8 bytes leave gaps behind those of 4.
+#[test]
+fn states_of_many_reductions_fit_the_workgroup() {
+    let mut kernel = sums_of(DType::I64);
+    let Nest::Map { body, .. } = &mut kernel.body[0] else { panic!("one map") };
+    let Nest::Reduce { reductions, .. } = &mut body[0] else { panic!("a reduction first") };
+    let parts = [Scalar::F32(0.0), Scalar::I64(0)];
+    let alternating = (0..10).map(|_| {
+        let mut reduction = reductions[0].clone();
+        reduction.init = parts.into_iter().collect();
+        reduction
+    });
+    *reductions = alternating.collect();
+    assert_eq!(state_bytes(&kernel), 160);
+    assert_eq!(invocations(&kernel, &ShaderLimits::WEBGPU), 64);
+}
+
 fn golden(name: &str, text: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/gpu/emit/golden").join(name);
     if std::env::var_os("KROTON_UPDATE").is_some() {

@@ -28,17 +28,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let points = Points::random(n, 42);
         compare(calls, &points, &many, &single)?;
     }
-    println!(
-        "A compiled call runs the hit test in machine code, in chunks, on several threads where an estimate of the"
-    );
-    println!(
-        "work says that it pays. A task costs some hundred nanoseconds, a point less than one: one task per point is"
-    );
-    println!(
-        "nearly all tasks, one for {CHUNK} points is mostly points. Waking another thread costs microseconds too."
-    );
+    explain(runs_on_gpu(&many));
     println!("Rows with ≈ were run less often, and their time is scaled to the same number of calls.");
     Ok(())
+}
+
+fn runs_on_gpu(f: &Function) -> bool {
+    f.dump(Stage::Wgsl).is_ok()
+}
+
+fn explain(on_gpu: bool) {
+    println!(
+        "{}",
+        if on_gpu {
+            "A call on a GPU waits for the driver, and copies points unless they are there: it pays for many points."
+        } else {
+            "A compiled call runs the hit test in machine code, in chunks, on several threads where an estimate of the\n\
+             work says that it pays."
+        }
+    );
+    println!("A task costs some hundred nanoseconds, a point less than one: one task per point is nearly all tasks,");
+    println!("one for {CHUNK} points is mostly points. Waking another thread costs microseconds too.");
 }
 
 fn compile_pi() -> kroton::Result<Function> {
@@ -96,7 +106,7 @@ fn compare(calls: u64, points: &Points, many: &Function, single: &Function) -> k
     })?;
     let row = |name: &str, result: Measured| result.print(name, calls * n as u64, &plain);
     row("plain loop, one thread", plain);
-    if many.dump(Stage::Wgsl).is_ok() {
+    if runs_on_gpu(many) {
         row("kroton on the GPU, with uploads", measure(calls, few, || many.call((&points.x, &points.y)))?);
         row("kroton on the GPU", on_device(calls, few, points, many)?);
     } else {

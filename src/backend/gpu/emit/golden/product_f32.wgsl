@@ -11,6 +11,8 @@ struct Params {
     states: u32, // how many states each reduction has in scratch memory
     results: u32, // how many reductions, or rows of a product, the dispatch has
     group_bits: u32, // log2 of the number of invocations that merge the states of one group
+    inner_start: u32, // where the inner axis of a matrix product begins
+    inner_end: u32, // where it ends
     // The sizes of the loops: 3 over results, then 1 of steps.
     extent0: u32, extent1: u32, extent2: u32, extent3: u32,
     // o0: the number of its first element, and its step along each loop.
@@ -58,7 +60,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_column = group.x * 64u;
     let end_row = params.first_point + params.results;
     let columns = params.extent2;
-    let inner = params.extent3;
+    let first_inner = params.inner_start;
+    let end_inner = params.inner_end;
     let own_row = thread / 16u;
     let own_column = thread % 16u;
     var sum_0_0 = 0f;
@@ -77,14 +80,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum_3_1 = 0f;
     var sum_3_2 = 0f;
     var sum_3_3 = 0f;
-    for (var first = 0u; first < inner; first += 16u) {
+    for (var first = first_inner; first < end_inner; first += 16u) {
         for (var item = thread; item < 1024u; item += 256u) {
             let along_inner = params.o0_stride3 == 1u;
             let k = select(item / 64u, item % 16u, along_inner);
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             left_tile[place] = 0f;
-            if (first_row + line < end_row && first + k < inner) {
+            if (first_row + line < end_row && first + k < end_inner) {
                 let at = params.o0_offset + batch * params.o0_stride0 + (first_row + line) * params.o0_stride1 + (first + k) * params.o0_stride3;
                 left_tile[place] = bitcast<f32>(buffer0[at]);
             }
@@ -95,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let line = select(item % 64u, item / 16u, along_inner);
             let place = k * 64u + line;
             right_tile[place] = 0f;
-            if (first_column + line < columns && first + k < inner) {
+            if (first_column + line < columns && first + k < end_inner) {
                 let at = params.o1_offset + batch * params.o1_stride0 + (first_column + line) * params.o1_stride2 + (first + k) * params.o1_stride3;
                 right_tile[place] = bitcast<f32>(buffer1[at]);
             }
@@ -129,84 +132,84 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
-    let row_0_0 = first_row + own_row + 0u;
-    let column_0_0 = first_column + own_column + 0u;
-    if (row_0_0 < end_row && column_0_0 < columns) {
-        finish(batch, row_0_0, column_0_0, sum_0_0);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_0_0);
     }
-    let row_0_1 = first_row + own_row + 0u;
-    let column_0_1 = first_column + own_column + 16u;
-    if (row_0_1 < end_row && column_0_1 < columns) {
-        finish(batch, row_0_1, column_0_1, sum_0_1);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_0_1);
     }
-    let row_0_2 = first_row + own_row + 0u;
-    let column_0_2 = first_column + own_column + 32u;
-    if (row_0_2 < end_row && column_0_2 < columns) {
-        finish(batch, row_0_2, column_0_2, sum_0_2);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_0_2);
     }
-    let row_0_3 = first_row + own_row + 0u;
-    let column_0_3 = first_column + own_column + 48u;
-    if (row_0_3 < end_row && column_0_3 < columns) {
-        finish(batch, row_0_3, column_0_3, sum_0_3);
+    if (first_row + own_row + 0u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 0u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_0_3);
     }
-    let row_1_0 = first_row + own_row + 16u;
-    let column_1_0 = first_column + own_column + 0u;
-    if (row_1_0 < end_row && column_1_0 < columns) {
-        finish(batch, row_1_0, column_1_0, sum_1_0);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_1_0);
     }
-    let row_1_1 = first_row + own_row + 16u;
-    let column_1_1 = first_column + own_column + 16u;
-    if (row_1_1 < end_row && column_1_1 < columns) {
-        finish(batch, row_1_1, column_1_1, sum_1_1);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_1_1);
     }
-    let row_1_2 = first_row + own_row + 16u;
-    let column_1_2 = first_column + own_column + 32u;
-    if (row_1_2 < end_row && column_1_2 < columns) {
-        finish(batch, row_1_2, column_1_2, sum_1_2);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_1_2);
     }
-    let row_1_3 = first_row + own_row + 16u;
-    let column_1_3 = first_column + own_column + 48u;
-    if (row_1_3 < end_row && column_1_3 < columns) {
-        finish(batch, row_1_3, column_1_3, sum_1_3);
+    if (first_row + own_row + 16u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 16u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_1_3);
     }
-    let row_2_0 = first_row + own_row + 32u;
-    let column_2_0 = first_column + own_column + 0u;
-    if (row_2_0 < end_row && column_2_0 < columns) {
-        finish(batch, row_2_0, column_2_0, sum_2_0);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_2_0);
     }
-    let row_2_1 = first_row + own_row + 32u;
-    let column_2_1 = first_column + own_column + 16u;
-    if (row_2_1 < end_row && column_2_1 < columns) {
-        finish(batch, row_2_1, column_2_1, sum_2_1);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_2_1);
     }
-    let row_2_2 = first_row + own_row + 32u;
-    let column_2_2 = first_column + own_column + 32u;
-    if (row_2_2 < end_row && column_2_2 < columns) {
-        finish(batch, row_2_2, column_2_2, sum_2_2);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_2_2);
     }
-    let row_2_3 = first_row + own_row + 32u;
-    let column_2_3 = first_column + own_column + 48u;
-    if (row_2_3 < end_row && column_2_3 < columns) {
-        finish(batch, row_2_3, column_2_3, sum_2_3);
+    if (first_row + own_row + 32u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 32u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_2_3);
     }
-    let row_3_0 = first_row + own_row + 48u;
-    let column_3_0 = first_column + own_column + 0u;
-    if (row_3_0 < end_row && column_3_0 < columns) {
-        finish(batch, row_3_0, column_3_0, sum_3_0);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 0u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 0u;
+        finish(batch, row, column, sum_3_0);
     }
-    let row_3_1 = first_row + own_row + 48u;
-    let column_3_1 = first_column + own_column + 16u;
-    if (row_3_1 < end_row && column_3_1 < columns) {
-        finish(batch, row_3_1, column_3_1, sum_3_1);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 16u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 16u;
+        finish(batch, row, column, sum_3_1);
     }
-    let row_3_2 = first_row + own_row + 48u;
-    let column_3_2 = first_column + own_column + 32u;
-    if (row_3_2 < end_row && column_3_2 < columns) {
-        finish(batch, row_3_2, column_3_2, sum_3_2);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 32u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 32u;
+        finish(batch, row, column, sum_3_2);
     }
-    let row_3_3 = first_row + own_row + 48u;
-    let column_3_3 = first_column + own_column + 48u;
-    if (row_3_3 < end_row && column_3_3 < columns) {
-        finish(batch, row_3_3, column_3_3, sum_3_3);
+    if (first_row + own_row + 48u < end_row && first_column + own_column + 48u < columns) {
+        let row = first_row + own_row + 48u;
+        let column = first_column + own_column + 48u;
+        finish(batch, row, column, sum_3_3);
     }
 }

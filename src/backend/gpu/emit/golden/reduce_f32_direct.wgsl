@@ -11,6 +11,8 @@ struct Params {
     states: u32, // how many states each reduction has in scratch memory
     results: u32, // how many reductions, or rows of a product, the dispatch has
     group_bits: u32, // log2 of the number of invocations that merge the states of one group
+    inner_start: u32, // where the inner axis of a matrix product begins
+    inner_end: u32, // where it ends
     // The sizes of the loops: 1 over results, then 1 reduced.
     extent0: u32, extent1: u32,
     // o0: the number of its first element, and its step along each loop.

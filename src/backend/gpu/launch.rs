@@ -126,7 +126,7 @@ impl Launch<'_> {
         };
         if largest > MOST_NUMBERS || (0..self.operands.len()).any(too_far) {
             return Err(Error::Unsupported(format!(
-                "the kernel `{}` has {largest} elements, and a GPU numbers fewer than {}, and positions below \
+                "the kernel `{}` has {largest} elements, and a GPU numbers at most {}, and positions below \
                  2³¹; split the arrays, or use Device::Cpu",
                 self.kernel_ir().name,
                 MOST_NUMBERS

@@ -1,0 +1,181 @@
+//! Kernels: a function over consecutive elements in memory, compiled for each level of the instruction set.
+//!
+//! A kernel works by chunks of fixed length, which the compiler turns into vectors; a shorter rest is padded to a chunk,
+//! so every element has the same bits wherever it stands. Must not know: which functions there are.
+
+use super::{Arithmetic, Binary, Fused, Separate, Unary};
+
+/// What kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// What every processor of the architecture has: SSE2 without fused multiply-add, or NEON with it.
+    Baseline,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with its F, DQ, BW and VL parts.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The arithmetic of the baseline.
+#[cfg(target_arch = "aarch64")]
+type Base = Fused;
+#[cfg(not(target_arch = "aarch64"))]
+type Base = Separate;
+
+/// A float type that kernels work on.
+pub(crate) trait Element: Copy {
+    /// Elements of a chunk: four 256-bit vectors.
+    type Chunk: AsMut<[Self]> + AsRef<[Self]> + Copy;
+    /// A chunk of ones, which are no rare arguments.
+    const ONES: Self::Chunk;
+}
+
+impl Element for f64 {
+    type Chunk = [f64; 16];
+    const ONES: [f64; 16] = [1.0; 16];
+}
+
+impl Element for f32 {
+    type Chunk = [f32; 32];
+    const ONES: [f32; 32] = [1.0; 32];
+}
+
+/// The kernel `(out, x, count)` of a function of one argument; `out` may be `x`.
+pub(crate) type UnaryKernel<T> = unsafe extern "C" fn(*mut T, *const T, usize);
+
+/// The kernel `(out, a, b, count)` of a function of two arguments; `out` may be either.
+pub(crate) type BinaryKernel<T> = unsafe extern "C" fn(*mut T, *const T, *const T, usize);
+
+/// The kernel of a function for a level, which the processor that runs it must have.
+pub(crate) fn unary_kernel<F: Unary<T>, T: Element>(level: Level) -> UnaryKernel<T> {
+    match level {
+        Level::Baseline => unary_baseline::<F, T>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unary_avx2::<F, T>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unary_avx512::<F, T>,
+    }
+}
+
+/// As `unary_kernel`, for two arguments.
+pub(crate) fn binary_kernel<F: Binary<T>, T: Element>(level: Level) -> BinaryKernel<T> {
+    match level {
+        Level::Baseline => binary_baseline::<F, T>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => binary_avx2::<F, T>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => binary_avx512::<F, T>,
+    }
+}
+
+macro_rules! level {
+    ($unary:ident $binary:ident $arithmetic:ident $(#[$attribute:meta])?) => {
+        $(#[$attribute])?
+        unsafe extern "C" fn $unary<F: Unary<T>, T: Element>(out: *mut T, x: *const T, count: usize) {
+            // SAFETY: by the caller's word.
+            unsafe { unary_chunks::<F, T, $arithmetic>(out, x, count) }
+        }
+
+        $(#[$attribute])?
+        unsafe extern "C" fn $binary<F: Binary<T>, T: Element>(out: *mut T, a: *const T, b: *const T, count: usize) {
+            // SAFETY: by the caller's word.
+            unsafe { binary_chunks::<F, T, $arithmetic>(out, a, b, count) }
+        }
+    };
+}
+
+level!(unary_baseline binary_baseline Base);
+#[cfg(target_arch = "x86_64")]
+level!(unary_avx2 binary_avx2 Fused #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+level!(unary_avx512 binary_avx512 Fused #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]);
+
+/// # Safety
+/// `x` may be read and `out` written for `count` elements.
+#[inline(always)]
+unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(out: *mut T, x: *const T, count: usize) {
+    let chunk = T::ONES.as_ref().len();
+    let mut start = 0;
+    while start + chunk <= count {
+        // SAFETY: a whole chunk is left, by the caller's word; chunks are arrays without padding.
+        unsafe {
+            let argument = x.add(start).cast::<T::Chunk>().read_unaligned();
+            out.add(start).cast::<T::Chunk>().write_unaligned(unary_chunk::<F, T, A>(argument));
+        }
+        start += chunk;
+    }
+    if start < count {
+        let mut argument = T::ONES;
+        let rest = count - start;
+        // SAFETY: so many elements are left, fewer than a chunk.
+        unsafe {
+            std::ptr::copy_nonoverlapping(x.add(start), argument.as_mut().as_mut_ptr(), rest);
+            let value = unary_chunk::<F, T, A>(argument);
+            std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
+        }
+    }
+}
+
+#[inline(always)]
+fn unary_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T::Chunk {
+    let mut result = argument;
+    let mut rare = false;
+    for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
+        *result = F::fast::<A>(x);
+        rare |= F::is_rare(x);
+    }
+    if rare {
+        for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
+            if F::is_rare(x) {
+                *result = F::slow::<A>(x);
+            }
+        }
+    }
+    result
+}
+
+/// # Safety
+/// `a` and `b` may be read and `out` written for `count` elements.
+#[inline(always)]
+unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(out: *mut T, a: *const T, b: *const T, count: usize) {
+    let chunk = T::ONES.as_ref().len();
+    let mut start = 0;
+    while start < count {
+        let rest = (count - start).min(chunk);
+        let (mut left, mut right) = (T::ONES, T::ONES);
+        // SAFETY: so many elements are left, at most a chunk; chunks are arrays without padding.
+        unsafe {
+            if rest == chunk {
+                left = a.add(start).cast::<T::Chunk>().read_unaligned();
+                right = b.add(start).cast::<T::Chunk>().read_unaligned();
+                out.add(start).cast::<T::Chunk>().write_unaligned(binary_chunk::<F, T, A>(left, right));
+            } else {
+                std::ptr::copy_nonoverlapping(a.add(start), left.as_mut().as_mut_ptr(), rest);
+                std::ptr::copy_nonoverlapping(b.add(start), right.as_mut().as_mut_ptr(), rest);
+                let value = binary_chunk::<F, T, A>(left, right);
+                std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
+            }
+        }
+        start += chunk;
+    }
+}
+
+#[inline(always)]
+fn binary_chunk<F: Binary<T>, T: Element, A: Arithmetic>(a: T::Chunk, b: T::Chunk) -> T::Chunk {
+    let mut result = a;
+    let mut rare = false;
+    for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
+        *result = F::fast::<A>(a, b);
+        rare |= F::is_rare(a, b);
+    }
+    if rare {
+        for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
+            if F::is_rare(a, b) {
+                *result = F::slow::<A>(a, b);
+            }
+        }
+    }
+    result
+}

@@ -1,0 +1,57 @@
+//! Elementary functions: the one source from which the op table's definitions and the engines' vector kernels come.
+//!
+//! A function is a type that implements [`Unary`] or [`Binary`] for `f64` and `f32`. Its `fast` is scalar code without
+//! branches, tables or calls, so that a loop over it vectorizes for any instruction set; the few arguments that need
+//! more (huge angles, say) are `rare`, and `slow` serves them one by one. All arithmetic is IEEE 754, and products
+//! are added through [`Arithmetic`]: every instruction set that has fused multiply-add gives the same bits, and so
+//! does [`Emulated`], by which the op table defines its functions.
+//! Must not know: ops, dtypes at run time, kernels of the loop IR.
+
+mod arithmetic;
+pub(crate) mod kernel;
+
+pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
+
+/// A function of one argument.
+pub(crate) trait Unary<T: Copy> {
+    /// Its value where the argument is not rare; anything, but no trap, where it is.
+    fn fast<A: Arithmetic>(x: T) -> T;
+
+    /// Whether an argument needs `slow`.
+    fn is_rare(_: T) -> bool {
+        false
+    }
+
+    /// Its value for a rare argument.
+    fn slow<A: Arithmetic>(x: T) -> T {
+        Self::fast::<A>(x)
+    }
+}
+
+/// A function of two arguments.
+pub(crate) trait Binary<T: Copy> {
+    /// Its value where the arguments are not rare; anything, but no trap, where they are.
+    fn fast<A: Arithmetic>(a: T, b: T) -> T;
+
+    /// Whether arguments need `slow`.
+    fn is_rare(_: T, _: T) -> bool {
+        false
+    }
+
+    /// Its value for rare arguments.
+    fn slow<A: Arithmetic>(a: T, b: T) -> T {
+        Self::fast::<A>(a, b)
+    }
+}
+
+/// A function of one argument, at any.
+#[inline(always)]
+pub(crate) fn unary<F: Unary<T>, T: Copy, A: Arithmetic>(x: T) -> T {
+    if F::is_rare(x) { F::slow::<A>(x) } else { F::fast::<A>(x) }
+}
+
+/// A function of two arguments, at any.
+#[inline(always)]
+pub(crate) fn binary<F: Binary<T>, T: Copy, A: Arithmetic>(a: T, b: T) -> T {
+    if F::is_rare(a, b) { F::slow::<A>(a, b) } else { F::fast::<A>(a, b) }
+}

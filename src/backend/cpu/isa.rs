@@ -20,6 +20,8 @@ pub(super) struct Features {
     pub round: bool,
     /// Vectors of bytes can be multiplied.
     pub multiply_bytes: bool,
+    /// The host runs what the wide emitter makes: AVX2 and FMA, and the System V calling convention.
+    pub wide: bool,
 }
 
 /// An instruction set and its features.
@@ -78,7 +80,22 @@ impl NamedTarget {
 /// `Unsupported` on a host that Cranelift has no code generator for.
 pub(super) fn native() -> Result<&'static Isa> {
     static NATIVE: OnceLock<Result<Isa>> = OnceLock::new();
-    NATIVE.get_or_init(|| finish(cranelift_native::builder().map_err(unavailable)?)).as_ref().map_err(Error::clone)
+    let make = || {
+        let mut isa = finish(cranelift_native::builder().map_err(unavailable)?)?;
+        isa.features.wide = runs_wide_code();
+        Ok(isa)
+    };
+    NATIVE.get_or_init(make).as_ref().map_err(Error::clone)
+}
+
+#[cfg(all(target_arch = "x86_64", unix))]
+fn runs_wide_code() -> bool {
+    std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+fn runs_wide_code() -> bool {
+    false
 }
 
 /// A named instruction set.
@@ -121,11 +138,14 @@ fn features(target: &dyn TargetIsa) -> Features {
         flags.iter().find(|flag| flag.name == name).and_then(|flag| flag.as_bool()).unwrap_or(false)
     };
     match target.triple().architecture {
-        Architecture::X86_64 => {
-            Features { fma: has("has_avx") && has("has_fma"), round: has("has_sse41"), multiply_bytes: false }
-        }
-        Architecture::Aarch64(_) => Features { fma: true, round: true, multiply_bytes: true },
-        _ => Features { fma: false, round: false, multiply_bytes: false },
+        Architecture::X86_64 => Features {
+            fma: has("has_avx") && has("has_fma"),
+            round: has("has_sse41"),
+            multiply_bytes: false,
+            wide: false,
+        },
+        Architecture::Aarch64(_) => Features { fma: true, round: true, multiply_bytes: true, wide: false },
+        _ => Features { fma: false, round: false, multiply_bytes: false, wide: false },
     }
 }
 

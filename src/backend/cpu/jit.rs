@@ -6,6 +6,8 @@
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 
+use memmap2::{Mmap, MmapMut};
+
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Signature;
@@ -14,12 +16,21 @@ use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 
 use super::emit::{Unit, symbol_signature};
 use super::isa::Isa;
+use super::wide::Assembled;
 use crate::error::{Error, Result};
 
 /// A function in machine code.
 pub(super) struct Code {
-    module: ManuallyDrop<Box<JITModule>>,
+    memory: Memory,
     entry: *const u8,
+}
+
+/// What holds a function.
+enum Memory {
+    /// A module of Cranelift's.
+    Module(ManuallyDrop<Box<JITModule>>),
+    /// Pages of its own.
+    Pages(#[allow(dead_code, reason = "held for its memory")] Mmap),
 }
 
 // SAFETY: the module is finalised when a `Code` is made. From then on it is only dropped, by whoever owns it; what
@@ -36,8 +47,9 @@ impl std::fmt::Debug for Code {
 
 impl Drop for Code {
     fn drop(&mut self) {
+        let Memory::Module(module) = &mut self.memory else { return };
         // SAFETY: `module` is taken once, here, and not used afterwards.
-        let module = unsafe { ManuallyDrop::take(&mut self.module) };
+        let module = unsafe { ManuallyDrop::take(module) };
         // SAFETY: calls borrow the `Code`, so none is running, and `entry` dies with it.
         unsafe { module.free_memory() };
     }
@@ -52,9 +64,33 @@ impl Code {
                 builder.symbol(symbol.name(), address);
             }
         }
-        let mut code = Code { module: ManuallyDrop::new(Box::new(JITModule::new(builder))), entry: std::ptr::null() };
-        code.entry = define(&mut code.module, isa, unit).map_err(failed)?;
+        let mut module = ManuallyDrop::new(Box::new(JITModule::new(builder)));
+        let entry = define(&mut module, isa, unit);
+        let code = Code { memory: Memory::Module(module), entry: *entry.as_ref().unwrap_or(&std::ptr::null()) };
+        entry.map_err(failed)?;
         Ok(code)
+    }
+
+    /// Makes machine code for the host: by the wide emitter where it can, else by Cranelift.
+    pub fn make(
+        isa: &Isa,
+        wide: impl FnOnce() -> Result<Assembled>,
+        narrow: impl FnOnce() -> Result<Unit>,
+    ) -> Result<Code> {
+        if isa.features.wide {
+            match wide() {
+                Ok(assembled) => return Code::place(&assembled),
+                Err(Error::Unsupported(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Code::new(isa, narrow()?)
+    }
+
+    /// Makes finished code runnable.
+    pub fn place(assembled: &Assembled) -> Result<Code> {
+        let pages = place(&assembled.bytes).map_err(|error| Error::Memory(format!("no memory for code: {error}")))?;
+        Ok(Code { entry: pages.as_ptr(), memory: Memory::Pages(pages) })
     }
 
     /// Runs a map function on one row.
@@ -99,14 +135,15 @@ impl Code {
         function(bases.as_ptr(), strides.as_ptr(), count, first, columns as i64, states.as_mut_ptr());
     }
 
-    /// Runs a merge function.
+    /// Runs a merge function: merges each of so many states with the one at a distance of so many states, going on by
+    /// twice that distance.
     ///
     /// # Safety
-    /// The code is a merge function, and there are so many states with all their slots.
-    pub unsafe fn call_merge(&self, states: &mut [u64], count: usize) {
+    /// The code is a merge function, and there are all these states with all their slots.
+    pub unsafe fn call_merge(&self, states: &mut [u64], pairs: usize, distance: usize) {
         // SAFETY: as in `call_map`, by `emit::merge_function`.
-        let function: extern "C" fn(*mut u64, i64) = unsafe { std::mem::transmute(self.entry) };
-        function(states.as_mut_ptr(), count as i64);
+        let function: extern "C" fn(*mut u64, i64, i64) = unsafe { std::mem::transmute(self.entry) };
+        function(states.as_mut_ptr(), pairs as i64, distance as i64 * 8);
     }
 }
 
@@ -126,6 +163,13 @@ fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Fa
     module.define_function_with_control_plane(entry, &mut context, &mut ControlPlane::default())?;
     module.finalize_definitions()?;
     Ok(module.get_finalized_function(entry))
+}
+
+/// Copies code to pages of its own, which are then executable and no longer writable.
+fn place(bytes: &[u8]) -> std::io::Result<Mmap> {
+    let mut pages = MmapMut::map_anon(bytes.len())?;
+    pages[..bytes.len()].copy_from_slice(bytes);
+    pages.make_exec()
 }
 
 /// Why there is no code.

@@ -9,6 +9,7 @@ use super::jit::Code;
 use super::parallel::{run, share, tasks};
 use super::space::{Bases, Space, advance, origin, single_row};
 use super::variant::{Classes, Variants, classify};
+use super::wide;
 use crate::backend::Parallelism;
 use crate::error::Result;
 use crate::loops::{Access, Axis, Launch};
@@ -45,7 +46,10 @@ impl Map {
 
     /// The code for operands of such classes.
     pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        let make = |classes: &[_]| Code::new(self.isa, map_function(self.isa, &self.program, classes, self.single)?);
+        let make = |classes: &[_]| {
+            let wide = || wide::map_function(&self.program, classes, false, false);
+            Code::make(self.isa, wide, || map_function(self.isa, &self.program, classes, self.single))
+        };
         self.variants.get(classes, &self.program, make)
     }
 

@@ -50,6 +50,11 @@ impl Symbol {
         }
     }
 
+    /// Where its kernel is, which computes many elements at once.
+    pub fn kernel(self) -> Option<*const u8> {
+        None
+    }
+
     /// Where the function is; `None` for a dtype that the op does not take, or a result of another dtype.
     pub fn address(self) -> Option<*const u8> {
         match self.function {

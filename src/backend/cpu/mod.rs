@@ -21,6 +21,7 @@ mod states;
 mod tests;
 mod text;
 mod variant;
+mod wide;
 
 pub use isa::NamedTarget;
 

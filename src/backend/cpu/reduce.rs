@@ -19,6 +19,7 @@ use super::parallel::{run, share, tasks};
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
+use super::wide;
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
@@ -87,7 +88,10 @@ impl Reduce {
     }
 
     fn merge_code(&self) -> Result<&Code> {
-        let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?);
+        let make = || {
+            let wide = || wide::merge_function(&self.body, &self.folds, false);
+            Code::make(self.isa, wide, || merge_function(self.isa, &self.body, &self.folds))
+        };
         self.merge.get_or_init(make).as_ref().map_err(Error::clone)
     }
 
@@ -157,7 +161,10 @@ impl Reduce {
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let body = &self.body;
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make = |classes: &[_]| Code::new(self.isa, blocks_function(self.isa, body, &self.folds, classes)?);
+        let make = |classes: &[_]| {
+            let wide = || wide::blocks_function(body, &self.folds, classes, false);
+            Code::make(self.isa, wide, || blocks_function(self.isa, body, &self.folds, classes))
+        };
         let code = if count > 0 { Some(self.block.get(&classes, body, make)?) } else { None };
         Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
     }

@@ -18,9 +18,15 @@ pub(super) struct Merger<'a> {
 impl Merger<'_> {
     /// Merges consecutive states, those of neighbors first, into the first of them.
     pub fn merge(&self, states: &mut [u64]) {
-        if let Some(code) = self.code {
-            // SAFETY: the code merges states of so many slots.
-            unsafe { code.call_merge(states, states.len() / self.slots.max(1)) };
+        let (Some(code), count) = (self.code, states.len() / self.slots.max(1)) else { return };
+        let mut step = 1;
+        // Level by level, neighbors first; what has no neighbor on the right waits. That is the order of the binary
+        // counter of `ops::reduction`, with its last merges from the newest state to the oldest.
+        while step < count {
+            let pairs = (count - step).div_ceil(2 * step);
+            // SAFETY: the code merges states of so many slots, and each left one has a right one.
+            unsafe { code.call_merge(states, pairs, step * self.slots) };
+            step *= 2;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The functions of a reduction: `blocks(bases, strides, count, first, states)`, which writes one state for each block
-//! of the elements, and `merge(states, count)`, which leaves the total of the states in the first of them.
+//! of the elements, and `merge(states, pairs, distance)`, which merges states with those at a distance.
 //!
 //! A block keeps the virtual lanes of `ops::reduction` in vectors while whole groups of them are left (short bodies
 //! only), else in a stack slot, and merges them as a halving tree at the end. A state in memory is one 8-byte slot for
@@ -75,55 +75,32 @@ fn state_size(folds: &[Fold]) -> i64 {
     folds.iter().map(|fold| fold.init.len() as i64 * 8).sum()
 }
 
-/// The function that merges consecutive states into the first of them.
-///
-/// Level by level, neighbors first; what has no neighbor on the right waits. That is the order of the binary counter
-/// of `ops::reduction`, with its last merges from the newest state to the oldest.
+/// The function `(states, pairs, distance)` that merges so many states with those at a distance in bytes, each pair two
+/// distances behind the last.
 pub(in crate::backend::cpu) fn merge_function(isa: &Isa, body: &Program, folds: &[Fold]) -> Result<Unit> {
-    emit_function(isa, 2, |e, params| {
-        let &[states, count] = params else { return Ok(()) };
+    emit_function(isa, 3, |e, params| {
+        let &[states, pairs, distance] = params else { return Ok(()) };
         let code = BlockCode::new(body, folds);
-        let zero = e.b.ins().iconst(types::I64, 0);
-        let others = e.b.ins().iadd_imm_s(count, -1);
-        // There are as many levels as `others` has bits.
-        let (highest, leading) = (e.b.ins().iconst(types::I64, 63), e.b.ins().clz(others));
-        let last_level = e.b.ins().isub(highest, leading);
-        e.count_loop(zero, last_level, 1, &[], |e, level, _| {
-            let one = e.b.ins().iconst(types::I64, 1);
-            let step = e.b.ins().ishl(one, level);
-            let after_first = e.b.ins().isub(others, step);
-            let next_level = e.b.ins().iadd_imm_s(level, 1);
-            let last_pair = e.b.ins().sshr(after_first, next_level);
-            let distance = e.b.ins().imul_imm_s(step, state_size(folds));
-            let twice = e.b.ins().iadd(distance, distance);
-            let level = Level { code: &code, distance, twice };
-            e.count_loop(zero, last_pair, 1, &[states], |e, _, left| level.pair(e, left[0]))?;
-            Ok(SmallVec::new())
-        })?;
+        let (zero, last) = (e.b.ins().iconst(types::I64, 0), e.b.ins().iadd_imm_s(pairs, -1));
+        e.count_loop(zero, last, 1, &[states], |e, _, left| pair(e, &code, left[0], distance))?;
         Ok(())
     })
 }
 
-/// A level of the merges of consecutive states.
-struct Level<'a> {
-    code: &'a BlockCode<'a>,
-    /// From a state to its neighbor.
+/// Merges a state with the one at a distance; gives where the next pair is.
+fn pair(
+    e: &mut Emitter<'_>,
+    code: &BlockCode<'_>,
+    left: ir::Value,
     distance: ir::Value,
-    /// From a pair to the next.
-    twice: ir::Value,
-}
-
-impl Level<'_> {
-    /// Merges a state with its neighbor; gives where the next pair is.
-    fn pair(&self, e: &mut Emitter<'_>, left: ir::Value) -> Result<SmallVec<[ir::Value; 16]>> {
-        let right = e.b.ins().iadd(left, self.distance);
-        for fold in self.code.folds {
-            let (a, b) = (load_state(e, self.code, fold, left), load_state(e, self.code, fold, right));
-            let merged = merge(e, self.code, fold, 1, &a, &b)?;
-            store_state(e, fold, left, &merged);
-        }
-        Ok(smallvec![e.b.ins().iadd(left, self.twice)])
+) -> Result<SmallVec<[ir::Value; 16]>> {
+    let right = e.b.ins().iadd(left, distance);
+    for fold in code.folds {
+        let (a, b) = (load_state(e, code, fold, left), load_state(e, code, fold, right));
+        let merged = merge(e, code, fold, 1, &a, &b)?;
+        store_state(e, fold, left, &merged);
     }
+    Ok(smallvec![e.b.ins().iadd(right, distance)])
 }
 
 /// What is being compiled.

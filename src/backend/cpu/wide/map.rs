@@ -1,0 +1,103 @@
+//! The function that runs a program along one row: `(bases, strides, count)`, as the other emitter makes it.
+//!
+//! A loop over several vectors of each value, one over single vectors, and masked code for the rest. Must not know: who
+//! calls it, other axes.
+
+use super::body::{hold, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps};
+use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, RDI, RDX, RSI, RSP};
+use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES};
+use super::step::Steps;
+use super::trace::{Reach, Subject, Tracer};
+use crate::backend::cpu::emit::Class;
+use crate::backend::cpu::form::Program;
+use crate::backend::cpu::lanes::{Values, walk};
+use crate::error::Result;
+
+/// Vectors of each value in a step, the most first.
+const UNROLLS: [usize; 3] = [4, 2, 1];
+
+/// The function for operands of such classes; `streaming` if its results bypass the cache, which then lie at multiples
+/// of 32 bytes.
+///
+/// # Errors
+/// `Unsupported` for a program that has no wide form.
+pub(in crate::backend::cpu) fn map_function(
+    program: &Program,
+    classes: &[Class],
+    streaming: bool,
+    text: bool,
+) -> Result<Assembled> {
+    let (mut asm, calls) = (Assembler::new(text), program.calls_functions());
+    refuse_bytes(program)?;
+    let mut frame = Frame::new(calls);
+    Frame::enter(&mut asm);
+    asm.copy(BASES, RDI);
+    asm.store(Memory::base(RSP, STRIDES), RSI);
+    asm.copy(END, RDX);
+    let least = least_lanes(program.types_used());
+    let most = if calls { kernel_lanes(program).max(least) } else { least * UNROLLS[0] };
+    let held = hold(&mut asm, &mut frame, &program.ports, classes, most)?;
+    frame.load_bases(&mut asm, program.ports.len());
+    asm.set(INDEX, 0);
+    let subject = Subject { ports: &program.ports, classes, held: &held };
+    let row = Row { program, subject, streaming };
+    if calls {
+        row.whole(&mut asm, &mut frame, most)?;
+        row.tail(&mut asm, &mut frame, most)?;
+    } else {
+        let lanes = row.best(&mut asm, &mut frame, least)?;
+        row.whole(&mut asm, &mut frame, lanes)?;
+        if lanes > least {
+            row.whole(&mut asm, &mut frame, least)?;
+        }
+        row.tail(&mut asm, &mut frame, least)?;
+    }
+    if streaming {
+        asm.store_fence();
+    }
+    Frame::leave(&mut asm);
+    Ok(asm.finish())
+}
+
+struct Row<'a> {
+    program: &'a Program,
+    subject: Subject<'a>,
+    streaming: bool,
+}
+
+impl Row<'_> {
+    fn steps(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize, reach: Reach) -> Result<Steps> {
+        let mut tracer = Tracer::new(asm, frame, &self.subject, lanes, reach, self.streaming);
+        walk(&self.program.statements, &mut Values::new(self.program.types.len()), &mut tracer)?;
+        Ok(tracer.steps)
+    }
+
+    /// The most lanes at which nothing is spilled.
+    fn best(&self, asm: &mut Assembler, frame: &mut Frame, least: usize) -> Result<usize> {
+        for unroll in UNROLLS {
+            let steps = self.steps(asm, &mut frame.clone(), least * unroll, Reach::Whole)?;
+            if pressure(asm, frame, &steps, &[])?.spills == 0 {
+                return Ok(least * unroll);
+            }
+        }
+        Ok(least)
+    }
+
+    fn whole(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
+        let steps = self.steps(asm, frame, lanes, Reach::Whole)?;
+        whole_steps(asm, frame, &steps, &[], lanes)?;
+        Ok(())
+    }
+
+    /// What is left, with masked accesses.
+    fn tail(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
+        let done = asm.label();
+        asm.arithmetic(Arithmetic::Sub, END, INDEX);
+        asm.jump_if(Condition::Equal, done);
+        asm.store(Memory::base(RSP, LEFT), END);
+        let steps = self.steps(asm, frame, lanes, Reach::Tail)?;
+        straight(asm, frame, &steps, &[])?;
+        asm.bind(done);
+        Ok(())
+    }
+}

@@ -1,0 +1,476 @@
+//! The wide code of each op: a sequence that gives exactly what its row's scalar function gives, or a call of its kernel.
+//!
+//! Exhaustive over the ops: a new row does not compile without a decision here. Must not know: memory, loops.
+
+use super::instruction::*;
+use super::step::{Step, Value};
+use super::trace::{Lanes, Parts, Tracer, no_wide_form};
+use crate::backend::cpu::math::{Function, Symbol};
+use crate::dtype::{DType, Kind};
+use crate::error::Result;
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
+
+/// An instruction for lanes of four bytes and one for lanes of eight.
+type Pair = [&'static Opcode; 2];
+
+const ADD: Pair = [&ADDPS, &ADDPD];
+const SUB: Pair = [&SUBPS, &SUBPD];
+const MUL: Pair = [&MULPS, &MULPD];
+const DIV: Pair = [&DIVPS, &DIVPD];
+const MIN: Pair = [&MINPS, &MINPD];
+const MAX: Pair = [&MAXPS, &MAXPD];
+const SQRT: Pair = [&SQRTPS, &SQRTPD];
+const ROUND: Pair = [&ROUNDPS, &ROUNDPD];
+const COMPARE: Pair = [&CMPPS, &CMPPD];
+const BLEND: Pair = [&BLENDVPS, &BLENDVPD];
+const ADD_INTEGERS: Pair = [&PADDD, &PADDQ];
+const SUB_INTEGERS: Pair = [&PSUBD, &PSUBQ];
+const EQUAL_INTEGERS: Pair = [&PCMPEQD, &PCMPEQQ];
+const GREATER_INTEGERS: Pair = [&PCMPGTD, &PCMPGTQ];
+const SHIFT_LEFT: Pair = [&PSLLVD, &PSLLVQ];
+const SHIFT_RIGHT: Pair = [&PSRLVD, &PSRLVQ];
+const BITWISE_AND: Pair = [&AND, &AND];
+const BITWISE_OR: Pair = [&OR, &OR];
+const BITWISE_XOR: Pair = [&XOR, &XOR];
+const BITWISE_AND_NOT: Pair = [&ANDN, &ANDN];
+
+/// Predicates of `vcmpps`: ordered and quiet, but for those that hold for NaN.
+const EQUAL: u8 = 0;
+const UNORDERED: u8 = 3;
+const NOT_EQUAL: u8 = 4;
+const LESS: u8 = 17;
+const LESS_OR_EQUAL: u8 = 18;
+const GREATER_OR_EQUAL: u8 = 29;
+const GREATER: u8 = 30;
+
+/// Modes of `vroundps`, without the inexact exception.
+const NEAREST: u8 = 8;
+const FLOOR: u8 = 9;
+const CEIL: u8 = 10;
+const TRUNC: u8 = 11;
+
+fn of(pair: Pair, width: usize) -> &'static Opcode {
+    if width == 4 { pair[0] } else { pair[1] }
+}
+
+impl Tracer<'_> {
+    fn each_unary(&mut self, pair: Pair, x: &Lanes, immediate: Option<u8>) -> Lanes {
+        let opcode = of(pair, x.width);
+        let parts: Parts = x.parts.iter().map(|&x| self.compute_with(opcode, None, x, None, immediate)).collect();
+        x.with(parts)
+    }
+
+    /// One instruction for each pair of vectors.
+    pub(super) fn each(&mut self, pair: Pair, a: &Lanes, b: &Lanes) -> Lanes {
+        let opcode = of(pair, a.width);
+        let parts: Parts = a.parts.iter().zip(&b.parts).map(|(&a, &b)| self.compute(opcode, Some(a), b)).collect();
+        a.with(parts)
+    }
+
+    /// All lanes these bits, as elements like those.
+    pub(super) fn like(&mut self, like: &Lanes, bits: u64) -> Lanes {
+        let value = self.splat(like.width, bits);
+        like.with(like.parts.iter().map(|_| value))
+    }
+
+    fn compare(&mut self, predicate: u8, a: &Lanes, b: &Lanes) -> Lanes {
+        let opcode = of(COMPARE, a.width);
+        let pairs: Vec<(Value, Value)> = a.parts.iter().copied().zip(b.parts.iter().copied()).collect();
+        let parts = pairs.into_iter().map(|(a, b)| self.compute_with(opcode, Some(a), b, None, Some(predicate)));
+        let parts: Parts = parts.collect();
+        Lanes { dtype: DType::Bool, width: a.width, parts }
+    }
+
+    /// `mask ? yes : no` on lanes of one width.
+    fn blend(&mut self, mask: &Lanes, yes: &Lanes, no: &Lanes) -> Lanes {
+        let opcode = of(BLEND, yes.width);
+        let parts: Parts = (0..yes.parts.len())
+            .map(|part| {
+                let (yes, no, mask) = (yes.parts[part], no.parts[part], mask.parts[part]);
+                self.compute_with(opcode, Some(no), yes, Some(mask), None)
+            })
+            .collect();
+        yes.with(parts)
+    }
+
+    /// `mask ? yes : no`, whatever the widths of masks.
+    pub(super) fn select(&mut self, mask: &Lanes, yes: &Lanes, no: &Lanes) -> Lanes {
+        let width = if yes.dtype == DType::Bool { self.common_width(&[mask, yes, no]) } else { yes.width };
+        let mask = self.mask_to(mask, width);
+        if yes.dtype != DType::Bool {
+            return self.blend(&mask, yes, no);
+        }
+        let (yes, no) = (self.mask_to(yes, width), self.mask_to(no, width));
+        self.blend(&mask, &yes, &no)
+    }
+
+    /// Masks in one width.
+    fn aligned(&mut self, a: &Lanes, b: &Lanes) -> (Lanes, Lanes) {
+        if a.dtype != DType::Bool {
+            return (a.clone(), b.clone());
+        }
+        let width = self.common_width(&[a, b]);
+        (self.mask_to(a, width), self.mask_to(b, width))
+    }
+
+    /// The narrowest width of masks; constants have any.
+    fn common_width(&self, masks: &[&Lanes]) -> usize {
+        let computed = masks.iter().filter(|mask| self.constant_of(mask.parts[0]).is_none());
+        computed.map(|mask| mask.width).min().unwrap_or(masks[0].width)
+    }
+
+    fn sign_bits(&mut self, like: &Lanes) -> Lanes {
+        self.like(like, 1 << (like.width * 8 - 1))
+    }
+
+    pub(super) fn not(&mut self, x: &Lanes) -> Lanes {
+        let ones = self.like(x, u64::MAX);
+        self.each(BITWISE_XOR, x, &ones)
+    }
+
+    fn abs(&mut self, x: &Lanes) -> Lanes {
+        let magnitude = self.like(x, (1 << (x.width * 8 - 1)) - 1);
+        self.each(BITWISE_AND, x, &magnitude)
+    }
+
+    fn infinity(&mut self, like: &Lanes) -> Lanes {
+        self.like(like, if like.width == 4 { u64::from(f32::INFINITY.to_bits()) } else { f64::INFINITY.to_bits() })
+    }
+
+    /// An element's number in the dtype of others, as bits.
+    fn number(&mut self, like: &Lanes, value: i64) -> Lanes {
+        let bits = crate::dtype::Scalar::I64(value).cast(like.dtype).bits();
+        self.like(like, bits)
+    }
+
+    /// Calls the op's kernel.
+    fn call(&mut self, function: Function, arguments: &[&Lanes]) -> Result<Lanes> {
+        let symbol = Symbol { function, dtype: arguments[0].dtype };
+        let address = symbol.kernel().ok_or_else(|| no_wide_form(symbol.name()))? as usize;
+        let results: Parts = arguments[0].parts.iter().map(|_| self.steps.value(super::step::Home::None)).collect();
+        self.steps.steps.push(Step::Call {
+            address,
+            name: symbol.name(),
+            arguments: arguments.iter().map(|argument| argument.parts.to_vec()).collect(),
+            results: results.to_vec(),
+            count: self.lanes,
+        });
+        Ok(arguments[0].with(results))
+    }
+}
+
+/// An op of one operand.
+pub(super) fn unary(t: &mut Tracer<'_>, op: UnaryOp, x: &Lanes) -> Result<Lanes> {
+    let float = x.dtype.is_float();
+    Ok(match op {
+        UnaryOp::Neg if float => {
+            let sign = t.sign_bits(x);
+            t.each(BITWISE_XOR, x, &sign)
+        }
+        UnaryOp::Neg => negate(t, x),
+        UnaryOp::Abs => match x.dtype.kind() {
+            Kind::Float => t.abs(x),
+            Kind::Signed => absolute(t, x),
+            Kind::Unsigned | Kind::Bool => x.clone(),
+        },
+        UnaryOp::Sign => sign(t, x),
+        UnaryOp::Not => t.not(x),
+        UnaryOp::Sqrt => t.each_unary(SQRT, x, None),
+        UnaryOp::Floor => t.each_unary(ROUND, x, Some(FLOOR)),
+        UnaryOp::Ceil => t.each_unary(ROUND, x, Some(CEIL)),
+        UnaryOp::Trunc => t.each_unary(ROUND, x, Some(TRUNC)),
+        UnaryOp::Round => t.each_unary(ROUND, x, Some(NEAREST)),
+        UnaryOp::IsNan => t.compare(UNORDERED, x, x),
+        UnaryOp::IsInf => {
+            let (size, infinity) = (t.abs(x), t.infinity(x));
+            t.compare(EQUAL, &size, &infinity)
+        }
+        UnaryOp::IsFinite => {
+            let (size, infinity) = (t.abs(x), t.infinity(x));
+            t.compare(LESS, &size, &infinity)
+        }
+        UnaryOp::StopGradient => x.clone(),
+        UnaryOp::Cbrt
+        | UnaryOp::Exp
+        | UnaryOp::Exp2
+        | UnaryOp::Expm1
+        | UnaryOp::Ln
+        | UnaryOp::Log2
+        | UnaryOp::Log10
+        | UnaryOp::Log1p
+        | UnaryOp::Sin
+        | UnaryOp::Cos
+        | UnaryOp::Tan
+        | UnaryOp::Asin
+        | UnaryOp::Acos
+        | UnaryOp::Atan
+        | UnaryOp::Sinh
+        | UnaryOp::Cosh
+        | UnaryOp::Tanh
+        | UnaryOp::Asinh
+        | UnaryOp::Acosh
+        | UnaryOp::Atanh
+        | UnaryOp::Erf
+        | UnaryOp::Erfc
+        | UnaryOp::Erfinv
+        | UnaryOp::Gamma
+        | UnaryOp::Lgamma
+        | UnaryOp::Digamma => return t.call(Function::Unary(op), &[x]),
+    })
+}
+
+/// An op of two operands.
+pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> Result<Lanes> {
+    let kind = a.dtype.kind();
+    let float = kind == Kind::Float;
+    Ok(match op {
+        BinaryOp::Add => t.each(if float { ADD } else { ADD_INTEGERS }, a, b),
+        BinaryOp::Sub => t.each(if float { SUB } else { SUB_INTEGERS }, a, b),
+        BinaryOp::Mul if float => t.each(MUL, a, b),
+        BinaryOp::Mul => multiply(t, a, b),
+        BinaryOp::Div => t.each(DIV, a, b),
+        BinaryOp::FloorDiv | BinaryOp::Rem => return Err(no_wide_form(op)),
+        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot if float => return t.call(Function::Binary(op), &[a, b]),
+        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => return Err(no_wide_form(op)),
+        BinaryOp::Copysign => {
+            let sign = t.sign_bits(a);
+            let (size, sign) = (t.each(BITWISE_AND_NOT, &sign, a), t.each(BITWISE_AND, b, &sign));
+            t.each(BITWISE_OR, &size, &sign)
+        }
+        BinaryOp::Maximum | BinaryOp::Minimum if float => extremum(t, op == BinaryOp::Maximum, a, b),
+        BinaryOp::Fmax | BinaryOp::Fmin if float => extreme_number(t, op == BinaryOp::Fmax, a, b),
+        BinaryOp::Maximum | BinaryOp::Fmax => extreme_integer(t, true, a, b),
+        BinaryOp::Minimum | BinaryOp::Fmin => extreme_integer(t, false, a, b),
+        BinaryOp::Lt if float => t.compare(LESS, a, b),
+        BinaryOp::Le if float => t.compare(LESS_OR_EQUAL, a, b),
+        BinaryOp::Gt if float => t.compare(GREATER, a, b),
+        BinaryOp::Ge if float => t.compare(GREATER_OR_EQUAL, a, b),
+        BinaryOp::Eq if float => t.compare(EQUAL, a, b),
+        BinaryOp::Ne if float => t.compare(NOT_EQUAL, a, b),
+        BinaryOp::Lt => greater(t, b, a),
+        BinaryOp::Gt => greater(t, a, b),
+        BinaryOp::Le => {
+            let greater = greater(t, a, b);
+            t.not(&greater)
+        }
+        BinaryOp::Ge => {
+            let less = greater(t, b, a);
+            t.not(&less)
+        }
+        BinaryOp::Eq => equal(t, a, b),
+        BinaryOp::Ne => {
+            let equal = equal(t, a, b);
+            t.not(&equal)
+        }
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {
+            let (a, b) = t.aligned(a, b);
+            t.each(bitwise(op), &a, &b)
+        }
+        BinaryOp::Shl => t.each(SHIFT_LEFT, a, b),
+        BinaryOp::Shr => shift_right(t, a, b)?,
+    })
+}
+
+/// The instruction of a bitwise op.
+fn bitwise(op: BinaryOp) -> Pair {
+    match op {
+        BinaryOp::And => BITWISE_AND,
+        BinaryOp::Or => BITWISE_OR,
+        BinaryOp::Xor
+        | BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::FloorDiv
+        | BinaryOp::Rem
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::Hypot
+        | BinaryOp::Copysign
+        | BinaryOp::Maximum
+        | BinaryOp::Minimum
+        | BinaryOp::Fmax
+        | BinaryOp::Fmin
+        | BinaryOp::Lt
+        | BinaryOp::Le
+        | BinaryOp::Gt
+        | BinaryOp::Ge
+        | BinaryOp::Eq
+        | BinaryOp::Ne
+        | BinaryOp::Shl
+        | BinaryOp::Shr => BITWISE_XOR,
+    }
+}
+
+/// An op of three operands.
+pub(super) fn ternary(t: &mut Tracer<'_>, op: TernaryOp, a: &Lanes, b: &Lanes, c: &Lanes) -> Result<Lanes> {
+    match op {
+        TernaryOp::Select => Ok(t.select(a, b, c)),
+        TernaryOp::MulAdd => Ok(mul_add(t, a, b, c)),
+    }
+}
+
+fn mul_add(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
+    let parts: Parts = (0..a.parts.len())
+        .map(|part| {
+            let result = t.steps.value(super::step::Home::None);
+            let operands = [a.parts[part], b.parts[part], c.parts[part]];
+            t.steps.steps.push(Step::MulAdd { double: a.width == 8, result, operands });
+            result
+        })
+        .collect();
+    a.with(parts)
+}
+
+fn negate(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {
+    let zero = t.like(x, 0);
+    t.each(SUB_INTEGERS, &zero, x)
+}
+
+/// The lowest integer stays itself.
+fn absolute(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {
+    if x.width == 4 {
+        return t.each_unary([&PABSD, &PABSD], x, None);
+    }
+    let zero = t.like(x, 0);
+    let negative = t.each(GREATER_INTEGERS, &zero, x);
+    let flipped = t.each(BITWISE_XOR, x, &negative);
+    t.each(SUB_INTEGERS, &flipped, &negative)
+}
+
+fn sign(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {
+    let (zero, one) = (t.number(x, 0), t.number(x, 1));
+    let nonnegative = match x.dtype.kind() {
+        Kind::Float => {
+            let (minus, negative) = (t.number(x, -1), t.compare(LESS, x, &zero));
+            t.blend(&negative, &minus, x)
+        }
+        Kind::Signed => {
+            let (minus, negative) = (t.number(x, -1), greater(t, &zero, x));
+            t.blend(&negative, &minus, x)
+        }
+        Kind::Unsigned | Kind::Bool => x.clone(),
+    };
+    let positive = if x.dtype.is_float() { t.compare(GREATER, x, &zero) } else { greater(t, x, &zero) };
+    t.blend(&positive, &one, &nonnegative)
+}
+
+/// Products of 64-bit lanes from those of their halves.
+fn multiply(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
+    if a.width == 4 {
+        return t.each([&PMULLD, &PMULLD], a, b);
+    }
+    let product: Pair = [&PMULUDQ, &PMULUDQ];
+    let half = t.like(a, 32);
+    let (high_a, high_b) = (t.each(SHIFT_RIGHT, a, &half), t.each(SHIFT_RIGHT, b, &half));
+    let (first, second) = (t.each(product, &high_a, b), t.each(product, a, &high_b));
+    let cross = t.each(ADD_INTEGERS, &first, &second);
+    let cross = t.each(SHIFT_LEFT, &cross, &half);
+    let low = t.each(product, a, b);
+    t.each(ADD_INTEGERS, &low, &cross)
+}
+
+fn truth(like: &Lanes) -> Lanes {
+    Lanes { dtype: DType::Bool, ..like.clone() }
+}
+
+/// `a > b` on integers and bools (false < true).
+fn greater(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
+    match a.dtype.kind() {
+        Kind::Bool => {
+            let (a, b) = t.aligned(a, b);
+            t.each(BITWISE_AND_NOT, &b, &a)
+        }
+        Kind::Unsigned => {
+            let sign = t.sign_bits(a);
+            let (a, b) = (t.each(BITWISE_XOR, a, &sign), t.each(BITWISE_XOR, b, &sign));
+            truth(&t.each(GREATER_INTEGERS, &a, &b))
+        }
+        Kind::Signed | Kind::Float => truth(&t.each(GREATER_INTEGERS, a, b)),
+    }
+}
+
+fn equal(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
+    let (a, b) = t.aligned(a, b);
+    truth(&t.each(EQUAL_INTEGERS, &a, &b))
+}
+
+/// Whether all lanes are one constant that is neither NaN nor zero.
+fn is_plain_number(t: &Tracer<'_>, x: &Lanes) -> bool {
+    let plain = |part: &Value| {
+        t.constant_of(*part).is_some_and(|bytes| {
+            bytes.chunks_exact(x.width).all(|lane| match lane.try_into() {
+                Ok(lane) => {
+                    let value = f64::from_le_bytes(lane);
+                    !value.is_nan() && value != 0.0
+                }
+                Err(_) => {
+                    let value = lane.try_into().map_or(f32::NAN, f32::from_le_bytes);
+                    !value.is_nan() && value != 0.0
+                }
+            })
+        })
+    };
+    x.parts.iter().all(plain)
+}
+
+/// NaN if there is one; the instructions give their second operand for NaN and for two zeros.
+fn extremum(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
+    let pair = if largest { MAX } else { MIN };
+    if is_plain_number(t, a) {
+        return t.each(pair, a, b);
+    }
+    if is_plain_number(t, b) {
+        return t.each(pair, b, a);
+    }
+    let (one, other) = (t.each(pair, a, b), t.each(pair, b, a));
+    // Of two zeros the largest is +0, the smallest −0.
+    let both = t.each(if largest { BITWISE_AND } else { BITWISE_OR }, &one, &other);
+    let nan = t.compare(UNORDERED, a, b);
+    t.each(BITWISE_OR, &both, &Lanes { dtype: a.dtype, ..nan })
+}
+
+/// As `extremum`, but a number beats NaN.
+fn extreme_number(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
+    let both = extremum(t, largest, a, b);
+    let (no_a, no_b) = (t.compare(UNORDERED, a, a), t.compare(UNORDERED, b, b));
+    let without_b = t.blend(&no_b, a, &both);
+    t.blend(&no_a, b, &without_b)
+}
+
+fn extreme_integer(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
+    match (a.dtype.kind(), a.width, largest) {
+        (Kind::Bool, _, true) => {
+            let (a, b) = t.aligned(a, b);
+            t.each(BITWISE_OR, &a, &b)
+        }
+        (Kind::Bool, _, false) => {
+            let (a, b) = t.aligned(a, b);
+            t.each(BITWISE_AND, &a, &b)
+        }
+        (Kind::Signed, 4, true) => t.each([&PMAXSD, &PMAXSD], a, b),
+        (Kind::Signed, 4, false) => t.each([&PMINSD, &PMINSD], a, b),
+        (Kind::Unsigned, 4, true) => t.each([&PMAXUD, &PMAXUD], a, b),
+        (Kind::Unsigned, 4, false) => t.each([&PMINUD, &PMINUD], a, b),
+        (Kind::Signed | Kind::Unsigned | Kind::Float, _, _) => {
+            let greater = greater(t, a, b);
+            if largest { t.blend(&greater, a, b) } else { t.blend(&greater, b, a) }
+        }
+    }
+}
+
+/// Amounts out of range leave the sign of signed numbers, zero of others.
+fn shift_right(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Result<Lanes> {
+    match (a.dtype.kind(), a.width) {
+        (Kind::Signed, 4) => Ok(t.each([&PSRAVD, &PSRAVD], a, b)),
+        (Kind::Signed, _) => {
+            // Flipped where negative, so that zeros come in from above; flipped back.
+            let zero = t.like(a, 0);
+            let negative = t.each(GREATER_INTEGERS, &zero, a);
+            let flipped = t.each(BITWISE_XOR, a, &negative);
+            let shifted = t.each(SHIFT_RIGHT, &flipped, b);
+            Ok(t.each(BITWISE_XOR, &shifted, &negative))
+        }
+        (Kind::Unsigned | Kind::Bool | Kind::Float, _) => Ok(t.each(SHIFT_RIGHT, a, b)),
+    }
+}

@@ -1,0 +1,176 @@
+//! Straight-line vector code before registers are assigned.
+//!
+//! A [`Value`] is one 256-bit vector, defined by one step, or known from the start: a constant, or something that the
+//! frame holds. Invariant: a value is defined before it is used. Must not know: registers, bytes.
+
+use super::encode::Memory;
+use super::instruction::Opcode;
+
+/// A vector; the index into `Steps::homes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Value(pub u32);
+
+/// Somewhere in memory, by what it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An operand of the program, so many bytes behind the current element, of elements of this size.
+    Port {
+        /// Which.
+        port: usize,
+        /// Bytes of an element.
+        size: u8,
+        /// Bytes.
+        offset: i32,
+    },
+    /// The frame.
+    Frame(i32),
+    /// The state that is being written or merged.
+    State(i32),
+    /// The state that is merged with it.
+    Other(i32),
+}
+
+/// Where the first of some consecutive numbers comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// The base of an operand plus the index times its stride.
+    Port(usize),
+    /// The position within the reduction.
+    Position,
+}
+
+/// A step of straight-line vector code.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// `result = opcode(first, last, third, immediate)`.
+    Compute {
+        /// The instruction.
+        opcode: &'static Opcode,
+        /// What it defines.
+        result: Value,
+        /// Its middle operand, if it has one.
+        first: Option<Value>,
+        /// Its last operand, which may be in memory.
+        last: Value,
+        /// The mask of a blend.
+        third: Option<Value>,
+        /// The immediate byte.
+        immediate: Option<u8>,
+    },
+    /// `result = a · b + c`, rounded once.
+    MulAdd {
+        /// Of f64 rather than f32.
+        double: bool,
+        /// What it defines.
+        result: Value,
+        /// The operands.
+        operands: [Value; 3],
+    },
+    /// `result = opcode(mask, memory)`.
+    Load {
+        /// The instruction.
+        opcode: &'static Opcode,
+        /// What it defines.
+        result: Value,
+        /// Which lanes are read, where not all are.
+        mask: Option<Value>,
+        /// From where.
+        from: Place,
+    },
+    /// `memory = opcode(mask, value)`.
+    Store {
+        /// The instruction.
+        opcode: &'static Opcode,
+        /// What is written.
+        value: Value,
+        /// Which lanes are written, where not all are.
+        mask: Option<Value>,
+        /// Where to.
+        to: Place,
+    },
+    /// A call of a kernel on so many elements, whose vectors lie one after the other in memory.
+    Call {
+        /// The function.
+        address: usize,
+        /// Its name, for dumps.
+        name: String,
+        /// The vectors of each argument.
+        arguments: Vec<Vec<Value>>,
+        /// The vectors of the result.
+        results: Vec<Value>,
+        /// Elements.
+        count: usize,
+    },
+    /// All lanes the same 64-bit number.
+    Broadcast {
+        /// What it defines.
+        result: Value,
+        /// The number.
+        count: Count,
+    },
+    /// All ones in as many lanes, from this one on, as elements are left; zeros in the others.
+    TailMask {
+        /// What it defines.
+        result: Value,
+        /// Bytes of a lane.
+        width: u8,
+        /// The element of the first lane.
+        first: usize,
+    },
+    /// Copies the bytes of the elements that are left from an operand to the frame.
+    CopyIn {
+        /// The operand.
+        port: usize,
+        /// The frame's bytes.
+        to: i32,
+    },
+    /// The way back.
+    CopyOut {
+        /// The frame's bytes.
+        from: i32,
+        /// The operand.
+        port: usize,
+    },
+}
+
+/// Where a value can be loaded from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Nowhere: it is in a register as long as it is needed.
+    None,
+    /// A constant.
+    Constant(Memory),
+    /// The frame.
+    Frame(i32),
+}
+
+/// Straight-line code with what goes round in registers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Steps {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// Where each value can be loaded from.
+    pub homes: Vec<Home>,
+}
+
+impl Steps {
+    /// A new value with this home.
+    pub fn value(&mut self, home: Home) -> Value {
+        self.homes.push(home);
+        Value(self.homes.len() as u32 - 1)
+    }
+}
+
+impl Step {
+    /// Calls a function with each value that it reads.
+    pub fn reads(&self, mut each: impl FnMut(Value)) {
+        match self {
+            Step::Compute { first, last, third, .. } => first.iter().chain([last]).chain(third).for_each(|&v| each(v)),
+            Step::MulAdd { operands, .. } => operands.iter().for_each(|&v| each(v)),
+            Step::Load { mask, .. } => mask.iter().for_each(|&v| each(v)),
+            Step::Store { value, mask, .. } => mask.iter().chain([value]).for_each(|&v| each(v)),
+            Step::Call { arguments, .. } => arguments.iter().flatten().for_each(|&v| each(v)),
+            Step::Broadcast { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => {}
+        }
+    }
+}

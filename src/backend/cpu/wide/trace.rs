@@ -1,0 +1,476 @@
+//! The walk over a program's statements, written down as steps on 256-bit vectors.
+//!
+//! A [`Lanes`] value holds `Tracer::lanes` elements in as many vectors as they fill. A bool is a mask, all ones or all
+//! zeros, as wide as what it came from. What has no wide form is `Error::Unsupported`, and the caller leaves the program
+//! to the other emitter. Must not know: registers, loops.
+
+use smallvec::SmallVec;
+
+use super::encode::{Assembler, Memory};
+use super::frame::Frame;
+use super::instruction::{AND, PADDQ, PCMPGTD, PCMPGTQ, PERM2F128, PERMQ, PMOVSXDQ, PMOVZXBD, PMOVZXBQ, PSHUFB};
+use super::instruction::{BROADCASTSD, BROADCASTSS, LOAD, MASKLOADPD, MASKLOADPS, MASKSTOREPD, MASKSTOREPS, Opcode};
+use super::instruction::{
+    LOAD_LOW_32, LOAD_LOW_64, PUNPCKLDQ, PUNPCKLWD, SHUFPS, STORE, STORE_LOW_32, STORE_LOW_64, STREAM,
+};
+use super::step::{Count, Home, Place, Step, Steps, Value};
+use crate::backend::cpu::emit::Class;
+use crate::backend::cpu::form::Port;
+use crate::backend::cpu::lanes::Code;
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::loops::{Access, OperandId};
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
+
+/// Bytes of a vector.
+pub(super) const VECTOR: usize = 32;
+
+/// The vectors of a value.
+pub(super) type Parts = SmallVec<[Value; 4]>;
+
+/// Some consecutive elements.
+#[derive(Debug, Clone)]
+pub(super) struct Lanes {
+    /// The dtype of the elements.
+    pub dtype: DType,
+    /// Bytes of a lane: 4 or 8.
+    pub width: usize,
+    /// The vectors.
+    pub parts: Parts,
+}
+
+impl Lanes {
+    /// These vectors, as elements of the same dtype and width.
+    pub fn with(&self, parts: impl IntoIterator<Item = Value>) -> Lanes {
+        Lanes { dtype: self.dtype, width: self.width, parts: parts.into_iter().collect() }
+    }
+}
+
+/// Which elements a trace is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All lanes.
+    Whole,
+    /// As many as are left, fewer than there are lanes.
+    Tail,
+}
+
+/// Writes down the steps of a program.
+pub(super) struct Tracer<'a> {
+    /// What holds the constants.
+    pub asm: &'a mut Assembler,
+    /// What holds what does not change from step to step.
+    pub frame: &'a mut Frame,
+    /// The steps so far.
+    pub steps: Steps,
+    /// Elements of a value.
+    pub lanes: usize,
+    reach: Reach,
+    /// Whether stores bypass the cache.
+    streaming: bool,
+    ports: &'a [Port],
+    classes: &'a [Class],
+    /// Where the frame holds the elements of operands that do not change, or the distances of their lanes.
+    held: &'a [Option<i32>],
+    constants: Vec<([u8; VECTOR], Value)>,
+    known: Vec<(i32, Value)>,
+    masks: Vec<(usize, usize, Value)>,
+    /// The first element of the values that are being computed, counted from the current element.
+    offset: usize,
+}
+
+/// What a trace works on.
+pub(super) struct Subject<'a> {
+    /// The operands.
+    pub ports: &'a [Port],
+    /// How they lie.
+    pub classes: &'a [Class],
+    /// As in `Tracer`.
+    pub held: &'a [Option<i32>],
+}
+
+/// The reason why the other emitter has to make the code.
+pub(super) fn no_wide_form(what: impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!("{what} has no form for wide vectors"))
+}
+
+impl<'a> Tracer<'a> {
+    /// Begins a trace of so many lanes.
+    pub fn new(
+        asm: &'a mut Assembler,
+        frame: &'a mut Frame,
+        subject: &Subject<'a>,
+        lanes: usize,
+        reach: Reach,
+        streaming: bool,
+    ) -> Tracer<'a> {
+        Tracer {
+            asm,
+            frame,
+            steps: Steps::default(),
+            lanes,
+            reach,
+            streaming,
+            ports: subject.ports,
+            classes: subject.classes,
+            held: subject.held,
+            constants: Vec::new(),
+            known: Vec::new(),
+            masks: Vec::new(),
+            offset: 0,
+        }
+    }
+
+    /// Moves to the elements that start so far behind the current one.
+    pub fn move_to(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    /// The vectors that so many lanes of this width fill.
+    pub fn vectors(&self, width: usize) -> usize {
+        (self.lanes * width).div_ceil(VECTOR)
+    }
+
+    /// A step without immediate.
+    pub fn compute(&mut self, opcode: &'static Opcode, first: Option<Value>, last: Value) -> Value {
+        self.compute_with(opcode, first, last, None, None)
+    }
+
+    /// A step.
+    pub fn compute_with(
+        &mut self,
+        opcode: &'static Opcode,
+        first: Option<Value>,
+        last: Value,
+        third: Option<Value>,
+        immediate: Option<u8>,
+    ) -> Value {
+        let result = self.steps.value(Home::None);
+        self.steps.steps.push(Step::Compute { opcode, result, first, last, third, immediate });
+        result
+    }
+
+    /// A constant vector of these bytes.
+    pub fn constant_bytes(&mut self, bytes: [u8; VECTOR]) -> Value {
+        if let Some((_, value)) = self.constants.iter().find(|(known, _)| *known == bytes) {
+            return *value;
+        }
+        let Memory::Constant(place) = self.asm.constant(&bytes) else { unreachable_constant() };
+        let value = self.steps.value(Home::Constant(Memory::Constant(place)));
+        self.constants.push((bytes, value));
+        value
+    }
+
+    /// A constant vector whose lanes have the same bits.
+    pub fn splat(&mut self, width: usize, bits: u64) -> Value {
+        let mut bytes = [0; VECTOR];
+        bytes.chunks_exact_mut(width).for_each(|lane| lane.copy_from_slice(&bits.to_le_bytes()[..width]));
+        self.constant_bytes(bytes)
+    }
+
+    /// The same vector for all elements.
+    pub fn uniform(&self, dtype: DType, width: usize, value: Value) -> Lanes {
+        Lanes { dtype, width, parts: (0..self.vectors(width)).map(|_| value).collect() }
+    }
+
+    /// The bytes of a constant vector.
+    pub fn constant_of(&self, value: Value) -> Option<&[u8; VECTOR]> {
+        self.constants.iter().find(|(_, known)| *known == value).map(|(bytes, _)| bytes)
+    }
+
+    fn frame_vector(&mut self, offset: i32) -> Value {
+        if let Some((_, value)) = self.known.iter().find(|(known, _)| *known == offset) {
+            return *value;
+        }
+        let value = self.steps.value(Home::Frame(offset));
+        self.known.push((offset, value));
+        value
+    }
+
+    /// The bytes of a lane of this dtype.
+    pub fn width(&self, dtype: DType) -> Result<usize> {
+        match dtype {
+            DType::I32 | DType::U32 | DType::F32 => Ok(4),
+            DType::I64 | DType::U64 | DType::F64 => Ok(8),
+            DType::Bool => Ok(if self.lanes % 8 == 0 { 4 } else { 8 }),
+            DType::I8 | DType::U8 => Err(no_wide_form(dtype)),
+        }
+    }
+
+    /// The mask of the lanes of a vector that are left, from this element on.
+    pub fn tail_mask(&mut self, width: usize, first: usize) -> Value {
+        if let Some(&(_, _, value)) = self.masks.iter().find(|&&(w, f, _)| (w, f) == (width, first)) {
+            return value;
+        }
+        let result = self.steps.value(Home::None);
+        self.steps.steps.push(Step::TailMask { result, width: width as u8, first });
+        self.masks.push((width, first, result));
+        result
+    }
+
+    fn load_vectors(&mut self, port: usize, dtype: DType) -> Result<Lanes> {
+        let width = self.width(dtype)?;
+        let mut parts = Parts::new();
+        for part in 0..self.vectors(width) {
+            let first = self.offset + part * VECTOR / width;
+            let offset = (first * width) as i32;
+            let result = self.steps.value(Home::None);
+            let (opcode, mask) = match self.reach {
+                Reach::Whole => (&LOAD, None),
+                Reach::Tail => (if width == 4 { &MASKLOADPS } else { &MASKLOADPD }, Some(self.tail_mask(width, first))),
+            };
+            let from = Place::Port { port, size: width as u8, offset };
+            self.steps.steps.push(Step::Load { opcode, result, mask, from });
+            parts.push(result);
+        }
+        Ok(Lanes { dtype, width, parts })
+    }
+
+    /// A bool is a byte in memory, a mask in vectors.
+    fn load_bytes(&mut self, port: usize) -> Result<Lanes> {
+        let width = self.width(DType::Bool)?;
+        let (opcode, greater) = if width == 4 { (&PMOVZXBD, &PCMPGTD) } else { (&PMOVZXBQ, &PCMPGTQ) };
+        let copied = match self.reach {
+            Reach::Whole => None,
+            Reach::Tail => {
+                let to = self.frame.allocate(self.lanes.max(VECTOR));
+                self.steps.steps.push(Step::CopyIn { port, to });
+                Some(to)
+            }
+        };
+        let zero = self.splat(8, 0);
+        let mut parts = Parts::new();
+        for part in 0..self.vectors(width) {
+            let offset = (self.offset + part * VECTOR / width) as i32;
+            let from = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
+            let result = self.steps.value(Home::None);
+            self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
+            parts.push(self.compute(greater, Some(result), zero));
+        }
+        Ok(Lanes { dtype: DType::Bool, width, parts })
+    }
+
+    fn store_vectors(&mut self, port: usize, value: &Lanes) {
+        let width = value.width;
+        for (part, &vector) in value.parts.iter().enumerate() {
+            let first = self.offset + part * VECTOR / width;
+            let to = Place::Port { port, size: width as u8, offset: (first * width) as i32 };
+            let (opcode, mask) = match self.reach {
+                Reach::Whole => (if self.streaming { &STREAM } else { &STORE }, None),
+                Reach::Tail => {
+                    (if width == 4 { &MASKSTOREPS } else { &MASKSTOREPD }, Some(self.tail_mask(width, first)))
+                }
+            };
+            self.steps.steps.push(Step::Store { opcode, value: vector, mask, to });
+        }
+    }
+
+    fn store_bytes(&mut self, port: usize, value: &Lanes) {
+        let copied = match self.reach {
+            Reach::Whole => None,
+            Reach::Tail => Some(self.frame.allocate(self.lanes.max(VECTOR))),
+        };
+        for (part, &mask) in value.parts.iter().enumerate() {
+            let offset = (self.offset + part * VECTOR / value.width) as i32;
+            let bytes = self.bytes_of_mask(mask, value.width);
+            let to = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
+            let opcode = if value.width == 4 { &STORE_LOW_64 } else { &STORE_LOW_32 };
+            self.steps.steps.push(Step::Store { opcode, value: bytes, mask: None, to });
+        }
+        if let Some(from) = copied {
+            self.steps.steps.push(Step::CopyOut { from, port });
+        }
+    }
+
+    /// The lanes of a mask as bytes 0 or 1, at the low end.
+    fn bytes_of_mask(&mut self, mask: Value, width: usize) -> Value {
+        let mut order = [0x80; VECTOR];
+        for (half, lane) in (0..2).flat_map(|half| (0..16 / width).map(move |lane| (half, lane))) {
+            order[half * 16 + lane] = (lane * width) as u8;
+        }
+        let (one, order) = (self.splat(1, 1), self.constant_bytes(order));
+        let ones = self.compute(&AND, Some(mask), one);
+        let gathered = self.compute(&PSHUFB, Some(ones), order);
+        let high = self.high_half(gathered);
+        self.compute(if width == 4 { &PUNPCKLDQ } else { &PUNPCKLWD }, Some(gathered), high)
+    }
+
+    /// The upper 128 bits, in both halves.
+    pub fn high_half(&mut self, value: Value) -> Value {
+        self.compute_with(&PERM2F128, Some(value), value, None, Some(0x11))
+    }
+
+    /// A mask with lanes of another width.
+    pub fn mask_to(&mut self, mask: &Lanes, width: usize) -> Lanes {
+        if mask.width == width {
+            return mask.clone();
+        }
+        if self.constant_of(mask.parts[0]).is_some() && mask.parts.iter().all(|part| *part == mask.parts[0]) {
+            return self.uniform(DType::Bool, width, mask.parts[0]);
+        }
+        let parts = if width == 8 { self.widen(&PMOVSXDQ, &mask.parts) } else { self.low_words(&mask.parts) };
+        Lanes { dtype: DType::Bool, width, parts }
+    }
+
+    /// Lanes of eight bytes from the four-byte lanes of each half.
+    pub fn widen(&mut self, opcode: &'static Opcode, parts: &Parts) -> Parts {
+        let count = self.vectors(8);
+        let mut wide = Parts::new();
+        for part in 0..count {
+            let from = parts[part / 2];
+            let from = if part % 2 == 0 { from } else { self.high_half(from) };
+            wide.push(self.compute(opcode, None, from));
+        }
+        wide
+    }
+
+    /// The low four bytes of eight-byte lanes.
+    pub fn low_words(&mut self, parts: &Parts) -> Parts {
+        let mut narrow = Parts::new();
+        for pair in parts.chunks(2) {
+            let (low, high) = (pair[0], *pair.last().unwrap_or(&pair[0]));
+            let words = self.compute_with(&SHUFPS, Some(low), high, None, Some(0x88));
+            narrow.push(self.compute_with(&PERMQ, None, words, None, Some(0xd8)));
+        }
+        narrow
+    }
+
+    fn affine(&mut self, count: Count, distances: impl Fn(&mut Self, usize) -> Result<Value>) -> Result<Lanes> {
+        let first = self.steps.value(Home::None);
+        self.steps.steps.push(Step::Broadcast { result: first, count });
+        let mut parts = Parts::new();
+        for part in 0..self.vectors(8) {
+            let distance = distances(self, part)?;
+            parts.push(self.compute(&PADDQ, Some(first), distance));
+        }
+        Ok(Lanes { dtype: DType::I64, width: 8, parts })
+    }
+
+    /// The first element of a component of a state in memory, in the lowest lane.
+    pub fn load_state(&mut self, dtype: DType, from: Place) -> Result<Lanes> {
+        let width = self.width(dtype)?;
+        let result = self.steps.value(Home::None);
+        let opcode = match (dtype, width) {
+            (DType::Bool, 4) => &PMOVZXBD,
+            (DType::Bool, _) => &PMOVZXBQ,
+            (_, 4) => &LOAD_LOW_32,
+            (_, _) => &LOAD_LOW_64,
+        };
+        self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
+        let mut parts: Parts = (0..self.vectors(width)).map(|_| result).collect();
+        if dtype == DType::Bool {
+            let zero = self.splat(8, 0);
+            let mask = self.compute(if width == 4 { &PCMPGTD } else { &PCMPGTQ }, Some(result), zero);
+            parts.iter_mut().for_each(|part| *part = mask);
+        }
+        Ok(Lanes { dtype, width, parts })
+    }
+
+    /// Writes the lowest lane of a component of a state.
+    pub fn store_state(&mut self, value: &Lanes, to: Place) {
+        let mut vector = value.parts[0];
+        if value.dtype == DType::Bool {
+            let one = self.splat(8, 1);
+            vector = self.compute(&AND, Some(vector), one);
+        }
+        let opcode = if value.width == 4 { &STORE_LOW_32 } else { &STORE_LOW_64 };
+        self.steps.steps.push(Step::Store { opcode, value: vector, mask: None, to });
+    }
+}
+
+/// `Assembler::constant` gives nothing else.
+fn unreachable_constant() -> ! {
+    unreachable!("a constant is among the constants")
+}
+
+/// The instruction that fills a vector with one element.
+pub(super) fn broadcast_opcode(width: usize) -> &'static Opcode {
+    if width == 4 { &BROADCASTSS } else { &BROADCASTSD }
+}
+
+impl Code for Tracer<'_> {
+    type Value = Lanes;
+
+    fn dtype(&self, value: &Lanes) -> DType {
+        value.dtype
+    }
+
+    fn constant(&mut self, value: Scalar) -> Lanes {
+        let dtype = value.dtype();
+        let width = self.width(dtype).unwrap_or(8);
+        let bits = if dtype == DType::Bool { 0u64.wrapping_sub(value.bits()) } else { value.bits() };
+        let vector = self.splat(width, bits);
+        self.uniform(dtype, width, vector)
+    }
+
+    fn load(&mut self, operand: OperandId) -> Result<Lanes> {
+        let port = operand.0 as usize;
+        let Port { operand, .. } = self.ports[port];
+        let held = self.held[port];
+        match (operand.access, self.classes[port], held) {
+            (Access::Index, Class::Strided, Some(distances)) => {
+                let offset = self.offset;
+                self.affine(Count::Port(port), |tracer, part| {
+                    Ok(tracer.frame_vector(distances + (offset * 8 + part * VECTOR) as i32))
+                })
+            }
+            (_, Class::Broadcast, Some(held)) => {
+                let width = if operand.dtype == DType::Bool { 8 } else { self.width(operand.dtype)? };
+                let value = self.frame_vector(held);
+                let value = self.uniform(operand.dtype, width, value);
+                Ok(if operand.dtype == DType::Bool { self.mask_to_own(&value)? } else { value })
+            }
+            (_, Class::Contiguous, _) if operand.dtype == DType::Bool => self.load_bytes(port),
+            (_, Class::Contiguous, _) => self.load_vectors(port, operand.dtype),
+            (_, Class::Strided | Class::Broadcast, _) => Err(no_wide_form("a strided operand")),
+        }
+    }
+
+    fn store(&mut self, operand: OperandId, value: &Lanes) -> Result<()> {
+        let port = operand.0 as usize;
+        if self.classes[port] != Class::Contiguous {
+            return Err(no_wide_form("a strided result"));
+        }
+        if value.dtype == DType::Bool {
+            self.store_bytes(port, value)
+        } else {
+            self.store_vectors(port, value)
+        }
+        Ok(())
+    }
+
+    fn position(&mut self) -> Result<Lanes> {
+        let offset = self.offset;
+        self.affine(Count::Position, |tracer, part| {
+            let mut bytes = [0; VECTOR];
+            for (lane, bytes) in bytes.chunks_exact_mut(8).enumerate() {
+                bytes.copy_from_slice(&((offset + part * 4 + lane) as u64).to_le_bytes());
+            }
+            Ok(tracer.constant_bytes(bytes))
+        })
+    }
+
+    fn unary(&mut self, op: UnaryOp, x: &Lanes) -> Result<Lanes> {
+        super::ops::unary(self, op, x)
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: &Lanes, b: &Lanes) -> Result<Lanes> {
+        super::ops::binary(self, op, a, b)
+    }
+
+    fn ternary(&mut self, op: TernaryOp, a: &Lanes, b: &Lanes, c: &Lanes) -> Result<Lanes> {
+        super::ops::ternary(self, op, a, b, c)
+    }
+
+    fn cast(&mut self, dtype: DType, x: &Lanes) -> Result<Lanes> {
+        super::convert::cast(self, dtype, x)
+    }
+}
+
+impl Tracer<'_> {
+    /// A mask in the width that bools have here.
+    fn mask_to_own(&mut self, mask: &Lanes) -> Result<Lanes> {
+        let width = self.width(DType::Bool)?;
+        Ok(self.uniform(DType::Bool, width, mask.parts[0]))
+    }
+}

@@ -15,6 +15,7 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 
 use super::emit::{Unit, symbol_signature};
+use super::generate::Made;
 use super::isa::Isa;
 use super::wide::Assembled;
 use crate::error::{Error, Result};
@@ -56,8 +57,8 @@ impl Drop for Code {
 }
 
 impl Code {
-    /// Makes machine code for the host.
-    pub fn new(isa: &Isa, unit: Unit) -> Result<Code> {
+    /// Makes machine code of Cranelift's IR.
+    fn link(isa: &Isa, unit: Unit) -> Result<Code> {
         let mut builder = JITBuilder::with_isa(isa.target.clone(), default_libcall_names());
         for symbol in &unit.symbols {
             if let Some(address) = symbol.address() {
@@ -71,20 +72,12 @@ impl Code {
         Ok(code)
     }
 
-    /// Makes machine code for the host: by the wide emitter where it can, else by Cranelift.
-    pub fn make(
-        isa: &Isa,
-        wide: impl FnOnce() -> Result<Assembled>,
-        narrow: impl FnOnce() -> Result<Unit>,
-    ) -> Result<Code> {
-        if isa.features.wide {
-            match wide() {
-                Ok(assembled) => return Code::place(&assembled),
-                Err(Error::Unsupported(_)) => {}
-                Err(error) => return Err(error),
-            }
+    /// Makes a function runnable.
+    pub fn new(isa: &Isa, made: Made) -> Result<Code> {
+        match made {
+            Made::Wide(assembled) => Code::place(&assembled),
+            Made::Narrow(unit) => Code::link(isa, unit),
         }
-        Code::new(isa, narrow()?)
     }
 
     /// Makes finished code runnable.

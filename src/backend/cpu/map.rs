@@ -2,20 +2,26 @@
 //!
 //! Must not know: how code is made; reductions.
 
-use super::emit::map_function;
-use super::form::Program;
+use super::emit::Class;
+use super::form::{Port, Program};
+use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::parallel::{run, share, tasks};
 use super::space::{Bases, Space, advance, origin, single_row};
 use super::variant::{Classes, Variants, classify};
-use super::wide;
 use crate::backend::Parallelism;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
 
 /// Elements of a row that tasks are split at, so that no two write to one cache line.
 const GRAIN: usize = 64;
+
+/// Bytes of a result from which on it bypasses the cache: it would push out more than it leaves behind.
+const STREAMED: usize = 16 << 20;
+
+/// Bytes of a vector, which streaming stores are aligned to.
+const ALIGNED: i64 = 32;
 
 /// A program as a map, with its code.
 #[derive(Debug)]
@@ -26,12 +32,21 @@ pub(super) struct Map {
     single: bool,
     weight: usize,
     variants: Variants,
+    /// Code whose results bypass the cache.
+    streaming: Variants,
 }
 
 impl Map {
     /// A map of which nothing is compiled yet.
     pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
-        Map { isa, weight: program.weight(), program, single, variants: Variants::default() }
+        Map {
+            isa,
+            weight: program.weight(),
+            program,
+            single,
+            variants: Variants::default(),
+            streaming: Variants::default(),
+        }
     }
 
     /// The program.
@@ -46,11 +61,40 @@ impl Map {
 
     /// The code for operands of such classes.
     pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        let make = |classes: &[_]| {
-            let wide = || wide::map_function(&self.program, classes, false, false);
-            Code::make(self.isa, wide, || map_function(self.isa, &self.program, classes, self.single))
-        };
+        let make =
+            |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).map(&self.program, classes, self.single)?);
         self.variants.get(classes, &self.program, make)
+    }
+
+    /// The code for results too large for the cache; none where they cannot bypass it.
+    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Code>> {
+        let written =
+            || self.program.ports.iter().zip(classes).filter(|(port, _)| port.operand.access == Access::Write);
+        let large = |(port, _): (&Port, &Class)| elements.saturating_mul(port.operand.dtype.size()) >= STREAMED;
+        let in_vectors = |(port, class): (&Port, &Class)| *class == Class::Contiguous && port.operand.dtype.size() >= 4;
+        if !written().any(large) || !written().all(in_vectors) {
+            return Ok(None);
+        }
+        let make = |classes: &[_]| match Generator::new(self.isa).streaming_map(&self.program, classes)? {
+            Some(assembled) => Code::place(&assembled),
+            None => Err(Error::Unsupported("no streaming stores".into())),
+        };
+        match self.streaming.get(classes, &self.program, make) {
+            Ok(code) => Ok(Some(code)),
+            Err(Error::Unsupported(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The elements before the first from which on all results lie at multiples of a vector's size, if there is one.
+    fn unaligned(&self, bases: &[i64]) -> Option<usize> {
+        let mut written = self.program.ports.iter().zip(bases).filter(|(port, _)| port.operand.access == Access::Write);
+        let before = |(port, base): (&Port, &i64)| {
+            let (size, bytes) = (port.operand.dtype.size(), base.wrapping_neg().rem_euclid(ALIGNED) as usize);
+            bytes.is_multiple_of(size).then_some(bytes / size)
+        };
+        let first = before(written.next()?)?;
+        written.all(|port| before(port) == Some(first)).then_some(first)
     }
 
     /// Runs it over some axes of a launch.
@@ -89,7 +133,8 @@ impl Map {
             0 => single_strides(&self.program),
             axes => Bases::from_slice(space.strides(axes - 1)),
         };
-        let code = self.code(&classify(&self.program, &strides))?;
+        let classes = classify(&self.program, &strides);
+        let (code, streaming) = (self.code(&classes)?, self.streaming_code(&classes, space.len())?);
         let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());
         let outer = space.without_rows();
         let rows = outer.len();
@@ -100,8 +145,18 @@ impl Map {
             let mut first = Bases::from_slice(origin);
             advance(&mut first, &strides, columns.start as i64);
             outer.visit(&first, share(rows, shares, task / pieces), |bases| {
-                // SAFETY: by the caller's word; the code was made for this program and the classes of these strides.
-                unsafe { code.call_map(bases, &strides, columns.len()) }
+                let aligned = streaming.and_then(|streaming| Some((streaming, self.unaligned(bases)?)));
+                let Some((streaming, before)) = aligned.filter(|(_, before)| *before < columns.len()) else {
+                    // SAFETY: by the caller's word; the code was made for this program and the classes of these strides.
+                    return unsafe { code.call_map(bases, &strides, columns.len()) };
+                };
+                let mut rest = Bases::from_slice(bases);
+                advance(&mut rest, &strides, before as i64);
+                // SAFETY: as above; the results of `rest` are aligned.
+                unsafe {
+                    code.call_map(bases, &strides, before);
+                    streaming.call_map(&rest, &strides, columns.len() - before);
+                }
             });
         };
         run(parallelism, shares * pieces, task);

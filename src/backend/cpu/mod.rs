@@ -8,6 +8,7 @@ mod blocks;
 mod emit;
 mod form;
 mod gather;
+mod generate;
 mod isa;
 mod jit;
 mod lanes;

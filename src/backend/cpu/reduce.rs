@@ -9,9 +9,10 @@ use std::sync::OnceLock;
 use smallvec::SmallVec;
 
 use super::blocks::{Blocks, Work};
-use super::emit::{Class, blocks_function, columns_function, merge_function};
+use super::emit::Class;
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
+use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
@@ -19,7 +20,6 @@ use super::parallel::{run, share, tasks};
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
-use super::wide;
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
@@ -88,10 +88,7 @@ impl Reduce {
     }
 
     fn merge_code(&self) -> Result<&Code> {
-        let make = || {
-            let wide = || wide::merge_function(&self.body, &self.folds, false);
-            Code::make(self.isa, wide, || merge_function(self.isa, &self.body, &self.folds))
-        };
+        let make = || Code::new(self.isa, Generator::new(self.isa).merge(&self.body, &self.folds)?);
         self.merge.get_or_init(make).as_ref().map_err(Error::clone)
     }
 
@@ -111,7 +108,8 @@ impl Reduce {
         if strided(along) || !strided(inner.strides(0)) {
             return Ok(None);
         }
-        let make = |classes: &[_]| Code::new(self.isa, columns_function(self.isa, &self.body, &self.folds, classes)?);
+        let make =
+            |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).columns(&self.body, &self.folds, classes)?);
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
         Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
     }
@@ -161,10 +159,7 @@ impl Reduce {
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let body = &self.body;
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make = |classes: &[_]| {
-            let wide = || wide::blocks_function(body, &self.folds, classes, false);
-            Code::make(self.isa, wide, || blocks_function(self.isa, body, &self.folds, classes))
-        };
+        let make = |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).blocks(body, &self.folds, classes)?);
         let code = if count > 0 { Some(self.block.get(&classes, body, make)?) } else { None };
         Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
     }

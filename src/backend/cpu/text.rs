@@ -2,8 +2,9 @@
 //!
 //! Must not know: launches.
 
-use super::emit::{Class, Unit, blocks_function, columns_function, map_function, merge_function};
+use super::emit::{Class, Unit};
 use super::form::{Form, Program, classify};
+use super::generate::{Generator, Made};
 use super::isa::Isa;
 use super::jit::assemble;
 use crate::backend::EngineStage;
@@ -13,17 +14,27 @@ use crate::loops::{Access, Kernel};
 /// The functions of a kernel as one text, for contiguous operands.
 pub(super) fn dump(kernel: &Kernel, isa: &Isa, stage: EngineStage) -> Result<String> {
     let mut text = String::new();
-    for (name, unit) in functions(kernel, isa, Class::Contiguous)? {
+    for (name, made) in functions(kernel, Generator { isa, text: true }, Class::Contiguous)? {
         text += &format!("; {} {name}\n", kernel.name);
-        for (index, symbol) in unit.symbols.iter().enumerate() {
-            text += &format!("; u0:{} is {}\n", index + 1, symbol.name());
-        }
-        text += &match stage {
-            EngineStage::Clif => unit.function.display().to_string(),
-            EngineStage::Asm => assemble(isa, unit, true)?.1.unwrap_or_default(),
+        text += &match (made, stage) {
+            (Made::Narrow(unit), stage) => narrow(isa, unit, stage)?,
+            (Made::Wide(assembled), EngineStage::Asm) => assembled.text.unwrap_or_default(),
+            (Made::Wide(_), EngineStage::Clif) => "; 256-bit vectors, made without Cranelift: see Stage::Asm\n".into(),
         };
         text += "\n";
     }
+    Ok(text)
+}
+
+fn narrow(isa: &Isa, unit: Unit, stage: EngineStage) -> Result<String> {
+    let mut text = String::new();
+    for (index, symbol) in unit.symbols.iter().enumerate() {
+        text += &format!("; u0:{} is {}\n", index + 1, symbol.name());
+    }
+    text += &match stage {
+        EngineStage::Clif => unit.function.display().to_string(),
+        EngineStage::Asm => assemble(isa, unit, true)?.1.unwrap_or_default(),
+    };
     Ok(text)
 }
 
@@ -31,23 +42,26 @@ pub(super) fn dump(kernel: &Kernel, isa: &Isa, stage: EngineStage) -> Result<Str
 pub(super) fn compile(kernel: &Kernel, isa: &Isa) -> Result<usize> {
     let mut size = 0;
     for class in [Class::Contiguous, Class::Strided] {
-        for (_, unit) in functions(kernel, isa, class)? {
-            size += assemble(isa, unit, false)?.0;
+        for (_, made) in functions(kernel, Generator::new(isa), class)? {
+            size += match made {
+                Made::Wide(assembled) => assembled.bytes.len(),
+                Made::Narrow(unit) => assemble(isa, unit, false)?.0,
+            };
         }
     }
     Ok(size)
 }
 
-fn functions(kernel: &Kernel, isa: &Isa, class: Class) -> Result<Vec<(&'static str, Unit)>> {
+fn functions(kernel: &Kernel, make: Generator<'_>, class: Class) -> Result<Vec<(&'static str, Made)>> {
     match classify(kernel)? {
         Form::Map { axes, program } => {
-            Ok(vec![("map", map_function(isa, &program, &classes(&program, class), axes.is_empty())?)])
+            Ok(vec![("map", make.map(&program, &classes(&program, class), axes.is_empty())?)])
         }
         Form::Reduce(form) => Ok(vec![
-            ("blocks", blocks_function(isa, &form.body, &form.folds, &classes(&form.body, class))?),
-            ("columns", columns_function(isa, &form.body, &form.folds, &classes(&form.body, class))?),
-            ("merge", merge_function(isa, &form.body, &form.folds)?),
-            ("epilogue", map_function(isa, &form.epilogue, &classes(&form.epilogue, class), form.outer.is_empty())?),
+            ("blocks", make.blocks(&form.body, &form.folds, &classes(&form.body, class))?),
+            ("columns", make.columns(&form.body, &form.folds, &classes(&form.body, class))?),
+            ("merge", make.merge(&form.body, &form.folds)?),
+            ("epilogue", make.map(&form.epilogue, &classes(&form.epilogue, class), form.outer.is_empty())?),
         ]),
     }
 }

@@ -77,8 +77,6 @@ pub(super) enum Condition {
     NotEqual = 5,
     /// Less.
     Less = 12,
-    /// Greater or equal.
-    NotLess = 13,
     /// Less or equal.
     NotGreater = 14,
     /// Greater.
@@ -146,6 +144,7 @@ impl Assembler {
     }
 
     /// The number of bytes so far.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.code.len()
     }

@@ -77,7 +77,6 @@ opcodes! {
     XOR "vxorps" 0 1 0 1 0x57;
     BLENDVPS "vblendvps" 1 3 0 1 0x4a;
     BLENDVPD "vblendvpd" 1 3 0 1 0x4b;
-    BLENDPS "vblendps" 1 3 0 1 0x0c;
     FMADD213PS "vfmadd213ps" 1 2 0 1 0xa8;
     FMADD213PD "vfmadd213pd" 1 2 1 1 0xa8;
     FMADD231PS "vfmadd231ps" 1 2 0 1 0xb8;

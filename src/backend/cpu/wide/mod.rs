@@ -17,6 +17,8 @@ mod ops;
 mod reduce;
 mod scalar;
 mod step;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trace;
 

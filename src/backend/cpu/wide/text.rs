@@ -46,7 +46,6 @@ impl fmt::Display for Condition {
             Condition::Equal => "e",
             Condition::NotEqual => "ne",
             Condition::Less => "l",
-            Condition::NotLess => "ge",
             Condition::NotGreater => "le",
             Condition::Greater => "g",
         })

@@ -75,8 +75,6 @@ pub(super) struct Tracer<'a> {
     constants: Vec<([u8; VECTOR], Value)>,
     known: Vec<(i32, Value)>,
     masks: Vec<(usize, usize, Value)>,
-    /// The first element of the values that are being computed, counted from the current element.
-    offset: usize,
 }
 
 /// What a trace works on.
@@ -117,13 +115,7 @@ impl<'a> Tracer<'a> {
             constants: Vec::new(),
             known: Vec::new(),
             masks: Vec::new(),
-            offset: 0,
         }
-    }
-
-    /// Moves to the elements that start so far behind the current one.
-    pub fn move_to(&mut self, offset: usize) {
-        self.offset = offset;
     }
 
     /// The vectors that so many lanes of this width fill.
@@ -212,7 +204,7 @@ impl<'a> Tracer<'a> {
         let width = self.width(dtype)?;
         let mut parts = Parts::new();
         for part in 0..self.vectors(width) {
-            let first = self.offset + part * VECTOR / width;
+            let first = part * VECTOR / width;
             let offset = (first * width) as i32;
             let result = self.steps.value(Home::None);
             let (opcode, mask) = match self.reach {
@@ -241,7 +233,7 @@ impl<'a> Tracer<'a> {
         let zero = self.splat(8, 0);
         let mut parts = Parts::new();
         for part in 0..self.vectors(width) {
-            let offset = (self.offset + part * VECTOR / width) as i32;
+            let offset = (part * VECTOR / width) as i32;
             let from = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
             let result = self.steps.value(Home::None);
             self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
@@ -253,7 +245,7 @@ impl<'a> Tracer<'a> {
     fn store_vectors(&mut self, port: usize, value: &Lanes) {
         let width = value.width;
         for (part, &vector) in value.parts.iter().enumerate() {
-            let first = self.offset + part * VECTOR / width;
+            let first = part * VECTOR / width;
             let to = Place::Port { port, size: width as u8, offset: (first * width) as i32 };
             let (opcode, mask) = match self.reach {
                 Reach::Whole => (if self.streaming { &STREAM } else { &STORE }, None),
@@ -271,7 +263,7 @@ impl<'a> Tracer<'a> {
             Reach::Tail => Some(self.frame.allocate(self.lanes.max(VECTOR))),
         };
         for (part, &mask) in value.parts.iter().enumerate() {
-            let offset = (self.offset + part * VECTOR / value.width) as i32;
+            let offset = (part * VECTOR / value.width) as i32;
             let bytes = self.bytes_of_mask(mask, value.width);
             let to = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
             let opcode = if value.width == 4 { &STORE_LOW_64 } else { &STORE_LOW_32 };
@@ -408,12 +400,8 @@ impl Code for Tracer<'_> {
         let Port { operand, .. } = self.ports[port];
         let held = self.held[port];
         match (operand.access, self.classes[port], held) {
-            (Access::Index, Class::Strided, Some(distances)) => {
-                let offset = self.offset;
-                self.affine(Count::Port(port), |tracer, part| {
-                    Ok(tracer.frame_vector(distances + (offset * 8 + part * VECTOR) as i32))
-                })
-            }
+            (Access::Index, Class::Strided, Some(distances)) => self
+                .affine(Count::Port(port), |tracer, part| Ok(tracer.frame_vector(distances + (part * VECTOR) as i32))),
             (_, Class::Broadcast, Some(held)) => {
                 let width = if operand.dtype == DType::Bool { 8 } else { self.width(operand.dtype)? };
                 let value = self.frame_vector(held);
@@ -440,11 +428,10 @@ impl Code for Tracer<'_> {
     }
 
     fn position(&mut self) -> Result<Lanes> {
-        let offset = self.offset;
         self.affine(Count::Position, |tracer, part| {
             let mut bytes = [0; VECTOR];
             for (lane, bytes) in bytes.chunks_exact_mut(8).enumerate() {
-                bytes.copy_from_slice(&((offset + part * 4 + lane) as u64).to_le_bytes());
+                bytes.copy_from_slice(&((part * 4 + lane) as u64).to_le_bytes());
             }
             Ok(tracer.constant_bytes(bytes))
         })

@@ -1,0 +1,109 @@
+//! The encodings, against an independent decoder.
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
+
+use super::encode::{Assembler, General, Memory, Operand, Vector};
+use super::instruction::{ALL, Immediate, Opcode};
+
+/// Opcodes whose register in ModRM.reg is what is stored.
+const STORES: [&str; 3] = ["vmovntps", "vmovq", "vmovd"];
+
+fn decode(bytes: &[u8]) -> Instruction {
+    Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE).decode()
+}
+
+fn one(opcode: &Opcode, register: u8, middle: Option<Vector>, last: Operand, immediate: Immediate) -> Instruction {
+    let mut asm = Assembler::new(false);
+    asm.vector(opcode, Vector(register), middle, last, immediate);
+    let length = asm.len();
+    let instruction = decode(&asm.finish().bytes);
+    assert_eq!(instruction.len(), length, "{}: {instruction}", opcode.name);
+    instruction
+}
+
+/// The number of a vector register.
+fn number(register: Register) -> usize {
+    register.number()
+}
+
+/// What an opcode takes besides its first and last operand.
+fn shape(opcode: &Opcode) -> (bool, Immediate) {
+    let byte = Immediate::Byte(1);
+    match opcode.name {
+        "vblendvps" | "vblendvpd" => (true, Immediate::Register(9)),
+        "vroundps" | "vroundpd" | "vpermq" | "vpermilps" | "vpermilpd" => (false, byte),
+        "vcmpps" | "vcmppd" | "vblendps" | "vperm2f128" | "vshufps" | "vinsertf128" => (true, byte),
+        "vsqrtps" | "vsqrtpd" | "vmovaps" | "vmovups" | "vmovntps" | "vmovq" | "vmovd" | "vbroadcastss"
+        | "vbroadcastsd" | "vpabsd" | "vpmovsxdq" | "vpmovzxdq" | "vpmovzxbd" | "vpmovzxbq" | "vcvtps2pd"
+        | "vcvtpd2ps" | "vcvtdq2ps" | "vcvtdq2pd" => (false, Immediate::None),
+        _ => (true, Immediate::None),
+    }
+}
+
+#[test]
+fn every_opcode_decodes_as_its_name() {
+    for opcode in ALL {
+        let (middle, immediate) = shape(opcode);
+        let middle = middle.then_some(Vector(13));
+        for (base, index) in [(0, 1), (4, 9), (5, 8), (12, 5), (13, 15)] {
+            for (scale, offset) in [(0, 0), (8, 0), (1, -128), (4, 127), (2, 128), (8, -4096)] {
+                let memory = Memory::At { base: General(base), index: General(index), scale, offset };
+                for register in [3, 12] {
+                    let got = one(opcode, register, middle, Operand::Memory(memory), immediate);
+                    let name = format!("{:?}", got.mnemonic()).to_lowercase();
+                    assert_eq!(name, opcode.name, "{got}");
+                    let stored = opcode.code == 0x11
+                        || STORES.contains(&opcode.name)
+                            && !matches!((opcode.prefix, opcode.code), (2, 0x7e) | (1, 0x6e))
+                        || matches!(opcode.code, 0x2e | 0x2f) && opcode.name.contains("mask");
+                    let vector = if stored { got.op_register(got.op_count() - 1) } else { got.op0_register() };
+                    assert_eq!(number(vector), usize::from(register), "{got}");
+                    assert_eq!(got.memory_base().number(), usize::from(base), "{got}");
+                    assert_eq!(got.memory_displacement64() as i64, i64::from(offset), "{got}");
+                    if scale > 0 {
+                        assert_eq!(got.memory_index().number(), usize::from(index), "{got}");
+                        assert_eq!(got.memory_index_scale(), u32::from(scale), "{got}");
+                    }
+                    if middle.is_some() {
+                        assert_eq!(number(got.op1_register()), 13, "{got}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn registers_of_all_numbers_are_encoded() {
+    for opcode in ALL.iter().filter(|opcode| !opcode.name.starts_with("vmaskmov") && opcode.name != "vmovntps") {
+        if matches!(opcode.name, "vmovq" | "vmovd" | "vmovups") {
+            continue;
+        }
+        let (middle, immediate) = shape(opcode);
+        for (register, other, last) in [(0, 15, 7), (8, 1, 9), (15, 8, 0)] {
+            let middle = middle.then_some(Vector(other));
+            let got = one(opcode, register, middle, Operand::Register(Vector(last)), immediate);
+            let at = if middle.is_some() { 2 } else { 1 };
+            assert_eq!(number(got.op0_register()), usize::from(register), "{got}");
+            assert_eq!(got.op_kind(at), OpKind::Register, "{got}");
+            assert_eq!(number(got.op_register(at)), usize::from(last), "{got}");
+        }
+    }
+}
+
+#[test]
+fn constants_and_functions_are_reached_by_distance() {
+    let mut asm = Assembler::new(false);
+    let first = asm.constant(&[1; 32]);
+    let again = asm.constant(&[1; 32]);
+    assert_eq!(first, again);
+    asm.vector(&super::instruction::ADDPD, Vector(1), Some(Vector(2)), Operand::Memory(first), Immediate::None);
+    asm.call(0x1234_5678, "function");
+    let bytes = asm.finish().bytes;
+    let addition = decode(&bytes);
+    let place = addition.memory_displacement64() as usize;
+    assert_eq!((bytes[place..place + 32].to_vec(), place % 32), (vec![1; 32], 0));
+    let call = Decoder::with_ip(64, &bytes[addition.len()..], addition.len() as u64, DecoderOptions::NONE).decode();
+    let table = call.memory_displacement64() as usize;
+    assert_eq!(bytes[table..table + 8], 0x1234_5678u64.to_le_bytes());
+}

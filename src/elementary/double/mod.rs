@@ -1,0 +1,1 @@
+//! Elementary functions on `f64`, a file for each family.

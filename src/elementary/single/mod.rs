@@ -1,0 +1,1 @@
+//! Elementary functions on `f32`, a file for each family.

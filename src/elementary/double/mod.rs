@@ -1,1 +1,32 @@
 //! Elementary functions on `f64`, a file for each family.
+
+mod exponential;
+mod logarithm;
+mod pair;
+
+use super::Arithmetic;
+
+/// Added to a number below 2⁵¹ it leaves the nearest integer in the low bits of the sum.
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
+
+/// Below this size x is the function where that begins with x: 2⁻⁵⁴.
+const TINY: f64 = f64::EPSILON / 4.0;
+
+/// The polynomial with these coefficients, the constant one first.
+#[inline(always)]
+fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
+    let mut sum = coefficients[N - 1];
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        sum = A::mul_add(sum, x, coefficients[i]);
+    }
+    sum
+}
+
+/// x kept between bounds; NaN stays.
+#[inline(always)]
+fn clamp(x: f64, low: f64, high: f64) -> f64 {
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
+}

@@ -1,0 +1,127 @@
+//! eˣ, 2ˣ and eˣ − 1 on `f64`.
+//!
+//! x = n·ln 2 + r with |r| ≤ ln 2 / 2 and the polynomials of eʳ and 2ʳ, whose coefficients come from Sollya's
+//! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
+
+use super::pair::ordered_sum;
+use super::{ROUNDER, TINY, clamp, polynomial};
+use crate::elementary::functions::{Exp, Exp2, Expm1};
+use crate::elementary::{Arithmetic, Unary};
+use core::f64::consts::LOG2_E;
+
+/// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// (eʳ − 1 − r − r²/2)/r³.
+const EXP: [f64; 10] = [
+    0.166_666_666_666_666_69,
+    0.041_666_666_666_666_66,
+    0.008_333_333_333_328_884,
+    0.001_388_888_888_889_661,
+    0.000_198_412_698_665_784_02,
+    2.480_158_728_807_755e-05,
+    2.755_726_455_247_128_7e-06,
+    2.755_731_457_289_077_4e-07,
+    2.510_182_986_053_942_7e-08,
+    2.089_969_919_942_507e-09,
+];
+
+/// (2ʳ − 1)/r.
+const EXP2: [f64; 11] = [
+    0.693_147_180_559_945_3,
+    0.240_226_506_959_100_97,
+    0.055_504_108_664_823_22,
+    0.009_618_129_107_607_334,
+    0.001_333_355_814_608_941,
+    0.000_154_035_304_411_722_9,
+    1.525_273_410_399_567_8e-05,
+    1.321_544_286_354_445e-06,
+    1.017_796_066_793_480_7e-07,
+    7.072_540_073_845_678e-09,
+    4.468_845_487_309_24e-10,
+];
+
+/// A power of e or 2 as 2ⁿ times that of `high + low`.
+#[derive(Clone, Copy)]
+pub(super) struct Reduced {
+    /// n in the low bits, as [`ROUNDER`] leaves it.
+    rounded: f64,
+    pub(super) high: f64,
+    pub(super) low: f64,
+}
+
+impl Reduced {
+    /// 2 to the power n + offset, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn power(self, offset: u64) -> f64 {
+        f64::from_bits(self.rounded.to_bits().wrapping_add(offset.wrapping_add(1023)) << 52)
+    }
+}
+
+/// The reduction of x, |x| < 1500.
+#[inline(always)]
+pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
+    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+    let n = rounded - ROUNDER;
+    // Exact.
+    let start = A::mul_add(n, -LN2_HIGH, x);
+    let shift = n * LN2_LOW;
+    let high = start - shift;
+    Reduced { rounded, high, low: (start - high) - shift }
+}
+
+/// eʳ − 1 = high + low for reduced r.
+#[inline(always)]
+pub(super) fn exp_m1_reduced<A: Arithmetic>(r: Reduced) -> (f64, f64) {
+    let x = r.high;
+    let tail = A::mul_add(polynomial::<A, 10>(x, &EXP), x, 0.5);
+    let (high, low) = ordered_sum(x, x * x * tail);
+    (high, low + r.low)
+}
+
+/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
+#[inline(always)]
+fn scale(m: f64, rounded: f64) -> f64 {
+    // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
+    let biased = rounded.to_bits().wrapping_add(2046);
+    let half = biased >> 1;
+    m * f64::from_bits(half << 52) * f64::from_bits(biased.wrapping_sub(half) << 52)
+}
+
+impl Unary<f64> for Exp {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        // Zero and infinity lie beyond.
+        let x = clamp(x, -746.0, 710.0);
+        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+        let n = rounded - ROUNDER;
+        let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
+        let tail = A::mul_add(polynomial::<A, 10>(r, &EXP), r, 0.5);
+        scale(1.0 + A::mul_add(r * r, tail, r), rounded)
+    }
+}
+
+impl Unary<f64> for Exp2 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let x = clamp(x, -1080.0, 1025.0);
+        let rounded = x + ROUNDER;
+        let r = x - (rounded - ROUNDER);
+        scale(A::mul_add(polynomial::<A, 11>(r, &EXP2), r, 1.0), rounded)
+    }
+}
+
+impl Unary<f64> for Expm1 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let r = reduce::<A>(clamp(x, -40.0, 710.0));
+        let (high, low) = exp_m1_reduced::<A>(r);
+        // Half of everything, because 2¹⁰²⁴ is none.
+        let power = r.power(u64::MAX);
+        let (start, missing) = ordered_sum(power, -0.5);
+        let (sum, rest) = ordered_sum(start, power * high);
+        let result = 2.0 * (sum + A::mul_add(power, low, rest + missing));
+        if x.abs() < TINY { x } else { result }
+    }
+}

@@ -3,7 +3,7 @@
 //! The argument is n·ln 2 + r with |r| ≤ ln 2 / 2 after Cody and Waite (Software Manual for the Elementary Functions,
 //! 1980), the function of r a polynomial.
 
-use super::parts::{ROUND, bits, from_bits, integer, polynomial, power_of_two, scale};
+use super::parts::{ROUND, integer, ordered_sum, polynomial, power_of_two, scale};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -72,14 +72,20 @@ impl Unary<f32> for Exp2 {
 impl Unary<f32> for Expm1 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let (n, r) = reduce::<A>(clamp(x, -18.0, 88.8));
-        // 2ⁿ(1 + p) − 1 by halves, which overflow no earlier than the result.
-        let half = power_of_two(n - 1);
+        let x_clamped = clamp(x, -18.0, 88.8);
+        let sum = A::mul_add_single(x_clamped, std::f32::consts::LOG2_E, ROUND);
+        let n = sum - ROUND;
+        let start = A::mul_add_single(n, -LN2_HIGH, x_clamped);
+        let r = A::mul_add_single(n, -LN2_LOW, start);
+        let r_low = A::mul_add_single(n, -LN2_LOW, start - r);
+        // 2ⁿeʳ − 1 by halves, which overflow no earlier than the result: h − 1/2 + h·r + h(eʳ − 1 − r).
+        let half = power_of_two(integer(sum) - 1);
         let difference = half - 0.5;
-        // Where the half disappears in the difference it is taken from p.
-        let lost = if n > 24 { 0.5 * from_bits(0x7f00_0000 - bits(half)) } else { 0.0 };
-        let p = A::mul_add_single(r * r, polynomial::<A, 5>(r, EXPM1), -lost) + r;
-        let value = 2.0 * A::mul_add_single(half, p, if n > 24 { half } else { difference });
-        value.copysign(x)
+        let lost = (half - difference) - 0.5;
+        let (high, rest) = ordered_sum(difference, half * r);
+        let tail = A::mul_add_single(r * r, polynomial::<A, 5>(r, EXPM1), r_low);
+        let value = 2.0 * (high + A::mul_add_single(half, tail, rest + lost));
+        // The half of a subnormal number may not be one.
+        if x.abs() < 1e-20 { x } else { value }
     }
 }

@@ -34,6 +34,32 @@ const LN_1P: [f32; 9] = [
     -0.044999763,
 ];
 
+/// (log₂(1 + f) − f·log₂ e)/f² for √½ ≤ 1 + f ≤ √2, relative error of log₂(1 + f) 2⁻²⁷·⁷.
+const LOG2: [f32; 9] = [
+    -0.72134733,
+    0.4808982,
+    -0.36069787,
+    0.28857023,
+    -0.23959634,
+    0.20454115,
+    -0.19115297,
+    0.18655182,
+    -0.11020587,
+];
+
+/// The same to base 10.
+const LOG10: [f32; 9] = [
+    -0.21714719,
+    0.1447648,
+    -0.108580746,
+    0.08686755,
+    -0.072127596,
+    0.061586708,
+    -0.05754284,
+    0.056079075,
+    -0.033081062,
+];
+
 /// The bits of √½ and of 3/4, where the intervals of 1 + f begin.
 const ROOT_HALF: i32 = 0x3f35_04f3;
 const THREE_QUARTERS: i32 = 0x3f40_0000;
@@ -48,7 +74,7 @@ const LOG2_E_LOW: f32 = 1.925_963e-8;
 
 /// (k, f) with x = 2ᵏ(1 + f), for finite x > 0.
 #[inline(always)]
-fn reduce(x: f32) -> (f32, f32) {
+pub(super) fn reduce(x: f32) -> (f32, f32) {
     let (normal, shift) = if x < f32::MIN_POSITIVE { (x * 8_388_608.0, 23.0) } else { (x, 0.0) };
     let (k, m) = split(normal, ROOT_HALF);
     (k as f32 - shift, m - 1.0)
@@ -56,7 +82,7 @@ fn reduce(x: f32) -> (f32, f32) {
 
 /// k·ln 2 + ln(1 + f) + `low`, as a sum of two.
 #[inline(always)]
-pub(super) fn logarithm<A: Arithmetic>(k: f32, f: f32, low: f32, series: [f32; 9]) -> (f32, f32) {
+fn logarithm<A: Arithmetic>(k: f32, f: f32, low: f32, series: [f32; 9]) -> (f32, f32) {
     let (high, rest) = ordered_sum(k * LN2_HIGH, f);
     let low = A::mul_add_single(k, LN2_LOW, rest + low);
     (high, A::mul_add_single(f * f, polynomial::<A, 9>(f, series), low))
@@ -70,58 +96,76 @@ fn with_limits(x: f32, result: f32) -> f32 {
     if x == f32::INFINITY { x } else { result }
 }
 
-/// k·`two` + ln(1 + f)·(base + `base_low`), the logarithm to another base.
+/// The logarithm to another base: k·`two` + f·`base` + f²·series, high parts of the constants before low ones.
 #[inline(always)]
-fn other_base<A: Arithmetic>(x: f32, two: [f32; 2], base: [f32; 2]) -> f32 {
+fn other_base<A: Arithmetic>(x: f32, two: [f32; 2], base: [f32; 2], series: [f32; 9]) -> f32 {
     let (k, f) = reduce(x);
     let product = f * base[0];
     let low = A::mul_add_single(f, base[1], residual::<A>(f, base[0], product));
     let (high, rest) = ordered_sum(k * two[0], product);
     let low = A::mul_add_single(k, two[1], rest) + low;
-    let tail = A::mul_add_single(f * f * base[0], polynomial::<A, 9>(f, LN), low);
-    with_limits(x, high + tail)
+    with_limits(x, high + A::mul_add_single(f * f, polynomial::<A, 9>(f, series), low))
+}
+
+/// ln x for finite x > 0.
+#[inline(always)]
+pub(super) fn ln_positive<A: Arithmetic>(x: f32) -> f32 {
+    let (k, f) = reduce(x);
+    let (high, low) = logarithm::<A>(k, f, 0.0, LN);
+    high + low
 }
 
 impl Unary<f32> for Ln {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let (k, f) = reduce(x);
-        let (high, low) = logarithm::<A>(k, f, 0.0, LN);
-        with_limits(x, high + low)
+        with_limits(x, ln_positive::<A>(x))
     }
 }
 
 impl Unary<f32> for Log2 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        other_base::<A>(x, [1.0, 0.0], [std::f32::consts::LOG2_E, LOG2_E_LOW])
+        other_base::<A>(x, [1.0, 0.0], [std::f32::consts::LOG2_E, LOG2_E_LOW], LOG2)
     }
 }
 
 impl Unary<f32> for Log10 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        other_base::<A>(x, [LOG10_2_HIGH, LOG10_2_LOW], [std::f32::consts::LOG10_E, LOG10_E_LOW])
+        other_base::<A>(x, [LOG10_2_HIGH, LOG10_2_LOW], [std::f32::consts::LOG10_E, LOG10_E_LOW], LOG10)
     }
 }
 
 /// (k, f) with 1 + x = 2ᵏ(1 + f), f exact, for finite x > −1.
 #[inline(always)]
-pub(super) fn reduce_1p(x: f32) -> (f32, f32) {
+fn reduce_1p(x: f32) -> (f32, f32) {
     let (k, _) = split(1.0 + x, THREE_QUARTERS);
     // 2⁻ᵏ − 1, where x is not so large that 2⁻ᵏ is lost beside it.
     let rest = if x > 1e9 { -1.0 } else { power_of_two(-k) - 1.0 };
     (k as f32, unscale(x, k) + rest)
 }
 
+/// ln(1 + x + e) for finite x > −1, where e is below the last place of x and `low` its share e/(1 + x) in the result.
+#[inline(always)]
+pub(super) fn log1p<A: Arithmetic>(x: f32, low: f32) -> f32 {
+    let (k, f) = reduce_1p(x);
+    let (high, low) = logarithm::<A>(k, f, low, LN_1P);
+    high + low
+}
+
+/// ln(2 + 2x + 2e) if `double`, else ln(1 + x + e), as [`log1p`].
+#[inline(always)]
+pub(super) fn log1p_doubled<A: Arithmetic>(x: f32, low: f32, double: bool) -> f32 {
+    let (k, f) = reduce_1p(x);
+    let (high, low) = logarithm::<A>(if double { k + 1.0 } else { k }, f, low, LN_1P);
+    high + low
+}
+
 impl Unary<f32> for Log1p {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let (k, f) = reduce_1p(x);
-        let (high, low) = logarithm::<A>(k, f, 0.0, LN_1P);
-        let result = if x < f32::INFINITY { high + low } else { x };
-        let result = if x < -1.0 { f32::NAN } else { result };
-        let result = if x == -1.0 { f32::NEG_INFINITY } else { result };
-        result.copysign(x)
+        let limit = if x == -1.0 { f32::NEG_INFINITY } else { f32::NAN };
+        let result = if x > -1.0 { log1p::<A>(x, 0.0) } else { limit };
+        if x == f32::INFINITY { x } else { result.copysign(x) }
     }
 }

@@ -4,7 +4,12 @@
 //! with Sollya's `fpminimax`, which accounts for their rounding.
 //! Must not know: ops, kernels.
 
+mod error_function;
 mod exponential;
+mod hyperbolic;
+mod inverse_trigonometric;
 mod logarithm;
 mod parts;
+mod power;
 mod trigonometric;
+mod wide;

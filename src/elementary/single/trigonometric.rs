@@ -3,7 +3,7 @@
 //! The argument is n·π/2 + r with |r| ≤ π/4 as a sum of two numbers: after Cody and Waite below [`LIMIT`], after Payne
 //! and Hanek (Radian Reduction for Trigonometric Functions, 1983) beyond.
 
-use super::parts::{ROUND, flip_sign, integer, polynomial, residual};
+use super::parts::{ROUND, flip_sign, integer, ordered_sum, polynomial, residual};
 use crate::elementary::functions::{Cos, Sin, Tan};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -11,7 +11,7 @@ use crate::elementary::{Arithmetic, Unary};
 const LIMIT: f32 = 131_072.0;
 
 /// π/2 in three parts of 24 bits.
-const HALF_PI: [f32; 3] = [std::f32::consts::FRAC_PI_2, -4.371_139e-8, -1.715_124_5e-15];
+const HALF_PI: [f32; 3] = [std::f32::consts::FRAC_PI_2, -4.371_138_8e-8, -1.715_124_5e-15];
 
 /// π/2 in parts of 30 and 53 bits.
 const HALF_PI_30: f64 = 1.570_796_327_665_448_2;
@@ -51,9 +51,11 @@ fn reduce<A: Arithmetic>(x: f32) -> Reduced {
         return Reduced { quadrant, high: r as f32, low: (r - f64::from(r as f32)) as f32 };
     }
     let r = A::mul_add_single(n, -HALF_PI[0], x);
-    let high = A::mul_add_single(n, -HALF_PI[1], r);
-    let low = A::mul_add_single(n, -HALF_PI[1], r - high);
-    Reduced { quadrant, high, low: A::mul_add_single(n, -HALF_PI[2], low) }
+    // r is exact, and so is its sum with the product, being a multiple of the last place of that.
+    let product = n * -HALF_PI[1];
+    let (high, rest) = ordered_sum(r, product);
+    let low = A::mul_add_single(n, -HALF_PI[2], residual::<A>(n, -HALF_PI[1], product));
+    Reduced { quadrant, high, low: rest + low }
 }
 
 /// For finite x > [`LIMIT`].
@@ -101,9 +103,12 @@ fn sin_of<A: Arithmetic>(r: Reduced, turns: i32) -> f32 {
 #[inline(always)]
 fn tan_of<A: Arithmetic>(r: Reduced) -> f32 {
     let square = r.high * r.high;
+    let cube = square * r.high;
+    // What the powers lack counts about half where it counts, near π/4.
+    let cube_rest = A::mul_add_single(r.high, residual::<A>(r.high, r.high, square), residual::<A>(square, r.high, cube));
     // The derivative at r is about 1 + r².
-    let low = A::mul_add_single(r.low, square, r.low);
-    let tail = A::mul_add_single(square * r.high, polynomial::<A, 7>(square, TAN), low);
+    let low = A::mul_add_single(0.5, cube_rest, A::mul_add_single(r.low, square, r.low));
+    let tail = A::mul_add_single(cube, polynomial::<A, 7>(square, TAN), low);
     let tangent = r.high + tail;
     let rest = (r.high - tangent) + tail;
     // −1/(tangent + rest), one step of Newton's method from the rounded quotient.

@@ -1,8 +1,10 @@
 //! Elementary functions on `f64`, a file for each family.
 
+mod angle;
 mod exponential;
 mod logarithm;
 mod pair;
+mod trigonometric;
 
 use super::Arithmetic;
 

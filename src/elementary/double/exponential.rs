@@ -4,7 +4,7 @@
 //! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
 
 use super::pair::ordered_sum;
-use super::{ROUNDER, TINY, clamp, polynomial};
+use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
 use core::f64::consts::LOG2_E;
@@ -78,6 +78,27 @@ pub(super) fn exp_m1_reduced<A: Arithmetic>(r: Reduced) -> (f64, f64) {
     let tail = A::mul_add(polynomial::<A, 10>(x, &EXP), x, 0.5);
     let (high, low) = ordered_sum(x, x * x * tail);
     (high, low + r.low)
+}
+
+/// x = n·ln 2 + r for |x| < 1500 as (n in the low bits, r); r is exact where n = 0.
+#[inline(always)]
+pub(super) fn reduce_short<A: Arithmetic>(x: f64) -> (f64, f64) {
+    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+    let n = rounded - ROUNDER;
+    (rounded, A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x)))
+}
+
+/// eʳ − 1 for |r| ≤ ln 2 / 2.
+#[inline(always)]
+pub(super) fn exp_m1_short<A: Arithmetic>(r: f64) -> f64 {
+    let tail = A::mul_add(short_polynomial::<A, 10>(r, &EXP), r, 0.5);
+    A::mul_add(r * r, tail, r)
+}
+
+/// 2ⁿ for n in the low bits of a number, the exponent of a normal number.
+#[inline(always)]
+pub(super) fn power(rounded: f64) -> f64 {
+    f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
 }
 
 /// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.

@@ -1,8 +1,11 @@
 //! Elementary functions on `f64`, a file for each family.
 
+mod angle;
+mod error_function;
 mod exponential;
 mod logarithm;
 mod pair;
+mod trigonometric;
 
 use super::Arithmetic;
 
@@ -22,6 +25,24 @@ fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) ->
         sum = A::mul_add(sum, x, coefficients[i]);
     }
     sum
+}
+
+/// As `polynomial`, by half as long a chain: the sum of two polynomials in x² (Horner's rule of second order).
+#[inline(always)]
+fn short_polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
+    let square = x * x;
+    let (mut last, mut other) = (coefficients[N - 1], coefficients[N - 2]);
+    let mut i = N - 2;
+    while i >= 2 {
+        i -= 2;
+        last = A::mul_add(last, square, coefficients[i + 1]);
+        other = A::mul_add(other, square, coefficients[i]);
+    }
+    if i == 1 {
+        A::mul_add(other, x, A::mul_add(last, square, coefficients[0]))
+    } else {
+        A::mul_add(last, x, other)
+    }
 }
 
 /// x kept between bounds; NaN stays.

@@ -38,20 +38,20 @@ const ERFCX: [f64; 11] = [
     3378.1830864638628,
 ];
 
-/// erfinv x/x less [`CENTRAL_START`] in w − 2.5 with w = −ln(1 − x²) ≤ 5, relative error 2⁻²⁷.
+/// erfinv x/x less [`CENTRAL_START`] in w = −ln(1 − x²) ≤ 5, relative error 2⁻²⁷.
 const CENTRAL: [f32; 10] = [
-    6.736075e-8,
-    0.24664028,
-    -0.0041773883,
-    -0.0012527272,
-    0.00021834571,
-    -4.9721584e-6,
-    -3.463048e-6,
-    4.681015e-7,
-    2.3261224e-8,
-    -8.930953e-9,
+    -2.8580196e-8,
+    0.23201373,
+    0.011549086,
+    -0.002335152,
+    -0.00012662451,
+    4.4079872e-5,
+    4.145349e-6,
+    -2.0081122e-6,
+    2.2437018e-7,
+    -8.9380885e-9,
 ];
-const CENTRAL_START: f32 = 1.5014093;
+const CENTRAL_START: f32 = 0.88622695;
 
 /// The same in √w − 3 for 5 ≤ w ≤ 17, less [`TAIL_START`], relative error 2⁻²⁶.
 const TAIL: [f32; 10] = [
@@ -104,14 +104,11 @@ impl Unary<f32> for Erfinv {
         let difference =
             if A::FUSED { A::mul_add_single(-size, size, 1.0) } else { (1.0 - size) * (1.0 + size) };
         let w = -ln_positive::<A>(difference);
-        let central = w < 5.0;
-        let t = if central { w - 2.5 } else { w.sqrt() - 3.0 };
-        let mut series = if central { CENTRAL[9] } else { TAIL[9] };
-        for i in (0..9).rev() {
-            series = A::mul_add_single(series, t, if central { CENTRAL[i] } else { TAIL[i] });
-        }
-        let start = if central { CENTRAL_START } else { TAIL_START };
-        let value = A::mul_add_single(size, start, size * series);
+        let series = size * polynomial::<A, 10>(w, CENTRAL);
+        let central = A::mul_add_single(size, CENTRAL_START, series);
+        let series = size * polynomial::<A, 10>(w.sqrt() - 3.0, TAIL);
+        let tail = A::mul_add_single(size, TAIL_START, series);
+        let value = if w < 5.0 { central } else { tail };
         let limit = if size == 1.0 { f32::INFINITY } else { f32::NAN };
         (if size < 1.0 { value } else { limit }).copysign(x)
     }

@@ -33,25 +33,39 @@ impl Unary<f32> for Tanh {
     }
 }
 
-/// (cosh r − 1, sinh r, (2ⁿ − 2⁻ⁿ)/4, (2ⁿ + 2⁻ⁿ)/4) with n·ln 2 + r = |x|.
+/// sinh and cosh of n·ln 2 and r, where n·ln 2 + r is the size of an argument.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// sinh r and cosh r − 1.
+    sinh: f32,
+    cosh_less_one: f32,
+    /// Those of n·ln 2, halved so that they overflow no earlier than a result, as exact sums of two.
+    difference: (f32, f32),
+    sum: (f32, f32),
+}
+
 #[inline(always)]
-fn parts<A: Arithmetic>(x: f32) -> (f32, f32, f32, f32) {
+fn parts<A: Arithmetic>(x: f32) -> Parts {
     let (n, r) = reduce::<A>(clamp(x.abs(), 0.0, 89.6));
     let square = r * r;
-    let cosh_less_one = square * polynomial::<A, 3>(square, COSH);
-    let sinh = A::mul_add_single(square * r, polynomial::<A, 3>(square, SINH), r);
     let up = power_of_two(n - 2);
     // 2⁻ⁿ no longer counts where it would not be a number of this form.
     let down = if n > 60 { 0.0 } else { from_bits((125 - n) << 23) };
-    (cosh_less_one, sinh, up - down, up + down)
+    Parts {
+        sinh: A::mul_add_single(square * r, polynomial::<A, 3>(square, SINH), r),
+        cosh_less_one: square * polynomial::<A, 3>(square, COSH),
+        difference: ordered_sum(up, -down),
+        sum: ordered_sum(up, down),
+    }
 }
 
 impl Unary<f32> for Sinh {
-    /// sinh n·ln 2 cosh r + cosh n·ln 2 sinh r, doubled last, so that it overflows no earlier than the result.
+    /// sinh n·ln 2 cosh r + cosh n·ln 2 sinh r.
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let (cosh_less_one, sinh, difference, sum) = parts::<A>(x);
-        let value = 2.0 * (difference + A::mul_add_single(sum, sinh, difference * cosh_less_one));
+        let Parts { sinh, cosh_less_one, difference, sum } = parts::<A>(x);
+        let rest = A::mul_add_single(difference.0, cosh_less_one, difference.1);
+        let value = 2.0 * (difference.0 + A::mul_add_single(sum.0, sinh, rest));
         // The half of a subnormal number may not be one.
         let value = if x.abs() < 1e-20 { x } else { value };
         value.copysign(x)
@@ -62,8 +76,9 @@ impl Unary<f32> for Cosh {
     /// cosh n·ln 2 cosh r + sinh n·ln 2 sinh r.
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let (cosh_less_one, sinh, difference, sum) = parts::<A>(x);
-        2.0 * (sum + A::mul_add_single(difference, sinh, sum * cosh_less_one))
+        let Parts { sinh, cosh_less_one, difference, sum } = parts::<A>(x);
+        let rest = A::mul_add_single(sum.0, cosh_less_one, sum.1);
+        2.0 * (sum.0 + A::mul_add_single(difference.0, sinh, rest))
     }
 }
 

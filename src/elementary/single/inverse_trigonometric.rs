@@ -99,8 +99,8 @@ impl Binary<f32> for Atan2 {
         let steep = height > width;
         let (small, large) = if steep { (width, height) } else { (height, width) };
         let quotient = small / large;
-        let quotient = if large == 0.0 { 0.0 } else { quotient };
-        let quotient = if small == f32::INFINITY { 1.0 } else { quotient };
+        let equal = if large == 0.0 { 0.0 } else { 1.0 };
+        let quotient = if small == large { equal } else { quotient };
         let backward = x.to_bits() >> 31 != 0;
         let w = if steep != backward { -quotient } else { quotient };
         let level = if backward { [PI, 2.0 * HALF_PI_LOW] } else { [0.0, 0.0] };

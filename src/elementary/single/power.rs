@@ -17,7 +17,7 @@ const CUBE_ROOT: u32 = 0x54a2_1d2a;
 #[inline(always)]
 fn power_of_size<A: Arithmetic>(size: f32, y: f32) -> f32 {
     let (k, f) = reduce(size);
-    let exponent = f64::from(y) * wide::log2::<A>(f64::from(k), f64::from(f));
+    let exponent = f64::from(y) * wide::log2_parts::<A>(f64::from(k), f64::from(f));
     // Beyond, the result is 0 or infinite in `f32`.
     let exponent = if exponent > 200.0 { 200.0 } else { exponent };
     let exponent = if exponent < -200.0 { -200.0 } else { exponent };

@@ -42,42 +42,53 @@ const EXP2: [f64; 11] = [
     4.468_845_487_309_24e-10,
 ];
 
-/// A power of e or 2 as 2ⁿ times that of `high + low`.
+/// x = n·ln 2 + start − shift, the last two being r.
 #[derive(Clone, Copy)]
 pub(super) struct Reduced {
     /// n in the low bits, as [`ROUNDER`] leaves it.
     rounded: f64,
-    pub(super) high: f64,
-    pub(super) low: f64,
+    start: f64,
+    shift: f64,
 }
 
 impl Reduced {
+    /// For |x| < 1500.
+    #[inline(always)]
+    pub(super) fn new<A: Arithmetic>(x: f64) -> Self {
+        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+        let n = rounded - ROUNDER;
+        // The first product is exact, and so is the sum.
+        Self { rounded, start: A::mul_add(n, -LN2_HIGH, x), shift: n * LN2_LOW }
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
-    pub(super) fn power(self, offset: u64) -> f64 {
-        f64::from_bits(self.rounded.to_bits().wrapping_add(offset.wrapping_add(1023)) << 52)
+    pub(super) fn power(self, offset: i64) -> f64 {
+        f64::from_bits(self.rounded.to_bits().wrapping_add_signed(offset + 1023) << 52)
     }
-}
 
-/// The reduction of x, |x| < 1500.
-#[inline(always)]
-pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
-    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-    let n = rounded - ROUNDER;
-    // Exact.
-    let start = A::mul_add(n, -LN2_HIGH, x);
-    let shift = n * LN2_LOW;
-    let high = start - shift;
-    Reduced { rounded, high, low: (start - high) - shift }
-}
+    /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
+    #[inline(always)]
+    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        self.exp_m1_with::<A>(-self.shift)
+    }
 
-/// eʳ − 1 = high + low for reduced r.
-#[inline(always)]
-pub(super) fn exp_m1_reduced<A: Arithmetic>(r: Reduced) -> (f64, f64) {
-    let x = r.high;
-    let tail = A::mul_add(polynomial::<A, 10>(x, &EXP), x, 0.5);
-    let (high, low) = ordered_sum(x, x * x * tail);
-    (high, low + r.low)
+    /// The same with an error of about 2⁻⁵⁸.
+    #[inline(always)]
+    pub(super) fn accurate_exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        let r = self.start - self.shift;
+        // What r has lost, times the derivative of the terms beyond the linear one.
+        let lost = (self.start - r) - self.shift;
+        self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
+    }
+
+    #[inline(always)]
+    fn exp_m1_with<A: Arithmetic>(self, correction: f64) -> (f64, f64) {
+        let r = self.start - self.shift;
+        let square = r * r;
+        let cubic = square * r * polynomial::<A, 10>(r, &EXP);
+        (self.start, A::mul_add(square, 0.5, cubic + correction))
+    }
 }
 
 /// x = n·ln 2 + r for |x| < 1500 as (n in the low bits, r); r is exact where n = 0.
@@ -115,11 +126,9 @@ impl Unary<f64> for Exp {
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         // Zero and infinity lie beyond.
         let x = clamp(x, -746.0, 710.0);
-        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-        let n = rounded - ROUNDER;
-        let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
-        let tail = A::mul_add(polynomial::<A, 10>(r, &EXP), r, 0.5);
-        scale(1.0 + A::mul_add(r * r, tail, r), rounded)
+        let r = Reduced::new::<A>(x);
+        let (a, b) = r.exp_m1::<A>();
+        scale(1.0 + (a + b), r.rounded)
     }
 }
 
@@ -136,10 +145,11 @@ impl Unary<f64> for Exp2 {
 impl Unary<f64> for Expm1 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let r = reduce::<A>(clamp(x, -40.0, 710.0));
-        let (high, low) = exp_m1_reduced::<A>(r);
+        let r = Reduced::new::<A>(clamp(x, -40.0, 710.0));
+        let (a, b) = r.accurate_exp_m1::<A>();
+        let (high, low) = ordered_sum(a, b);
         // Half of everything, because 2¹⁰²⁴ is none.
-        let power = r.power(u64::MAX);
+        let power = r.power(-1);
         let (start, missing) = ordered_sum(power, -0.5);
         let (sum, rest) = ordered_sum(start, power * high);
         let result = 2.0 * (sum + A::mul_add(power, low, rest + missing));

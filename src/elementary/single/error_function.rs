@@ -8,20 +8,11 @@ use crate::elementary::functions::{Erf, Erfc, Erfinv};
 use crate::elementary::{Arithmetic, Unary};
 
 /// (erf x − x)/x for |x| ≤ 0.93, in x², relative error of erf x 2⁻³⁰.
-const ERF: [f32; 7] =
-    [0.128_379_17, -0.37612632, 0.11283676, -0.026858533, 0.005199148, -0.0008123187, 8.293013e-5];
+const ERF: [f32; 7] = [0.128_379_17, -0.37612632, 0.11283676, -0.026858533, 0.005199148, -0.0008123187, 8.293013e-5];
 
 /// ln(1 − erf x)/x for 0.9 ≤ x ≤ 3.95, error of erf x 2⁻²⁵.
-const LN_ERFC: [f32; 8] = [
-    -1.1288829,
-    -0.63421863,
-    -0.10775291,
-    0.02505942,
-    -0.0042676376,
-    0.0004893698,
-    -3.3057902e-5,
-    9.681457e-7,
-];
+const LN_ERFC: [f32; 8] =
+    [-1.1288829, -0.63421863, -0.10775291, 0.02505942, -0.0042676376, 0.0004893698, -3.3057902e-5, 9.681457e-7];
 
 /// erfc x·exp x² for 0 ≤ x ≤ 10.11 in 1/(x + 3), relative error 2⁻²⁹·⁴.
 const ERFCX: [f64; 11] = [
@@ -101,8 +92,7 @@ impl Unary<f32> for Erfinv {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
         let size = x.abs();
-        let difference =
-            if A::FUSED { A::mul_add_single(-size, size, 1.0) } else { (1.0 - size) * (1.0 + size) };
+        let difference = if A::FUSED { A::mul_add_single(-size, size, 1.0) } else { (1.0 - size) * (1.0 + size) };
         let w = -ln_positive::<A>(difference);
         let series = size * polynomial::<A, 10>(w, CENTRAL);
         let central = A::mul_add_single(size, CENTRAL_START, series);

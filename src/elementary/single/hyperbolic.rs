@@ -7,8 +7,7 @@ use crate::elementary::functions::{Acosh, Asinh, Atanh, Cosh, Sinh, Tanh};
 use crate::elementary::{Arithmetic, Unary};
 
 /// (tanh x − x)/x³ for |x| ≤ 1, relative error of tanh x 2⁻²⁷·⁷.
-const TANH: [f32; 7] =
-    [-0.33333296, 0.13332348, -0.05387999, 0.021487197, -0.007946886, 0.00230192, -0.00035860704];
+const TANH: [f32; 7] = [-0.33333296, 0.13332348, -0.05387999, 0.021487197, -0.007946886, 0.00230192, -0.00035860704];
 
 /// (sinh r − r)/r³ for |r| ≤ 0.3475, relative error of sinh r 2⁻³⁴.
 const SINH: [f32; 3] = [0.16666667, 0.008333192, 0.00019958409];

@@ -13,17 +13,8 @@ use std::f32::consts::{FRAC_PI_2, PI};
 const HALF_PI_LOW: f32 = -4.371_138_8e-8;
 
 /// (atan w − w)/w³ for |w| ≤ 1, relative error of atan w 2⁻²⁸·⁵.
-const ATAN: [f32; 9] = [
-    -0.333333,
-    0.19998534,
-    -0.142641,
-    0.10951472,
-    -0.08401426,
-    0.057923626,
-    -0.031144435,
-    0.0108968,
-    -0.0017896532,
-];
+const ATAN: [f32; 9] =
+    [-0.333333, 0.19998534, -0.142641, 0.10951472, -0.08401426, 0.057923626, -0.031144435, 0.0108968, -0.0017896532];
 
 /// (asin w − w)/w³ for |w| ≤ 1/2, relative error of asin w 2⁻²⁷·⁶.
 const ASIN: [f32; 5] = [0.16666752, 0.074953094, 0.04546916, 0.02418466, 0.042158615];
@@ -45,11 +36,7 @@ impl Unary<f32> for Atan {
         let rest = quotient * residual::<A>(quotient, size, -1.0);
         // The derivative of atan w is about 1 − w²/2.
         let rest = A::mul_add_single(-0.5 * quotient * quotient, rest, rest);
-        let (a, w) = if size > 1.0 {
-            ([FRAC_PI_2, HALF_PI_LOW], [quotient, rest])
-        } else {
-            ([0.0, 0.0], [size, 0.0])
-        };
+        let (a, w) = if size > 1.0 { ([FRAC_PI_2, HALF_PI_LOW], [quotient, rest]) } else { ([0.0, 0.0], [size, 0.0]) };
         assemble::<A, 9>(a, w, w[0] * w[0], ATAN).copysign(x)
     }
 }

@@ -105,7 +105,8 @@ fn tan_of<A: Arithmetic>(r: Reduced) -> f32 {
     let square = r.high * r.high;
     let cube = square * r.high;
     // What the powers lack counts about half where it counts, near π/4.
-    let cube_rest = A::mul_add_single(r.high, residual::<A>(r.high, r.high, square), residual::<A>(square, r.high, cube));
+    let cube_rest =
+        A::mul_add_single(r.high, residual::<A>(r.high, r.high, square), residual::<A>(square, r.high, cube));
     // The derivative at r is about 1 + r².
     let low = A::mul_add_single(0.5, cube_rest, A::mul_add_single(r.low, square, r.low));
     let tail = A::mul_add_single(cube, polynomial::<A, 7>(square, TAN), low);

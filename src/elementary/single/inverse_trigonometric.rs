@@ -4,13 +4,13 @@
 //! (Muller, Elementary Functions, 3rd edition, section 10). What remains is w + w·z·P(z) with z = w², added to a
 //! multiple of π/2 exactly up to one rounding.
 
-use super::parts::{flip_sign, ordered_sum, polynomial, residual};
+use super::parts::{bits, flip_sign, ordered_sum, polynomial, residual};
 use crate::elementary::functions::{Acos, Asin, Atan, Atan2};
 use crate::elementary::{Arithmetic, Binary, Unary};
 use std::f32::consts::{FRAC_PI_2, PI};
 
 /// π/2 less its rounding.
-const HALF_PI_LOW: f32 = -4.371_138_8e-8;
+const HALF_PI_LOW: f32 = -4.371_139e-8;
 
 /// (atan w − w)/w³ for |w| ≤ 1, relative error of atan w 2⁻²⁸·⁵.
 const ATAN: [f32; 9] =
@@ -88,10 +88,10 @@ impl Binary<f32> for Atan2 {
         let quotient = small / large;
         let equal = if large == 0.0 { 0.0 } else { 1.0 };
         let quotient = if small == large { equal } else { quotient };
-        let backward = x.to_bits() >> 31 != 0;
+        let backward = bits(x) < 0;
         let w = if steep != backward { -quotient } else { quotient };
         let level = if backward { [PI, 2.0 * HALF_PI_LOW] } else { [0.0, 0.0] };
         let a = if steep { [FRAC_PI_2, HALF_PI_LOW] } else { level };
-        flip_sign(assemble::<A, 9>(a, [w, 0.0], w * w, ATAN), y.to_bits() as i32)
+        flip_sign(assemble::<A, 9>(a, [w, 0.0], w * w, ATAN), bits(y))
     }
 }

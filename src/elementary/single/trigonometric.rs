@@ -3,7 +3,7 @@
 //! The argument is n·π/2 + r with |r| ≤ π/4 as a sum of two numbers: after Cody and Waite below [`LIMIT`], after Payne
 //! and Hanek (Radian Reduction for Trigonometric Functions, 1983) beyond.
 
-use super::parts::{ROUND, flip_sign, integer, ordered_sum, polynomial, residual};
+use super::parts::{ROUND, bits, flip_sign, integer, ordered_sum, polynomial, residual};
 use crate::elementary::functions::{Cos, Sin, Tan};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -11,7 +11,7 @@ use crate::elementary::{Arithmetic, Unary};
 const LIMIT: f32 = 131_072.0;
 
 /// π/2 in three parts of 24 bits.
-const HALF_PI: [f32; 3] = [std::f32::consts::FRAC_PI_2, -4.371_138_8e-8, -1.715_124_5e-15];
+const HALF_PI: [f32; 3] = [std::f32::consts::FRAC_PI_2, -4.371_139e-8, -1.715_124_5e-15];
 
 /// π/2 in parts of 30 and 53 bits.
 const HALF_PI_30: f64 = 1.570_796_327_665_448_2;
@@ -130,8 +130,8 @@ macro_rules! circular {
 
             #[inline(always)]
             fn is_rare(x: f32) -> bool {
-                // Infinities and NaN too.
-                x.is_nan() || x.abs() > LIMIT
+                // Infinities and NaN too, by their bits.
+                bits(x.abs()) > bits(LIMIT)
             }
 
             fn slow<A: Arithmetic>($x: f32) -> f32 {
@@ -145,6 +145,6 @@ macro_rules! circular {
     };
 }
 
-circular!(Sin, |x, r| flip_sign(sin_of::<A>(r, 0), x.to_bits() as i32));
+circular!(Sin, |x, r| flip_sign(sin_of::<A>(r, 0), bits(x)));
 circular!(Cos, |x, r| sin_of::<A>(r, 1));
-circular!(Tan, |x, r| flip_sign(tan_of::<A>(r), x.to_bits() as i32));
+circular!(Tan, |x, r| flip_sign(tan_of::<A>(r), bits(x)));

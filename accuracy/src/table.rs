@@ -71,6 +71,7 @@ fn double() -> Vec<Row> {
         unary log2 Log2 1.0 2.0;
         unary log10 Log10 1.0 2.0;
         unary log1p Log1p 1.0 2.0;
+        unary tanh Tanh 1.0 2.0;
     }
 }
 

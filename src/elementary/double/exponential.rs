@@ -7,7 +7,7 @@ use super::pair::ordered_sum;
 use super::{ROUNDER, TINY, clamp, polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
-use core::f64::consts::LOG2_E;
+use core::f64::consts::{LN_2, LOG2_E};
 
 /// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
 const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -27,9 +27,8 @@ const EXP: [f64; 10] = [
     2.089_969_919_942_507e-09,
 ];
 
-/// (2ʳ − 1)/r.
-const EXP2: [f64; 11] = [
-    0.693_147_180_559_945_3,
+/// (2ʳ − 1 − r·ln 2)/r².
+const EXP2: [f64; 10] = [
     0.240_226_506_959_100_97,
     0.055_504_108_664_823_22,
     0.009_618_129_107_607_334,
@@ -117,7 +116,8 @@ impl Unary<f64> for Exp2 {
         let x = clamp(x, -1080.0, 1025.0);
         let rounded = x + ROUNDER;
         let r = x - (rounded - ROUNDER);
-        scale(A::mul_add(polynomial::<A, 11>(r, &EXP2), r, 1.0), rounded)
+        let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
+        scale(A::mul_add(slope, r, 1.0), rounded)
     }
 }
 

@@ -60,6 +60,33 @@ impl Reduced {
         Self { rounded, start: A::mul_add(n, -LN2_HIGH, x), shift: n * LN2_LOW }
     }
 
+    /// With a small part added to x.
+    #[inline(always)]
+    pub(super) fn plus(self, low: f64) -> Self {
+        Self { shift: self.shift - low, ..self }
+    }
+
+    /// (r rounded, what it has lost).
+    #[inline(always)]
+    pub(super) fn remainder(self) -> (f64, f64) {
+        let r = self.start - self.shift;
+        (r, (self.start - r) - self.shift)
+    }
+
+    /// 2 to the power offset − n, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn inverse_power(self, offset: i64) -> f64 {
+        f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        scale(sum + (rest + b), self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {
@@ -75,9 +102,8 @@ impl Reduced {
     /// The same with an error of about 2⁻⁵⁸.
     #[inline(always)]
     pub(super) fn accurate_exp_m1<A: Arithmetic>(self) -> (f64, f64) {
-        let r = self.start - self.shift;
-        // What r has lost, times the derivative of the terms beyond the linear one.
-        let lost = (self.start - r) - self.shift;
+        let (r, lost) = self.remainder();
+        // Its share by the derivative of the terms beyond the linear one.
         self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
     }
 

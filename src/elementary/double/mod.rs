@@ -4,6 +4,7 @@ mod exponential;
 mod hyperbolic;
 mod logarithm;
 mod pair;
+mod power;
 
 use super::Arithmetic;
 

@@ -7,7 +7,7 @@ use super::pair::ordered_sum;
 use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
-use core::f64::consts::LOG2_E;
+use core::f64::consts::{LN_2, LOG2_E};
 
 /// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
 const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -27,9 +27,8 @@ const EXP: [f64; 10] = [
     2.089_969_919_942_507e-09,
 ];
 
-/// (2ʳ − 1)/r.
-const EXP2: [f64; 11] = [
-    0.693_147_180_559_945_3,
+/// (2ʳ − 1 − r·ln 2)/r².
+const EXP2: [f64; 10] = [
     0.240_226_506_959_100_97,
     0.055_504_108_664_823_22,
     0.009_618_129_107_607_334,
@@ -61,6 +60,33 @@ impl Reduced {
         Self { rounded, start: A::mul_add(n, -LN2_HIGH, x), shift: n * LN2_LOW }
     }
 
+    /// With a small part added to x.
+    #[inline(always)]
+    pub(super) fn plus(self, low: f64) -> Self {
+        Self { shift: self.shift - low, ..self }
+    }
+
+    /// (r rounded, what it has lost).
+    #[inline(always)]
+    pub(super) fn remainder(self) -> (f64, f64) {
+        let r = self.start - self.shift;
+        (r, (self.start - r) - self.shift)
+    }
+
+    /// 2 to the power offset − n, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn inverse_power(self, offset: i64) -> f64 {
+        f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        scale(sum + (rest + b), self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {
@@ -76,9 +102,8 @@ impl Reduced {
     /// The same with an error of about 2⁻⁵⁸.
     #[inline(always)]
     pub(super) fn accurate_exp_m1<A: Arithmetic>(self) -> (f64, f64) {
-        let r = self.start - self.shift;
-        // What r has lost, times the derivative of the terms beyond the linear one.
-        let lost = (self.start - r) - self.shift;
+        let (r, lost) = self.remainder();
+        // Its share by the derivative of the terms beyond the linear one.
         self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
     }
 
@@ -138,7 +163,8 @@ impl Unary<f64> for Exp2 {
         let x = clamp(x, -1080.0, 1025.0);
         let rounded = x + ROUNDER;
         let r = x - (rounded - ROUNDER);
-        scale(A::mul_add(polynomial::<A, 11>(r, &EXP2), r, 1.0), rounded)
+        let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
+        scale(A::mul_add(slope, r, 1.0), rounded)
     }
 }
 

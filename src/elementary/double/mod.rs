@@ -3,8 +3,10 @@
 mod angle;
 mod error_function;
 mod exponential;
+mod hyperbolic;
 mod logarithm;
 mod pair;
+mod power;
 mod trigonometric;
 
 use super::Arithmetic;
@@ -15,16 +17,18 @@ const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// Below this size x is the function where that begins with x: 2⁻⁵⁴.
 const TINY: f64 = f64::EPSILON / 4.0;
 
-/// The polynomial with these coefficients, the constant one first.
+/// The polynomial with these coefficients, the constant one first: even and odd powers apart, which halves the chain
+/// of operations that wait for each other.
 #[inline(always)]
 fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
-    let mut sum = coefficients[N - 1];
-    let mut i = N - 1;
+    let square = x * x;
+    let (mut sum, mut other) = (coefficients[N - 1], coefficients[N - 2]);
+    let mut i = N - 2;
     while i > 0 {
         i -= 1;
-        sum = A::mul_add(sum, x, coefficients[i]);
+        (sum, other) = (other, A::mul_add(sum, square, coefficients[i]));
     }
-    sum
+    A::mul_add(sum, x, other)
 }
 
 /// As `polynomial`, by half as long a chain: the sum of two polynomials in x² (Horner's rule of second order).

@@ -27,7 +27,7 @@ const EXP: [f64; 10] = [
     2.089_969_919_942_507e-09,
 ];
 
-/// (2ʳ − 1 − r·ln 2)/r².
+/// (2ʳ − 1 − r·ln 2)/r² (the logarithm rounded).
 const EXP2: [f64; 10] = [
     0.240_226_506_959_100_97,
     0.055_504_108_664_823_22,
@@ -79,14 +79,6 @@ impl Reduced {
         f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
     }
 
-    /// eˣ, rounded nearly once.
-    #[inline(always)]
-    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
-        let (a, b) = self.exp_m1::<A>();
-        let (sum, rest) = ordered_sum(1.0, a);
-        scale(sum + (rest + b), self.rounded)
-    }
-
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {
@@ -105,6 +97,14 @@ impl Reduced {
         let (r, lost) = self.remainder();
         // Its share by the derivative of the terms beyond the linear one.
         self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
+    }
+
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        scale(sum + (rest + b), self.rounded)
     }
 
     #[inline(always)]

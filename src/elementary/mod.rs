@@ -8,7 +8,10 @@
 //! Must not know: ops, dtypes at run time, kernels of the loop IR.
 
 mod arithmetic;
+mod double;
+pub(crate) mod functions;
 pub(crate) mod kernel;
+mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
 

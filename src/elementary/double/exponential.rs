@@ -1,0 +1,184 @@
+//! eˣ, 2ˣ and eˣ − 1 on `f64`.
+//!
+//! x = n·ln 2 + r with |r| ≤ ln 2 / 2 and the polynomials of eʳ and 2ʳ, whose coefficients come from Sollya's
+//! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
+
+use super::pair::ordered_sum;
+use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
+use crate::elementary::functions::{Exp, Exp2, Expm1};
+use crate::elementary::{Arithmetic, Unary};
+use core::f64::consts::{LN_2, LOG2_E};
+
+/// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// (eʳ − 1 − r − r²/2)/r³.
+const EXP: [f64; 10] = [
+    0.166_666_666_666_666_69,
+    0.041_666_666_666_666_66,
+    0.008_333_333_333_328_884,
+    0.001_388_888_888_889_661,
+    0.000_198_412_698_665_784_02,
+    2.480_158_728_807_755e-05,
+    2.755_726_455_247_128_7e-06,
+    2.755_731_457_289_077_4e-07,
+    2.510_182_986_053_942_7e-08,
+    2.089_969_919_942_507e-09,
+];
+
+/// (2ʳ − 1 − r·ln 2)/r² (the logarithm rounded).
+const EXP2: [f64; 10] = [
+    0.240_226_506_959_100_97,
+    0.055_504_108_664_823_22,
+    0.009_618_129_107_607_334,
+    0.001_333_355_814_608_941,
+    0.000_154_035_304_411_722_9,
+    1.525_273_410_399_567_8e-05,
+    1.321_544_286_354_445e-06,
+    1.017_796_066_793_480_7e-07,
+    7.072_540_073_845_678e-09,
+    4.468_845_487_309_24e-10,
+];
+
+/// x = n·ln 2 + start − shift, the last two being r.
+#[derive(Clone, Copy)]
+pub(super) struct Reduced {
+    /// n in the low bits, as [`ROUNDER`] leaves it.
+    rounded: f64,
+    start: f64,
+    shift: f64,
+}
+
+impl Reduced {
+    /// For |x| < 1500.
+    #[inline(always)]
+    pub(super) fn new<A: Arithmetic>(x: f64) -> Self {
+        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+        let n = rounded - ROUNDER;
+        // The first product is exact, and so is the sum.
+        Self { rounded, start: A::mul_add(n, -LN2_HIGH, x), shift: n * LN2_LOW }
+    }
+
+    /// With a small part added to x.
+    #[inline(always)]
+    pub(super) fn plus(self, low: f64) -> Self {
+        Self { shift: self.shift - low, ..self }
+    }
+
+    /// (r rounded, what it has lost).
+    #[inline(always)]
+    pub(super) fn remainder(self) -> (f64, f64) {
+        let r = self.start - self.shift;
+        (r, (self.start - r) - self.shift)
+    }
+
+    /// 2 to the power offset − n, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn inverse_power(self, offset: i64) -> f64 {
+        f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// 2 to the power n + offset, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn power(self, offset: i64) -> f64 {
+        f64::from_bits(self.rounded.to_bits().wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
+    #[inline(always)]
+    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        self.exp_m1_with::<A>(-self.shift)
+    }
+
+    /// The same with an error of about 2⁻⁵⁸.
+    #[inline(always)]
+    pub(super) fn accurate_exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        let (r, lost) = self.remainder();
+        // Its share by the derivative of the terms beyond the linear one.
+        self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
+    }
+
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        scale(sum + (rest + b), self.rounded)
+    }
+
+    #[inline(always)]
+    fn exp_m1_with<A: Arithmetic>(self, correction: f64) -> (f64, f64) {
+        let r = self.start - self.shift;
+        let square = r * r;
+        let cubic = square * r * polynomial::<A, 10>(r, &EXP);
+        (self.start, A::mul_add(square, 0.5, cubic + correction))
+    }
+}
+
+/// x = n·ln 2 + r for |x| < 1500 as (n in the low bits, r); r is exact where n = 0.
+#[inline(always)]
+pub(super) fn reduce_short<A: Arithmetic>(x: f64) -> (f64, f64) {
+    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+    let n = rounded - ROUNDER;
+    (rounded, A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x)))
+}
+
+/// eʳ − 1 for |r| ≤ ln 2 / 2.
+#[inline(always)]
+pub(super) fn exp_m1_short<A: Arithmetic>(r: f64) -> f64 {
+    let tail = A::mul_add(short_polynomial::<A, 10>(r, &EXP), r, 0.5);
+    A::mul_add(r * r, tail, r)
+}
+
+/// 2ⁿ for n in the low bits of a number, the exponent of a normal number.
+#[inline(always)]
+pub(super) fn power(rounded: f64) -> f64 {
+    f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
+}
+
+/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
+#[inline(always)]
+fn scale(m: f64, rounded: f64) -> f64 {
+    // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
+    let biased = rounded.to_bits().wrapping_add(2046);
+    let half = biased >> 1;
+    m * f64::from_bits(half << 52) * f64::from_bits(biased.wrapping_sub(half) << 52)
+}
+
+impl Unary<f64> for Exp {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        // Zero and infinity lie beyond.
+        let x = clamp(x, -746.0, 710.0);
+        let r = Reduced::new::<A>(x);
+        let (a, b) = r.exp_m1::<A>();
+        scale(1.0 + (a + b), r.rounded)
+    }
+}
+
+impl Unary<f64> for Exp2 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let x = clamp(x, -1080.0, 1025.0);
+        let rounded = x + ROUNDER;
+        let r = x - (rounded - ROUNDER);
+        let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
+        scale(A::mul_add(slope, r, 1.0), rounded)
+    }
+}
+
+impl Unary<f64> for Expm1 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let r = Reduced::new::<A>(clamp(x, -40.0, 710.0));
+        let (a, b) = r.accurate_exp_m1::<A>();
+        let (high, low) = ordered_sum(a, b);
+        // Half of everything, because 2¹⁰²⁴ is none.
+        let power = r.power(-1);
+        let (start, missing) = ordered_sum(power, -0.5);
+        let (sum, rest) = ordered_sum(start, power * high);
+        let result = 2.0 * (sum + A::mul_add(power, low, rest + missing));
+        if x.abs() < TINY { x } else { result }
+    }
+}

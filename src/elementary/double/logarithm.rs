@@ -1,0 +1,198 @@
+//! Logarithms on `f64`.
+//!
+//! x = 2ᵏ(1 + f) with √½ ≤ 1 + f < √2 and ln(1 + f) = 2 artanh(s), s = f/(2 + f), as fdlibm has it:
+//! f − (f²/2 − s(f²/2 + R(s²))). R comes from Sollya's fpminimax (relative error 4.5e-18).
+
+use super::pair::{ordered_sum, product, quotient, sum};
+use super::{TINY, polynomial};
+use crate::elementary::functions::{Ln, Log1p, Log2, Log10};
+use crate::elementary::{Arithmetic, Unary};
+use core::f64::consts::{LOG2_E, LOG10_E};
+
+/// ln 2 in two parts, of which the first has 42 bits: its product with an exponent is exact.
+const LN2_HIGH: f64 = 0.693_147_180_559_890_3;
+const LN2_LOW: f64 = 5.497_923_018_708_371e-14;
+
+/// log₁₀ 2 in two parts, of which the first has 40 bits.
+const LOG10_2_HIGH: f64 = 0.301_029_995_664_066_5;
+const LOG10_2_LOW: f64 = -8.532_344_317_057_107e-14;
+
+/// What 1/ln 2 and 1/ln 10 have beyond a number's bits.
+const LOG2_E_LOW: f64 = 2.035_527_374_093_103_3e-17;
+const LOG10_E_LOW: f64 = 1.098_319_650_216_765e-17;
+
+/// (ln((1 + s)/(1 − s)) − 2s)/s³ in s².
+const R: [f64; 7] = [
+    0.666_666_666_666_667,
+    0.399_999_999_998_997_8,
+    0.285_714_286_259_632_63,
+    0.222_222_111_298_942_45,
+    0.181_828_897_190_747_6,
+    0.153_316_976_933_989_52,
+    0.146_167_742_778_741_12,
+];
+
+/// The same less 2/3, in s².
+const Q: [f64; 8] = [
+    0.4,
+    0.285_714_285_714_263_16,
+    0.222_222_222_227_758_11,
+    0.181_818_181_541_096_47,
+    0.153_846_100_238_748_8,
+    0.133_341_346_430_079_58,
+    0.117_214_154_711_976_8,
+    0.115_856_444_881_537_21,
+];
+const TWO_THIRDS: f64 = 2.0 / 3.0;
+const TWO_THIRDS_LOW: f64 = 3.700_743_415_417_188e-17;
+
+const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
+const ONE: u64 = 0x3ff0_0000_0000_0000;
+const SIGNIFICAND: u64 = 0x000f_ffff_ffff_ffff;
+
+/// 2⁵², whose low bits take an integer.
+const INTEGER: f64 = 4_503_599_627_370_496.0;
+
+/// The least positive number.
+const LEAST: f64 = 5e-324;
+
+/// A positive number as 2ᵏ·m.
+#[derive(Clone, Copy)]
+struct Parts {
+    k: f64,
+    m: f64,
+    /// 2¹⁻ᵏ, or 0 where that is no normal number.
+    inverse: f64,
+}
+
+/// The parts of a normal number, with √½ ≤ m < √2.
+#[inline(always)]
+fn parts(x: f64, bias: f64) -> Parts {
+    let shifted = x.to_bits().wrapping_add(ONE - SQRT_HALF);
+    let exponent = shifted >> 52;
+    Parts {
+        k: f64::from_bits(exponent | INTEGER.to_bits()) - bias,
+        m: f64::from_bits((shifted & SIGNIFICAND).wrapping_add(SQRT_HALF)),
+        inverse: f64::from_bits(2047u64.wrapping_sub(exponent) << 52),
+    }
+}
+
+/// The parts of any positive number.
+#[inline(always)]
+fn any_parts(x: f64) -> Parts {
+    let is_subnormal = x < f64::MIN_POSITIVE;
+    let scaled = x * 18_014_398_509_481_984.0;
+    parts(if is_subnormal { scaled } else { x }, if is_subnormal { INTEGER + 1077.0 } else { INTEGER + 1023.0 })
+}
+
+/// (f²/2, s(f²/2 + R(s²))) of which ln(1 + f) is made.
+#[inline(always)]
+fn terms<A: Arithmetic>(f: f64) -> (f64, f64) {
+    let s = f / (2.0 + f);
+    let square = s * s;
+    let half = 0.5 * f * f;
+    (half, s * A::mul_add(polynomial::<A, 7>(square, &R), square, half))
+}
+
+/// ln x where it is not of the usual kind, else `result`. In this form the comparisons stay comparisons: told in terms
+/// of infinity and zero, LLVM tests the classes of numbers by integers, at twice the price.
+#[inline(always)]
+fn special(x: f64, result: f64) -> f64 {
+    let below = if x == 0.0 { f64::NEG_INFINITY } else { f64::NAN };
+    let result = if x <= f64::MAX { result } else { x };
+    if x >= LEAST { result } else { below }
+}
+
+/// ln(1 + f) = high + low.
+#[inline(always)]
+fn ln_pair<A: Arithmetic>(f: f64) -> (f64, f64) {
+    let s = f / (2.0 + f);
+    let square = s * s;
+    let (half, rest) = product::<A>(0.5 * f, f);
+    let tail = s * A::mul_add(polynomial::<A, 7>(square, &R), square, half);
+    let (high, low) = ordered_sum(f, -half);
+    (high, low + (tail - rest))
+}
+
+/// (high + low)·(a + b) + k, where k = 0 or |k| ≥ 0.3.
+#[inline(always)]
+fn to_base<A: Arithmetic>(logarithm: (f64, f64), a: f64, b: f64, k: f64) -> f64 {
+    let (high, low) = logarithm;
+    let (product, rest) = product::<A>(high, a);
+    let (sum, carry) = ordered_sum(k, product);
+    sum + (carry + A::mul_add(low, a, A::mul_add(high, b, rest)))
+}
+
+/// ln(2ⁿ(high + low)), low being small beside a normal high, which is positive.
+#[inline(always)]
+pub(super) fn ln_sum<A: Arithmetic>(high: f64, low: f64, n: f64) -> f64 {
+    let Parts { k, m, inverse } = parts(high, INTEGER + 1023.0);
+    let (f, rest) = ordered_sum(m - 1.0, 0.5 * low * inverse);
+    let (half, tail) = terms::<A>(f);
+    // The derivative at f takes the rest along.
+    let tail = tail + A::mul_add(-rest, f, rest);
+    let k = k + n;
+    A::mul_add(k, LN2_HIGH, f - (half - A::mul_add(k, LN2_LOW, tail)))
+}
+
+/// ln x = high + low with a relative error of about 2⁻⁶⁴, for x ≥ 0: the series of 2 artanh(s) with two terms in pairs.
+#[inline(always)]
+pub(super) fn accurate_ln<A: Arithmetic>(x: f64) -> (f64, f64) {
+    let Parts { k, m, .. } = any_parts(x);
+    let f = m - 1.0;
+    let (below, below_rest) = ordered_sum(2.0, f);
+    let (s, s_rest) = quotient::<A>(f, 0.0, below, below_rest);
+    let (square, rest) = product::<A>(s, s);
+    let square_rest = A::mul_add(2.0 * s, s_rest, rest);
+    let (c, rest) = ordered_sum(TWO_THIRDS, square * polynomial::<A, 8>(square, &Q));
+    let c_rest = rest + TWO_THIRDS_LOW;
+    let (cubic, rest) = product::<A>(square, c);
+    let cubic_rest = A::mul_add(square, c_rest, A::mul_add(square_rest, c, rest));
+    let (factor, rest) = ordered_sum(2.0, cubic);
+    let factor_rest = rest + cubic_rest;
+    let (high, rest) = product::<A>(s, factor);
+    let low = A::mul_add(s, factor_rest, A::mul_add(s_rest, factor, rest));
+    let (sum, rest) = ordered_sum(k * LN2_HIGH, high);
+    (special(x, sum), rest + A::mul_add(k, LN2_LOW, low))
+}
+
+impl Unary<f64> for Ln {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let Parts { k, m, .. } = any_parts(x);
+        let f = m - 1.0;
+        let (half, tail) = terms::<A>(f);
+        let reduced = f - (half - A::mul_add(k, LN2_LOW, tail));
+        special(x, A::mul_add(k, LN2_HIGH, reduced))
+    }
+}
+
+impl Unary<f64> for Log2 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let Parts { k, m, .. } = any_parts(x);
+        special(x, to_base::<A>(ln_pair::<A>(m - 1.0), LOG2_E, LOG2_E_LOW, k))
+    }
+}
+
+impl Unary<f64> for Log10 {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let Parts { k, m, .. } = any_parts(x);
+        let (high, low) = ln_pair::<A>(m - 1.0);
+        let (product, rest) = product::<A>(high, LOG10_E);
+        // Exact.
+        let (sum, carry) = ordered_sum(k * LOG10_2_HIGH, product);
+        let low = A::mul_add(low, LOG10_E, A::mul_add(high, LOG10_E_LOW, rest));
+        special(x, sum + (carry + A::mul_add(k, LOG10_2_LOW, low)))
+    }
+}
+
+impl Unary<f64> for Log1p {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let (high, low) = sum(1.0, x);
+        let result = special(high, ln_sum::<A>(high, low, 0.0));
+        if x.abs() < TINY { x } else { result }
+    }
+}

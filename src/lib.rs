@@ -8,7 +8,7 @@ pub mod autodiff;
 pub mod backend;
 #[doc(hidden)]
 pub mod dtype;
-#[doc(hidden)]
+mod elementary;
 pub mod error;
 #[doc(hidden)]
 pub mod eval;

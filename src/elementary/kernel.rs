@@ -18,6 +18,24 @@ pub(crate) enum Level {
     Avx512,
 }
 
+impl Level {
+    /// The highest level that the processor has.
+    pub(crate) fn native() -> Level {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+            let has_avx512 = std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512dq")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vl");
+            if has_avx2 {
+                return if has_avx512 { Level::Avx512 } else { Level::Avx2 };
+            }
+        }
+        Level::Baseline
+    }
+}
+
 /// The arithmetic of the baseline.
 #[cfg(target_arch = "aarch64")]
 type Base = Fused;

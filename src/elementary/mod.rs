@@ -8,12 +8,14 @@
 //! Must not know: ops, dtypes at run time, kernels of the loop IR.
 
 mod arithmetic;
+mod definition;
 mod double;
 pub(crate) mod functions;
 pub(crate) mod kernel;
 mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
+pub(crate) use definition::{define_binary, define_unary};
 
 /// A function of one argument.
 pub(crate) trait Unary<T: Copy> {

@@ -5,7 +5,7 @@
 use super::emit::{self, Class, Unit};
 use super::form::{Fold, Program};
 use super::isa::Isa;
-use super::wide::{self, Assembled};
+use super::wide::{self, Assembled, Options};
 use crate::error::{Error, Result};
 
 /// A function that is made, but not runnable yet.
@@ -33,18 +33,18 @@ impl<'a> Generator<'a> {
 
     /// The function that runs a program along a row; `single` if its rows only ever have one element.
     pub fn map(self, program: &Program, classes: &[Class], single: bool) -> Result<Made> {
-        let wide = || wide::map_function(program, classes, false, self.text);
+        let wide = || wide::map_function(program, classes, false, self.options());
         self.choose(wide, || emit::map_function(self.isa, program, classes, single))
     }
 
     /// As `map`, for results that lie at multiples of a vector's size and bypass the cache; `None` without a wide form.
     pub fn streaming_map(self, program: &Program, classes: &[Class]) -> Result<Option<Assembled>> {
-        self.wide(|| wide::map_function(program, classes, true, self.text))
+        self.wide(|| wide::map_function(program, classes, true, self.options()))
     }
 
     /// The function that reduces elements to the states of their blocks.
     pub fn blocks(self, body: &Program, folds: &[Fold], classes: &[Class]) -> Result<Made> {
-        let wide = || wide::blocks_function(body, folds, classes, self.text);
+        let wide = || wide::blocks_function(body, folds, classes, self.options());
         self.choose(wide, || emit::blocks_function(self.isa, body, folds, classes))
     }
 
@@ -55,8 +55,12 @@ impl<'a> Generator<'a> {
 
     /// The function that merges states.
     pub fn merge(self, body: &Program, folds: &[Fold]) -> Result<Made> {
-        let wide = || wide::merge_function(body, folds, self.text);
+        let wide = || wide::merge_function(body, folds, self.options());
         self.choose(wide, || emit::merge_function(self.isa, body, folds))
+    }
+
+    fn options(self) -> Options {
+        Options { level: self.isa.level, text: self.text }
     }
 
     fn choose(self, wide: impl FnOnce() -> Result<Assembled>, narrow: impl FnOnce() -> Result<Unit>) -> Result<Made> {

@@ -9,6 +9,7 @@ use cranelift_codegen::isa::{self, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::Architecture;
 
+use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
 
 /// What an instruction set can do beyond what all can.
@@ -31,6 +32,8 @@ pub(super) struct Isa {
     pub target: Arc<dyn TargetIsa>,
     /// What it can do.
     pub features: Features,
+    /// The level at which it has kernels.
+    pub level: Level,
 }
 
 impl std::fmt::Debug for Isa {
@@ -82,7 +85,7 @@ pub(super) fn native() -> Result<&'static Isa> {
     static NATIVE: OnceLock<Result<Isa>> = OnceLock::new();
     let make = || {
         let mut isa = finish(cranelift_native::builder().map_err(unavailable)?)?;
-        isa.features.wide = runs_wide_code();
+        (isa.features.wide, isa.level) = (runs_wide_code(), Level::native());
         Ok(isa)
     };
     NATIVE.get_or_init(make).as_ref().map_err(Error::clone)
@@ -129,7 +132,7 @@ fn finish(builder: isa::Builder) -> Result<Isa> {
     }
     let target = builder.finish(settings::Flags::new(flags)).map_err(unavailable)?;
     let features = features(&*target);
-    Ok(Isa { target, features })
+    Ok(Isa { target, features, level: Level::Baseline })
 }
 
 fn features(target: &dyn TargetIsa) -> Features {

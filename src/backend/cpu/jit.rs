@@ -61,7 +61,7 @@ impl Code {
     fn link(isa: &Isa, unit: Unit) -> Result<Code> {
         let mut builder = JITBuilder::with_isa(isa.target.clone(), default_libcall_names());
         for symbol in &unit.symbols {
-            if let Some(address) = symbol.address() {
+            if let Some(address) = symbol.kernel(isa.level).or_else(|| symbol.address()) {
                 builder.symbol(symbol.name(), address);
             }
         }

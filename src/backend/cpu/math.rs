@@ -5,6 +5,8 @@
 //! Must not know: how calls are emitted.
 
 use crate::dtype::{DType, Scalar};
+use crate::elementary::kernel::{self, Level};
+use crate::elementary::{Binary, Unary, functions};
 use crate::ops::binary::binary_table;
 use crate::ops::scalar::{Float, Integer};
 use crate::ops::unary::unary_table;
@@ -50,9 +52,13 @@ impl Symbol {
         }
     }
 
-    /// Where its kernel is, which computes many elements at once.
-    pub fn kernel(self) -> Option<*const u8> {
-        None
+    /// Where its kernel is, which computes many elements at once; `None` for what is no elementary function.
+    pub fn kernel(self, level: Level) -> Option<*const u8> {
+        match self.function {
+            Function::Unary(op) => unary_kernel(op, self.dtype, level),
+            Function::Binary(op) => binary_kernel(op, self.dtype, level),
+            Function::Ternary(_) => None,
+        }
     }
 
     /// Where the function is; `None` for a dtype that the op does not take, or a result of another dtype.
@@ -63,6 +69,96 @@ impl Symbol {
             Function::Ternary(TernaryOp::MulAdd) => mul_add_address(self.dtype),
             Function::Unary(_) | Function::Binary(_) | Function::Ternary(TernaryOp::Select) => None,
         }
+    }
+}
+
+fn unary_kernel(op: UnaryOp, dtype: DType, level: Level) -> Option<*const u8> {
+    match op {
+        UnaryOp::Cbrt => of_unary::<functions::Cbrt>(dtype, level),
+        UnaryOp::Exp => of_unary::<functions::Exp>(dtype, level),
+        UnaryOp::Exp2 => of_unary::<functions::Exp2>(dtype, level),
+        UnaryOp::Expm1 => of_unary::<functions::Expm1>(dtype, level),
+        UnaryOp::Ln => of_unary::<functions::Ln>(dtype, level),
+        UnaryOp::Log2 => of_unary::<functions::Log2>(dtype, level),
+        UnaryOp::Log10 => of_unary::<functions::Log10>(dtype, level),
+        UnaryOp::Log1p => of_unary::<functions::Log1p>(dtype, level),
+        UnaryOp::Sin => of_unary::<functions::Sin>(dtype, level),
+        UnaryOp::Cos => of_unary::<functions::Cos>(dtype, level),
+        UnaryOp::Tan => of_unary::<functions::Tan>(dtype, level),
+        UnaryOp::Asin => of_unary::<functions::Asin>(dtype, level),
+        UnaryOp::Acos => of_unary::<functions::Acos>(dtype, level),
+        UnaryOp::Atan => of_unary::<functions::Atan>(dtype, level),
+        UnaryOp::Sinh => of_unary::<functions::Sinh>(dtype, level),
+        UnaryOp::Cosh => of_unary::<functions::Cosh>(dtype, level),
+        UnaryOp::Tanh => of_unary::<functions::Tanh>(dtype, level),
+        UnaryOp::Asinh => of_unary::<functions::Asinh>(dtype, level),
+        UnaryOp::Acosh => of_unary::<functions::Acosh>(dtype, level),
+        UnaryOp::Atanh => of_unary::<functions::Atanh>(dtype, level),
+        UnaryOp::Erf => of_unary::<functions::Erf>(dtype, level),
+        UnaryOp::Erfc => of_unary::<functions::Erfc>(dtype, level),
+        UnaryOp::Erfinv => of_unary::<functions::Erfinv>(dtype, level),
+        UnaryOp::Gamma => of_unary::<functions::Gamma>(dtype, level),
+        UnaryOp::Lgamma => of_unary::<functions::Lgamma>(dtype, level),
+        UnaryOp::Digamma => of_unary::<functions::Digamma>(dtype, level),
+        UnaryOp::Neg
+        | UnaryOp::Abs
+        | UnaryOp::Sign
+        | UnaryOp::Not
+        | UnaryOp::Sqrt
+        | UnaryOp::Floor
+        | UnaryOp::Ceil
+        | UnaryOp::Trunc
+        | UnaryOp::Round
+        | UnaryOp::IsNan
+        | UnaryOp::IsInf
+        | UnaryOp::IsFinite
+        | UnaryOp::StopGradient => None,
+    }
+}
+
+fn binary_kernel(op: BinaryOp, dtype: DType, level: Level) -> Option<*const u8> {
+    match op {
+        BinaryOp::Pow => of_binary::<functions::Pow>(dtype, level),
+        BinaryOp::Atan2 => of_binary::<functions::Atan2>(dtype, level),
+        BinaryOp::Hypot => of_binary::<functions::Hypot>(dtype, level),
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::FloorDiv
+        | BinaryOp::Rem
+        | BinaryOp::Copysign
+        | BinaryOp::Maximum
+        | BinaryOp::Minimum
+        | BinaryOp::Fmax
+        | BinaryOp::Fmin
+        | BinaryOp::Lt
+        | BinaryOp::Le
+        | BinaryOp::Gt
+        | BinaryOp::Ge
+        | BinaryOp::Eq
+        | BinaryOp::Ne
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Xor
+        | BinaryOp::Shl
+        | BinaryOp::Shr => None,
+    }
+}
+
+fn of_unary<F: Unary<f32> + Unary<f64>>(dtype: DType, level: Level) -> Option<*const u8> {
+    match dtype {
+        DType::F32 => Some(kernel::unary_kernel::<F, f32>(level) as *const u8),
+        DType::F64 => Some(kernel::unary_kernel::<F, f64>(level) as *const u8),
+        DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => None,
+    }
+}
+
+fn of_binary<F: Binary<f32> + Binary<f64>>(dtype: DType, level: Level) -> Option<*const u8> {
+    match dtype {
+        DType::F32 => Some(kernel::binary_kernel::<F, f32>(level) as *const u8),
+        DType::F64 => Some(kernel::binary_kernel::<F, f64>(level) as *const u8),
+        DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => None,
     }
 }
 

@@ -126,12 +126,12 @@ pub trait Float: Copy + PartialOrd + sealed::Sealed + 'static {
     fn mul_add(self, b: Self, c: Self) -> Self;
 }
 
-/// Methods of one argument that are the given `f64` function, rounded to the type.
+/// Methods of one argument that are elementary functions.
 macro_rules! elementary {
-    ($t:ty: $($name:ident = $function:path),* $(,)?) => {
+    ($t:ty: $($name:ident = $function:ident),* $(,)?) => {
         $(#[inline]
         fn $name(self) -> Self {
-            $function(self as f64) as $t
+            define_unary::<functions::$function, $t>(self)
         })*
     };
 }
@@ -166,15 +166,15 @@ macro_rules! float {
             }
 
             elementary! { $t:
-                cbrt = libm::cbrt,
-                exp = libm::exp, exp2 = libm::exp2, expm1 = libm::expm1,
-                ln = libm::log, log2 = libm::log2, log10 = libm::log10, log1p = libm::log1p,
-                sin = libm::sin, cos = libm::cos, tan = libm::tan,
-                asin = libm::asin, acos = libm::acos, atan = libm::atan,
-                sinh = hyperbolic::sinh, cosh = hyperbolic::cosh, tanh = hyperbolic::tanh,
-                asinh = hyperbolic::asinh, acosh = hyperbolic::acosh, atanh = hyperbolic::atanh,
-                erf = special::erf, erfc = special::erfc, erfinv = special::erfinv,
-                gamma = special::gamma, lgamma = special::lgamma, digamma = special::digamma,
+                cbrt = Cbrt,
+                exp = Exp, exp2 = Exp2, expm1 = Expm1,
+                ln = Ln, log2 = Log2, log10 = Log10, log1p = Log1p,
+                sin = Sin, cos = Cos, tan = Tan,
+                asin = Asin, acos = Acos, atan = Atan,
+                sinh = Sinh, cosh = Cosh, tanh = Tanh,
+                asinh = Asinh, acosh = Acosh, atanh = Atanh,
+                erf = Erf, erfc = Erfc, erfinv = Erfinv,
+                gamma = Gamma, lgamma = Lgamma, digamma = Digamma,
             }
 
             binary! { $t:
@@ -182,9 +182,9 @@ macro_rules! float {
                 sub = |x, y| x - y,
                 mul = |x, y| x * y,
                 div = |x, y| x / y,
-                pow = |x, y| power::pow(x as f64, y as f64) as $t,
-                atan2 = |y, x| libm::atan2(y as f64, x as f64) as $t,
-                hypot = |x, y| libm::hypot(x as f64, y as f64) as $t,
+                pow = |x, y| define_binary::<functions::Pow, $t>(x, y),
+                atan2 = |y, x| define_binary::<functions::Atan2, $t>(y, x),
+                hypot = |x, y| define_binary::<functions::Hypot, $t>(x, y),
                 copysign = |x, y| <$t>::copysign(x, y),
                 fmax = |x, y| if x.is_nan() { y } else if y.is_nan() { x } else { Float::maximum(x, y) },
                 fmin = |x, y| if x.is_nan() { y } else if y.is_nan() { x } else { Float::minimum(x, y) },

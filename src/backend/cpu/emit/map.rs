@@ -18,6 +18,11 @@ pub(super) fn vector_lanes(smallest: Option<usize>) -> usize {
     VECTOR / smallest.unwrap_or(1)
 }
 
+/// Elements of a step of a program: more if kernels are called, which work on many at once.
+pub(super) fn program_lanes(program: &Program) -> usize {
+    if program.calls_functions() { VECTOR } else { vector_lanes(program.smallest()) }
+}
+
 /// The function for operands of such classes; `single` if its rows only ever have one element.
 pub(in crate::backend::cpu) fn map_function(
     isa: &Isa,
@@ -39,7 +44,7 @@ pub(in crate::backend::cpu) fn map_function(
 
 /// Runs the program on whole vectors; gives the first index left.
 fn vectors(e: &mut Emitter<'_>, program: &Program, index: ir::Value, count: ir::Value) -> Result<ir::Value> {
-    let lanes = vector_lanes(program.smallest());
+    let lanes = program_lanes(program);
     let unroll = unroll(program, lanes);
     let index = if unroll > 1 { rows(e, program, lanes, unroll, index, count)? } else { index };
     rows(e, program, lanes, 1, index, count)

@@ -18,8 +18,8 @@ pub(super) use memory::Class;
 pub(super) use reduce::{blocks_function, merge_function};
 
 use cranelift_codegen::ir::{
-    self, AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, MemFlagsData, Signature, Type, UserExternalName,
-    types,
+    self, AbiParam, BlockArg, ExtFuncData, ExternalName, InstBuilder, MemFlagsData, Signature, StackSlotData,
+    StackSlotKind, Type, UserExternalName, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -28,6 +28,7 @@ use smallvec::{SmallVec, smallvec};
 use super::isa::{Features, Isa};
 use super::lanes::{Code, Values};
 use super::math::{Function, Symbol};
+use crate::elementary::kernel::Level;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::OperandId;
@@ -251,6 +252,32 @@ impl Emitter<'_> {
         })
     }
 
+    /// Calls an op's kernel on all lanes, which pass through memory.
+    fn call_kernel<const N: usize>(&mut self, function: Function, operands: [&Lanes; N]) -> Result<Lanes> {
+        let like = operands[0];
+        let part = if self.lanes == 1 { like.width } else { VECTOR };
+        let reference = self.import_kernel(Symbol { function, dtype: like.dtype })?;
+        let mut room = |emitter: &mut Self| {
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, (like.parts.len() * part) as u32, 4);
+            emitter.b.create_sized_stack_slot(data)
+        };
+        let out = room(self);
+        let mut arguments: SmallVec<[ir::Value; 4]> = smallvec![self.b.ins().stack_addr(types::I64, out, 0)];
+        for operand in operands {
+            let slot = room(self);
+            for (index, &value) in operand.parts.iter().enumerate() {
+                self.b.ins().stack_store(types::I64, value, slot, (index * part) as i32);
+            }
+            arguments.push(self.b.ins().stack_addr(types::I64, slot, 0));
+        }
+        arguments.push(self.b.ins().iconst(types::I64, self.lanes as i64));
+        self.b.ins().call(reference, &arguments);
+        let types: SmallVec<[Type; 8]> = like.parts.iter().map(|&value| self.b.func.dfg.value_type(value)).collect();
+        let load = |(index, ty): (usize, &Type)| self.b.ins().stack_load(types::I64, *ty, out, (index * part) as i32);
+        let parts: SmallVec<[ir::Value; 8]> = types.iter().enumerate().map(load).collect();
+        Ok(like.with(parts))
+    }
+
     fn widen_word(&mut self, dtype: DType, element: ir::Value) -> ir::Value {
         if !dtype.is_integer() || dtype.size() == 8 {
             return element;
@@ -262,6 +289,17 @@ impl Emitter<'_> {
         if symbol.address().is_none() {
             return Err(Error::Internal(format!("there is no function {}", symbol.name())));
         }
+        self.import_as(symbol)
+    }
+
+    fn import_kernel(&mut self, symbol: Symbol) -> Result<ir::FuncRef> {
+        if symbol.kernel(Level::Baseline).is_none() {
+            return Err(Error::Internal(format!("there is no kernel {}", symbol.name())));
+        }
+        self.import_as(symbol)
+    }
+
+    fn import_as(&mut self, symbol: Symbol) -> Result<ir::FuncRef> {
         let index = self.symbols.iter().position(|known| *known == symbol).unwrap_or_else(|| {
             self.symbols.push(symbol);
             self.symbols.len() - 1
@@ -316,8 +354,13 @@ impl Emitter<'_> {
 
 /// How an op's function is called.
 pub(super) fn symbol_signature(target: &dyn TargetIsa, symbol: Symbol) -> Signature {
-    let word = if symbol.dtype.is_float() { scalar_type(symbol.dtype) } else { types::I64 };
     let mut signature = Signature::new(target.default_call_conv());
+    if symbol.kernel(Level::Baseline).is_some() {
+        // Where the results go, where the arguments are, and how many.
+        signature.params.extend((0..symbol.arity() + 2).map(|_| AbiParam::new(types::I64)));
+        return signature;
+    }
+    let word = if symbol.dtype.is_float() { scalar_type(symbol.dtype) } else { types::I64 };
     signature.params.extend((0..symbol.arity()).map(|_| AbiParam::new(word)));
     signature.returns.push(AbiParam::new(word));
     signature

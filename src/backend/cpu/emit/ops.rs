@@ -63,7 +63,7 @@ pub(super) fn unary(e: &mut Emitter<'_>, op: UnaryOp, x: &Lanes) -> Result<Lanes
         | UnaryOp::Erfinv
         | UnaryOp::Gamma
         | UnaryOp::Lgamma
-        | UnaryOp::Digamma => e.call(Function::Unary(op), [x]),
+        | UnaryOp::Digamma => e.call_kernel(Function::Unary(op), [x]),
     }
 }
 
@@ -77,6 +77,7 @@ pub(super) fn binary(e: &mut Emitter<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) ->
         BinaryOp::Mul if a.width == 1 && e.lanes > 1 && !e.features.multiply_bytes => Ok(multiply_bytes(e, a, b)),
         BinaryOp::Mul => Ok(by_kind(e, a, b, |b, x, y| b.ins().fmul(x, y), |b, x, y| b.ins().imul(x, y))),
         BinaryOp::Div => Ok(a.with(e.each([a, b], |b, [x, y]| b.ins().fdiv(x, y)))),
+        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot if float => e.call_kernel(Function::Binary(op), [a, b]),
         BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => {
             e.call(Function::Binary(op), [a, b])
         }

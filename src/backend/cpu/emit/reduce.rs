@@ -9,7 +9,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, StackSlot, StackSlotData, StackSlotKind, types};
 use smallvec::{SmallVec, smallvec};
 
-use super::map::vector_lanes;
+use super::map::{program_lanes, vector_lanes};
 use super::{Class, Cursor, Emitter, Lanes, Unit, VECTOR, emit_function, no_values, scalar_type, unaligned};
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::isa::Isa;
@@ -116,7 +116,7 @@ impl<'a> BlockCode<'a> {
     /// The code of a body and its folds.
     pub(super) fn new(body: &'a Program, folds: &'a [Fold]) -> BlockCode<'a> {
         let smallest = folds.iter().filter_map(|fold| fold.smallest(&body.types)).chain(body.smallest()).min();
-        BlockCode { body, folds, lanes: vector_lanes(smallest) }
+        BlockCode { body, folds, lanes: vector_lanes(smallest).max(program_lanes(body)) }
     }
 
     /// Lanes of a group of this fold's states: as few as fill a vector.

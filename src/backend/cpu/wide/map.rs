@@ -7,6 +7,7 @@ use super::body::{hold, kernel_lanes, least_lanes, pressure, refuse_bytes, strai
 use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES};
 use super::step::Steps;
+use super::Options;
 use super::trace::{Reach, Subject, Tracer};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Program;
@@ -25,9 +26,9 @@ pub(in crate::backend::cpu) fn map_function(
     program: &Program,
     classes: &[Class],
     streaming: bool,
-    text: bool,
+    options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(text), program.calls_functions());
+    let (mut asm, calls) = (Assembler::new(options.text), program.calls_functions());
     refuse_bytes(program)?;
     let mut frame = Frame::new(calls);
     Frame::enter(&mut asm);
@@ -40,7 +41,7 @@ pub(in crate::backend::cpu) fn map_function(
     frame.load_bases(&mut asm, program.ports.len());
     asm.set(INDEX, 0);
     let subject = Subject { ports: &program.ports, classes, held: &held };
-    let row = Row { program, subject, streaming };
+    let row = Row { program, subject, options, streaming };
     if calls {
         row.whole(&mut asm, &mut frame, most)?;
         row.tail(&mut asm, &mut frame, most)?;
@@ -62,12 +63,14 @@ pub(in crate::backend::cpu) fn map_function(
 struct Row<'a> {
     program: &'a Program,
     subject: Subject<'a>,
+    options: Options,
     streaming: bool,
 }
 
 impl Row<'_> {
     fn steps(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize, reach: Reach) -> Result<Steps> {
-        let mut tracer = Tracer::new(asm, frame, &self.subject, lanes, reach, self.streaming);
+        let mut tracer = Tracer::new(asm, frame, &self.subject, self.options.level, lanes, reach);
+        tracer.streaming = self.streaming;
         walk(&self.program.statements, &mut Values::new(self.program.types.len()), &mut tracer)?;
         Ok(tracer.steps)
     }

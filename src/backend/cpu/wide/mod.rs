@@ -22,6 +22,17 @@ mod tests;
 mod text;
 mod trace;
 
+use crate::elementary::kernel::Level;
+
 pub(super) use encode::Assembled;
 pub(super) use map::map_function;
 pub(super) use reduce::{blocks_function, merge_function};
+
+/// What does not depend on a program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// The level of the kernels that are called.
+    pub level: Level,
+    /// Whether a listing is wanted.
+    pub text: bool,
+}

@@ -146,7 +146,7 @@ impl Tracer<'_> {
     /// Calls the op's kernel.
     fn call(&mut self, function: Function, arguments: &[&Lanes]) -> Result<Lanes> {
         let symbol = Symbol { function, dtype: arguments[0].dtype };
-        let address = symbol.kernel().ok_or_else(|| no_wide_form(symbol.name()))? as usize;
+        let address = symbol.kernel(self.level).ok_or_else(|| no_wide_form(symbol.name()))? as usize;
         let results: Parts = arguments[0].parts.iter().map(|_| self.steps.value(super::step::Home::None)).collect();
         self.steps.steps.push(Step::Call {
             address,

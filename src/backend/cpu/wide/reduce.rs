@@ -12,12 +12,14 @@ use super::encode::{
 };
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STRIDES};
 use super::instruction::{Immediate, LOAD, PERMILPD, PERMILPS};
+use super::Options;
 use super::step::{Home, Place, Steps, Value};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::{DType, Scalar};
+use crate::elementary::kernel::Level;
 use crate::error::Result;
 use crate::ops::reduction::{BLOCK, LANES};
 
@@ -29,9 +31,9 @@ pub(in crate::backend::cpu) fn blocks_function(
     body: &Program,
     folds: &[Fold],
     classes: &[Class],
-    text: bool,
+    options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(text), calls(body, folds));
+    let (mut asm, calls) = (Assembler::new(options.text), calls(body, folds));
     refuse_bytes(body)?;
     let mut frame = Frame::new(calls);
     Frame::enter(&mut asm);
@@ -45,7 +47,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     frame.load_bases(&mut asm, body.ports.len());
     asm.set(INDEX, 0);
     let subject = Subject { ports: &body.ports, classes, held: &held };
-    let block = Blocks { body, folds, subject, lanes };
+    let block = Blocks { body, folds, subject, level: options.level, lanes };
     let again = asm.label();
     asm.bind(again);
     asm.address(END, Memory::base(INDEX, BLOCK as i32));
@@ -65,8 +67,8 @@ pub(in crate::backend::cpu) fn blocks_function(
 ///
 /// # Errors
 /// `Unsupported` for a merge that has no wide form.
-pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], text: bool) -> Result<Assembled> {
-    let mut asm = Assembler::new(text);
+pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], options: Options) -> Result<Assembled> {
+    let mut asm = Assembler::new(options.text);
     refuse_bytes(body)?;
     let mut frame = Frame::new(true);
     Frame::enter(&mut asm);
@@ -81,7 +83,7 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], te
     asm.arithmetic(Arithmetic::Add, OTHER, INDEX);
     let subject = Subject { ports: &[], classes: &[], held: &[] };
     let steps = {
-        let mut t = Tracer::new(&mut asm, &mut frame, &subject, 1, Reach::Whole, false);
+        let mut t = Tracer::new(&mut asm, &mut frame, &subject, options.level, 1, Reach::Whole);
         for fold in folds {
             let states = [Place::State as fn(i32) -> Place, Place::Other].map(|place| {
                 let components = fold.init.iter().enumerate();
@@ -132,6 +134,7 @@ struct Blocks<'a> {
     body: &'a Program,
     folds: &'a [Fold],
     subject: Subject<'a>,
+    level: Level,
     /// Elements of a step.
     lanes: usize,
 }
@@ -152,7 +155,7 @@ impl Blocks<'_> {
 
     /// Loads the initial states into their registers.
     fn initial(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
-        let mut t = Tracer::new(asm, frame, &self.subject, LANES, Reach::Whole, false);
+        let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
         let mut constants = Vec::new();
         for value in self.folds.iter().flat_map(|fold| &fold.init) {
             let width = t.width(value.dtype())?;
@@ -187,7 +190,7 @@ impl Blocks<'_> {
 
     /// One step: the body on all its elements, merged with the virtual lanes.
     fn step(&self, asm: &mut Assembler, frame: &mut Frame, reach: Reach) -> Result<(Steps, Vec<Carried>)> {
-        let mut t = Tracer::new(asm, frame, &self.subject, self.lanes, reach, false);
+        let mut t = Tracer::new(asm, frame, &self.subject, self.level, self.lanes, reach);
         let (mut states, before) = self.states(&mut t)?;
         let mut values = Values::new(self.body.types.len());
         walk(&self.body.statements, &mut values, &mut t)?;
@@ -232,7 +235,7 @@ impl Blocks<'_> {
 
     /// Merges the virtual lanes and writes the total.
     fn tree(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
-        let mut t = Tracer::new(asm, frame, &self.subject, LANES, Reach::Whole, false);
+        let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
         let (mut states, before) = self.states(&mut t)?;
         for (fold, states) in self.folds.iter().zip(&mut states) {
             let mut lanes = LANES / 2;

@@ -18,6 +18,7 @@ use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Port;
 use crate::backend::cpu::lanes::Code;
 use crate::dtype::{DType, Scalar};
+use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
 use crate::loops::{Access, OperandId};
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
@@ -67,7 +68,9 @@ pub(super) struct Tracer<'a> {
     pub lanes: usize,
     reach: Reach,
     /// Whether stores bypass the cache.
-    streaming: bool,
+    pub streaming: bool,
+    /// The level of kernels.
+    pub level: Level,
     ports: &'a [Port],
     classes: &'a [Class],
     /// Where the frame holds the elements of operands that do not change, or the distances of their lanes.
@@ -98,9 +101,9 @@ impl<'a> Tracer<'a> {
         asm: &'a mut Assembler,
         frame: &'a mut Frame,
         subject: &Subject<'a>,
+        level: Level,
         lanes: usize,
         reach: Reach,
-        streaming: bool,
     ) -> Tracer<'a> {
         Tracer {
             asm,
@@ -108,7 +111,8 @@ impl<'a> Tracer<'a> {
             steps: Steps::default(),
             lanes,
             reach,
-            streaming,
+            streaming: false,
+            level,
             ports: subject.ports,
             classes: subject.classes,
             held: subject.held,

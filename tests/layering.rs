@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 const EDGES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("dtype", &["error"]),
+    ("elementary", &[]),
     ("shape", &["error"]),
     ("array", &["dtype", "shape", "error"]),
-    ("ops", &["dtype"]),
+    ("ops", &["dtype", "elementary"]),
     ("graph", &["array", "dtype", "shape", "ops", "error"]),
     ("eval", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("autodiff", &["expr", "graph", "ops", "dtype", "shape", "error"]),
@@ -20,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("loops", &["ops", "dtype", "error"]),
     ("schedule", &["graph", "loops::Target", "loops::Axis", "ops", "dtype", "shape", "error"]),
     ("lower", &["graph", "schedule", "loops", "ops", "array", "dtype", "shape", "error"]),
-    ("backend", &["loops", "ops", "dtype", "error"]),
+    ("backend", &["loops", "ops", "elementary", "dtype", "error"]),
     ("runtime", &["lower::plan", "schedule::Slot", "backend", "loops", "array", "dtype", "shape", "error"]),
     ("inspect", &["expr", "graph", "ops", "array", "dtype", "shape", "error"]),
     (

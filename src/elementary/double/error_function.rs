@@ -3,8 +3,8 @@
 //! erf x = 1 − e^(−q) with q = −ln erfc x = 2x/√π + x²·g(x): one polynomial for all x, since an error of q counts the less
 //! the larger q is. Its coefficients are minimax with that weight (own, by Remez's algorithm).
 
-use super::short_polynomial;
 use super::exponential::{exp_m1_short, power, reduce_short};
+use super::short_polynomial;
 use crate::elementary::functions::Erf;
 use crate::elementary::{Arithmetic, Unary};
 

@@ -42,11 +42,7 @@ fn short_polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; 
         last = A::mul_add(last, square, coefficients[i + 1]);
         other = A::mul_add(other, square, coefficients[i]);
     }
-    if i == 1 {
-        A::mul_add(other, x, A::mul_add(last, square, coefficients[0]))
-    } else {
-        A::mul_add(last, x, other)
-    }
+    if i == 1 { A::mul_add(other, x, A::mul_add(last, square, coefficients[0])) } else { A::mul_add(last, x, other) }
 }
 
 /// x kept between bounds; NaN stays.

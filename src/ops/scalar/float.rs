@@ -1,12 +1,11 @@
 //! Elementwise operations on `f32` and `f64`.
 //!
 //! Invariants: no function panics; a NaN operand gives NaN unless the method says otherwise (the sign and the payload
-//! of a NaN are unspecified). Arithmetic is done in the type itself. Elementary functions on `f32` are the `f64`
-//! function rounded once, which leaves them within 1 ULP.
+//! of a NaN are unspecified). Arithmetic is done in the type itself.
 //!
-//! Must not know: which engine asks, nor how an approximation works (that is `hyperbolic`, `power` and `special`).
+//! Must not know: which engine asks, nor how an approximation works (that is `elementary`).
 
-use super::{hyperbolic, power, special};
+use crate::elementary::{define_binary, define_unary, functions};
 
 mod sealed {
     pub trait Sealed {}

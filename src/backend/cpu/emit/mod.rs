@@ -28,8 +28,8 @@ use smallvec::{SmallVec, smallvec};
 use super::isa::{Features, Isa};
 use super::lanes::{Code, Values};
 use super::math::{Function, Symbol};
-use crate::elementary::kernel::Level;
 use crate::dtype::{DType, Scalar};
+use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
 use crate::loops::OperandId;
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
@@ -257,7 +257,7 @@ impl Emitter<'_> {
         let like = operands[0];
         let part = if self.lanes == 1 { like.width } else { VECTOR };
         let reference = self.import_kernel(Symbol { function, dtype: like.dtype })?;
-        let mut room = |emitter: &mut Self| {
+        let room = |emitter: &mut Self| {
             let data = StackSlotData::new(StackSlotKind::ExplicitSlot, (like.parts.len() * part) as u32, 4);
             emitter.b.create_sized_stack_slot(data)
         };

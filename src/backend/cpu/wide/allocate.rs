@@ -5,11 +5,11 @@
 //! instruction takes one. What goes round a loop has its register at the start and gets it back at the end.
 //! Must not know: what the code computes.
 
-use super::encode::{Assembler, Memory, Operand, RCX, RDI, RDX, RSI, RSP, Vector};
-use super::frame::{ARGUMENTS, Frame};
+use super::encode::{Assembler, Memory, Operand, RSP, Vector};
+use super::frame::Frame;
 use super::instruction::{ADDPD, ADDPS, AND, MULPD, MULPS, OR, PADDD, PADDQ, PCMPEQD, PCMPEQQ, PMULLD, PMULUDQ, XOR};
 use super::instruction::{COPY, FMADD213PD, FMADD213PS, FMADD231PD, FMADD231PS, Immediate, LOAD, Opcode, STORE};
-use super::step::{Home, Step, Steps, Value};
+use super::step::{Home, Place, Step, Steps, Value};
 use crate::error::{Error, Result};
 
 /// Vector registers.
@@ -50,9 +50,9 @@ pub(super) fn allocate(asm: &mut Assembler, frame: &mut Frame, steps: &Steps, ca
 }
 
 /// Loads what is carried into its registers, from its home.
-pub(super) fn load_carried(asm: &mut Assembler, steps: &Steps, carried: &[Carried]) -> Result<()> {
+pub(super) fn load_carried(asm: &mut Assembler, frame: &Frame, steps: &Steps, carried: &[Carried]) -> Result<()> {
     for carried in carried {
-        let from = home(steps.homes[carried.before.0 as usize]).ok_or_else(lost)?;
+        let from = home(asm, frame, steps.homes[carried.before.0 as usize]).ok_or_else(lost)?;
         asm.vector(&LOAD, Vector(carried.register), None, Operand::Memory(from), Immediate::None);
     }
     Ok(())
@@ -63,11 +63,12 @@ fn returned(carried: &[Carried]) -> impl Iterator<Item = (Value, u8)> {
     carried.iter().filter_map(|carried| Some((carried.after?, carried.register)))
 }
 
-fn home(home: Home) -> Option<Memory> {
+/// Where a value can be loaded from; `None` if nowhere.
+fn home(asm: &mut Assembler, frame: &Frame, home: Home) -> Option<Memory> {
     match home {
         Home::None => None,
         Home::Constant(memory) => Some(memory),
-        Home::Frame(offset) => Some(Memory::base(RSP, offset)),
+        Home::Place(place) => Some(frame.memory(asm, place)),
     }
 }
 
@@ -148,8 +149,8 @@ impl<'a> Allocator<'a> {
         self.register_of[value.0 as usize]
     }
 
-    fn home(&self, value: Value) -> Option<Memory> {
-        home(self.homes[value.0 as usize])
+    fn home(&mut self, value: Value) -> Option<Memory> {
+        home(self.asm, self.frame, self.homes[value.0 as usize])
     }
 
     /// A value in a register, which stays there for this step.
@@ -170,11 +171,8 @@ impl<'a> Allocator<'a> {
 
     /// A value as an operand that may be in memory.
     fn operand(&mut self, value: Value) -> Result<Operand> {
-        if self.register(value).is_none()
-            && let Some(memory) = self.home(value)
-            && !self.is_worth_a_register(value)
-        {
-            return Ok(Operand::Memory(memory));
+        if self.register(value).is_none() && !self.is_worth_a_register(value) {
+            return Ok(Operand::Memory(self.home(value).ok_or_else(lost)?));
         }
         Ok(Operand::Register(Vector(self.ensure(value)?)))
     }
@@ -212,7 +210,7 @@ impl<'a> Allocator<'a> {
         if self.homes[value.0 as usize] == Home::None && self.next_use(value).is_some() {
             let slot = self.frame.allocate(32);
             self.slots[value.0 as usize] = Some(slot);
-            self.homes[value.0 as usize] = Home::Frame(slot);
+            self.homes[value.0 as usize] = Home::Place(Place::Frame(slot));
             self.pressure.spills += 1;
             let to = Operand::Memory(Memory::base(RSP, slot));
             self.asm.vector(&STORE, Vector(register), None, to, Immediate::None);
@@ -268,9 +266,7 @@ impl<'a> Allocator<'a> {
                 self.asm.vector(opcode, Vector(register), mask, Operand::Memory(to), Immediate::None);
                 step.reads(|value| self.consume(value));
             }
-            Step::Call { address, name, arguments, results, count } => {
-                self.call((*address, name), arguments, results, *count)?;
-            }
+            Step::Call { name, .. } => return Err(Error::Internal(format!("a call of {name} within a segment"))),
             Step::Broadcast { result, count } => {
                 let result = self.define(*result)?;
                 super::scalar::broadcast(self.asm, result, *count);
@@ -377,43 +373,6 @@ impl<'a> Allocator<'a> {
         if self.next_use(result).is_some() {
             self.put(result, register);
         }
-    }
-
-    /// Everything that is needed later leaves the registers, since the function may use them all.
-    fn call(
-        &mut self,
-        (address, name): (usize, &str),
-        arguments: &[Vec<Value>],
-        results: &[Value],
-        count: usize,
-    ) -> Result<()> {
-        let size = 32 * results.len();
-        for (index, vectors) in arguments.iter().enumerate() {
-            for (part, &value) in vectors.iter().enumerate() {
-                self.locked = 0;
-                let register = self.ensure(value)?;
-                let to = Memory::base(RSP, ARGUMENTS + (index * size + part * 32) as i32);
-                self.asm.vector(&STORE, Vector(register), None, Operand::Memory(to), Immediate::None);
-            }
-        }
-        self.locked = 0;
-        arguments.iter().flatten().for_each(|&value| self.consume(value));
-        for register in 0..REGISTERS as u8 {
-            self.evict(register)?;
-        }
-        let out = self.frame.allocate(size.max(64));
-        self.asm.zero_upper();
-        self.asm.address(RDI, Memory::base(RSP, out));
-        let mut registers = [RSI, RDX, RCX].into_iter();
-        for (index, register) in (0..arguments.len()).zip(&mut registers) {
-            self.asm.address(register, Memory::base(RSP, ARGUMENTS + (index * size) as i32));
-        }
-        self.asm.set(registers.next().ok_or_else(lost)?, count as i32);
-        self.asm.call(address, name);
-        for (part, &result) in results.iter().enumerate() {
-            self.homes[result.0 as usize] = Home::Frame(out + part as i32 * 32);
-        }
-        Ok(())
     }
 
     /// Moves what is carried to where it is wanted.

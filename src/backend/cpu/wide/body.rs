@@ -4,9 +4,9 @@
 
 use super::allocate::{Carried, Pressure, REGISTERS, allocate, load_carried};
 use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, Operand, RAX, RCX, RSP, Vector};
-use super::frame::{BASES, END, Frame, INDEX, STRIDES, WORD};
+use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES, WORD};
 use super::instruction::{Immediate, STORE};
-use super::step::{Home, Steps, Value};
+use super::step::{Home, Place, Steps, Value};
 use super::trace::{VECTOR, broadcast_opcode, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Port, Program};
@@ -113,6 +113,14 @@ pub(super) fn jump_if_fewer(asm: &mut Assembler, lanes: usize, to: Label) {
     asm.jump_if(Condition::Greater, to);
 }
 
+/// Notes how many elements are left; jumps if none are.
+pub(super) fn count_left(asm: &mut Assembler, none: Label) {
+    asm.copy(RCX, END);
+    asm.arithmetic(Arithmetic::Sub, RCX, INDEX);
+    asm.jump_if(Condition::Equal, none);
+    asm.store(Memory::base(RSP, LEFT), RCX);
+}
+
 /// A loop over whole steps of so many lanes: straight-line code as long as enough elements are left.
 pub(super) fn whole_steps(
     asm: &mut Assembler,
@@ -125,7 +133,7 @@ pub(super) fn whole_steps(
     let all: Vec<Carried> = carried.iter().chain(&constants).copied().collect();
     let (again, done) = (asm.label(), asm.label());
     jump_if_fewer(asm, lanes, done);
-    load_carried(asm, steps, &constants)?;
+    load_carried(asm, frame, steps, &constants)?;
     asm.bind(again);
     let pressure = straight(asm, frame, steps, &all)?;
     asm.arithmetic_value(Arithmetic::Add, INDEX, lanes as i32);
@@ -149,15 +157,15 @@ pub(super) fn pressure(asm: &Assembler, frame: &Frame, steps: &Steps, carried: &
 }
 
 /// The constants that stay in registers all along a loop: those used most, in registers that nothing else needs.
-fn residents(asm: &Assembler, frame: &Frame, steps: &Steps, carried: &[Carried]) -> Result<Vec<Carried>> {
+pub(super) fn residents(asm: &Assembler, frame: &Frame, steps: &Steps, carried: &[Carried]) -> Result<Vec<Carried>> {
     let pressure = pressure(asm, frame, steps, carried)?;
-    if pressure.spills > 0 || frame.calls() {
+    if pressure.spills > 0 {
         return Ok(Vec::new());
     }
     let mut uses = vec![0usize; steps.homes.len()];
     steps.steps.iter().for_each(|step| step.reads(|value| uses[value.0 as usize] += 1));
-    let mut known: Vec<usize> =
-        (0..uses.len()).filter(|&value| uses[value] > 0 && steps.homes[value] != Home::None).collect();
+    let stays = |home: Home| matches!(home, Home::Constant(_) | Home::Place(Place::Frame(_)));
+    let mut known: Vec<usize> = (0..uses.len()).filter(|&value| uses[value] > 0 && stays(steps.homes[value])).collect();
     known.sort_by_key(|&value| std::cmp::Reverse(uses[value]));
     let free = REGISTERS.saturating_sub(pressure.registers.max(carried.len()) + 2);
     let values = known.into_iter().take(free).map(|value| Value(value as u32));

@@ -1,7 +1,7 @@
 //! The stack frame of a function, and which general register holds what.
 //!
-//! The frame starts with some words (strides, positions, what is left of a row); behind them are the bytes for call
-//! arguments, then what is spilled. Invariant: between prologue and epilogue the stack pointer stands still, at a
+//! The frame starts with some words (strides, positions, what is left of a row); behind them is what is held
+//! or spilled, then the buffers of a tile. Invariant: between prologue and epilogue the stack pointer stands still, at a
 //! multiple of 64. Must not know: steps, vector registers.
 
 use super::encode::{Arithmetic, Assembler, Condition, General, Memory, R8, R9, R10, R11, R12, R13, R14, R15};
@@ -19,8 +19,11 @@ pub(super) const STATE: General = R14;
 /// The end of the row where `END` is that of a block; the other state in a merge.
 pub(super) const OTHER: General = R15;
 
-/// Registers for the bases of the first operands where no function is called.
-const BASE_REGISTERS: [General; 6] = [RSI, RDI, R8, R9, R10, R11];
+/// Bytes of a vector times the number of the step within a tile.
+pub(super) const TILE: General = R11;
+
+/// Registers for the bases of the first operands; kernels do not keep them.
+const BASE_REGISTERS: [General; 5] = [RSI, RDI, R8, R9, R10];
 
 /// Registers that the caller wants back.
 const KEPT: [General; 5] = [RBX, R12, R13, R14, R15];
@@ -33,32 +36,37 @@ pub(super) const FIRST: i32 = 8;
 pub(super) const LEFT: i32 = 16;
 /// A word on its way to a vector register.
 pub(super) const WORD: i32 = 24;
-/// Arguments of calls: two of 128 bytes.
-pub(super) const ARGUMENTS: i32 = 64;
+/// The first element of a tile.
+pub(super) const START: i32 = 32;
+/// The element behind its last.
+pub(super) const STOP: i32 = 40;
+/// Its elements.
+pub(super) const COUNT: i32 = 48;
 /// What else is kept.
-const REST: i32 = ARGUMENTS + 256;
+const REST: i32 = 64;
 
-/// The largest frame: within it the page below the stack's end is never skipped.
+/// The largest frame without tiles: within it the page below the stack's end is never skipped.
 const LARGEST: i32 = 3584;
+
+/// Bytes of all buffers of a tile: half of the L1 caches that are in use.
+pub(super) const TILES: i32 = 16384;
+
+/// Bytes of a page of the stack.
+const PAGE: i32 = 4096;
 
 /// The frame of a function.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// Whether functions are called, which keep few registers.
-    calls: bool,
+    /// How many operands the function has.
+    ports: usize,
     used: i32,
     free: Vec<i32>,
 }
 
 impl Frame {
     /// A frame that holds nothing but its words.
-    pub fn new(calls: bool) -> Frame {
-        Frame { calls, used: REST, free: Vec::new() }
-    }
-
-    /// Whether functions are called.
-    pub fn calls(&self) -> bool {
-        self.calls
+    pub fn new(ports: usize) -> Frame {
+        Frame { ports, used: REST, free: Vec::new() }
     }
 
     /// Whether it has grown too large.
@@ -83,12 +91,22 @@ impl Frame {
     }
 
     /// Saves the caller's registers and makes room for a frame of the largest size.
-    pub fn enter(asm: &mut Assembler) {
+    pub fn enter(asm: &mut Assembler, tiles: bool) {
         asm.push(RBP);
         asm.copy(RBP, RSP);
         KEPT.into_iter().for_each(|register| asm.push(register));
-        asm.arithmetic_value(Arithmetic::Sub, RSP, LARGEST + 64);
+        let size = LARGEST + if tiles { TILES } else { 0 };
+        // Every page is touched, so that the guard below the stack is not passed over.
+        for page in 1..=size / PAGE {
+            asm.load(RAX, Memory::base(RSP, -page * PAGE));
+        }
+        asm.arithmetic_value(Arithmetic::Sub, RSP, size + 64);
         asm.arithmetic_value(Arithmetic::And, RSP, -64);
+    }
+
+    /// Some bytes behind the start of the tile's buffers.
+    pub fn tile(&self, offset: i32) -> Memory {
+        Memory::base(RSP, LARGEST + offset)
     }
 
     /// Restores everything and returns.
@@ -101,21 +119,15 @@ impl Frame {
     }
 
     /// Loads the bases of operands that have registers.
-    pub fn load_bases(&self, asm: &mut Assembler, ports: usize) {
-        for port in 0..ports {
-            if let Some(register) = self.base_register(port) {
-                asm.load(register, Memory::base(BASES, port as i32 * 8));
-            }
+    pub fn load_bases(&self, asm: &mut Assembler) {
+        for (port, register) in BASE_REGISTERS.into_iter().enumerate().take(self.ports) {
+            asm.load(register, Memory::base(BASES, port as i32 * 8));
         }
-    }
-
-    fn base_register(&self, port: usize) -> Option<General> {
-        if self.calls { None } else { BASE_REGISTERS.get(port).copied() }
     }
 
     /// The base of an operand; loaded into a scratch register if it has none of its own.
     pub fn base(&self, asm: &mut Assembler, port: usize) -> General {
-        self.base_register(port).unwrap_or_else(|| {
+        BASE_REGISTERS.get(port).copied().unwrap_or_else(|| {
             asm.load(RAX, Memory::base(BASES, port as i32 * 8));
             RAX
         })
@@ -128,6 +140,7 @@ impl Frame {
                 Memory::At { base: self.base(asm, port), index: INDEX, scale: size, offset }
             }
             Place::Frame(offset) => Memory::base(RSP, offset),
+            Place::Tile { scale, offset } => Memory::At { base: RSP, index: TILE, scale, offset: LARGEST + offset },
             Place::State(offset) => Memory::base(STATE, offset),
             Place::Other(offset) => Memory::base(OTHER, offset),
         }

@@ -3,11 +3,12 @@
 //! A loop over several vectors of each value, one over single vectors, and masked code for the rest. Must not know: who
 //! calls it, other axes.
 
-use super::body::{hold, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps};
-use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, RDI, RDX, RSI, RSP};
-use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES};
-use super::step::Steps;
 use super::Options;
+use super::body::{count_left, hold, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps};
+use super::encode::{Assembled, Assembler, Memory, RDI, RDX, RSI, RSP};
+use super::frame::{BASES, END, Frame, INDEX, STRIDES};
+use super::step::Steps;
+use super::tiles::cut;
 use super::trace::{Reach, Subject, Tracer};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Program;
@@ -30,21 +31,20 @@ pub(in crate::backend::cpu) fn map_function(
 ) -> Result<Assembled> {
     let (mut asm, calls) = (Assembler::new(options.text), program.calls_functions());
     refuse_bytes(program)?;
-    let mut frame = Frame::new(calls);
-    Frame::enter(&mut asm);
+    let mut frame = Frame::new(program.ports.len());
+    Frame::enter(&mut asm, calls);
     asm.copy(BASES, RDI);
     asm.store(Memory::base(RSP, STRIDES), RSI);
     asm.copy(END, RDX);
     let least = least_lanes(program.types_used());
     let most = if calls { kernel_lanes(program).max(least) } else { least * UNROLLS[0] };
     let held = hold(&mut asm, &mut frame, &program.ports, classes, most)?;
-    frame.load_bases(&mut asm, program.ports.len());
+    frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
     let subject = Subject { ports: &program.ports, classes, held: &held };
     let row = Row { program, subject, options, streaming };
     if calls {
-        row.whole(&mut asm, &mut frame, most)?;
-        row.tail(&mut asm, &mut frame, most)?;
+        row.tiles(&mut asm, &mut frame, most)?;
     } else {
         let lanes = row.best(&mut asm, &mut frame, least)?;
         row.whole(&mut asm, &mut frame, lanes)?;
@@ -92,12 +92,22 @@ impl Row<'_> {
         Ok(())
     }
 
+    /// Tile after tile, the last with masked accesses.
+    fn tiles(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
+        let steps = self.steps(asm, frame, lanes, Reach::Whole)?;
+        cut(&steps, lanes)?.whole(asm, frame, &[])?;
+        let done = asm.label();
+        count_left(asm, done);
+        let steps = self.steps(asm, frame, lanes, Reach::Tail)?;
+        cut(&steps, lanes)?.once(asm, frame, &[])?;
+        asm.bind(done);
+        Ok(())
+    }
+
     /// What is left, with masked accesses.
     fn tail(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
         let done = asm.label();
-        asm.arithmetic(Arithmetic::Sub, END, INDEX);
-        asm.jump_if(Condition::Equal, done);
-        asm.store(Memory::base(RSP, LEFT), END);
+        count_left(asm, done);
         let steps = self.steps(asm, frame, lanes, Reach::Tail)?;
         straight(asm, frame, &steps, &[])?;
         asm.bind(done);

@@ -20,6 +20,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tiles;
 mod trace;
 
 use crate::elementary::kernel::Level;

@@ -153,7 +153,6 @@ impl Tracer<'_> {
             name: symbol.name(),
             arguments: arguments.iter().map(|argument| argument.parts.to_vec()).collect(),
             results: results.to_vec(),
-            count: self.lanes,
         });
         Ok(arguments[0].with(results))
     }

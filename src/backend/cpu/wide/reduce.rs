@@ -5,15 +5,16 @@
 //! at the end of a block. Where fewer elements than lanes are left, the merged lanes are blended with the old ones, so
 //! that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
 
+use super::Options;
 use super::allocate::{Carried, REGISTERS};
-use super::body::{hold, jump_if_fewer, kernel_lanes, refuse_bytes, straight, whole_steps};
+use super::body::{count_left, hold, kernel_lanes, refuse_bytes, straight, whole_steps};
 use super::encode::{
     Arithmetic, Assembled, Assembler, Condition, Memory, Operand, R8, RCX, RDI, RDX, RSI, RSP, Vector,
 };
-use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STRIDES};
+use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
 use super::instruction::{Immediate, LOAD, PERMILPD, PERMILPS};
-use super::Options;
 use super::step::{Home, Place, Steps, Value};
+use super::tiles::{Kept, cut, load_kept, store_kept};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
@@ -33,10 +34,10 @@ pub(in crate::backend::cpu) fn blocks_function(
     classes: &[Class],
     options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(options.text), calls(body, folds));
+    let (mut asm, calls) = (Assembler::new(options.text), body.calls_functions());
     refuse_bytes(body)?;
-    let mut frame = Frame::new(calls);
-    Frame::enter(&mut asm);
+    let mut frame = Frame::new(body.ports.len());
+    Frame::enter(&mut asm, calls);
     asm.copy(BASES, RDI);
     asm.store(Memory::base(RSP, STRIDES), RSI);
     asm.store(Memory::base(RSP, FIRST), RCX);
@@ -44,7 +45,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.copy(STATE, R8);
     let lanes = if calls { kernel_lanes(body).max(LANES) } else { LANES };
     let held = hold(&mut asm, &mut frame, &body.ports, classes, lanes)?;
-    frame.load_bases(&mut asm, body.ports.len());
+    frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
     let subject = Subject { ports: &body.ports, classes, held: &held };
     let block = Blocks { body, folds, subject, level: options.level, lanes };
@@ -70,8 +71,8 @@ pub(in crate::backend::cpu) fn blocks_function(
 pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], options: Options) -> Result<Assembled> {
     let mut asm = Assembler::new(options.text);
     refuse_bytes(body)?;
-    let mut frame = Frame::new(true);
-    Frame::enter(&mut asm);
+    let mut frame = Frame::new(0);
+    Frame::enter(&mut asm, false);
     asm.copy(STATE, RDI);
     asm.copy(END, RSI);
     asm.copy(INDEX, RDX);
@@ -110,16 +111,6 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
     Ok(asm.finish())
 }
 
-/// Whether a reduction calls functions.
-fn calls(body: &Program, folds: &[Fold]) -> bool {
-    let merge = |fold: &Fold| Program {
-        ports: Vec::new(),
-        types: body.types.clone(),
-        statements: fold.merge.block.statements.clone(),
-    };
-    body.calls_functions() || folds.iter().any(|fold| merge(fold).calls_functions())
-}
-
 /// Merges two states.
 fn merge(t: &mut Tracer<'_>, body: &Program, fold: &Fold, left: &[Lanes], right: &[Lanes]) -> Result<Vec<Lanes>> {
     let mut values = Values::new(body.types.len());
@@ -145,11 +136,34 @@ type States = Vec<Vec<Lanes>>;
 impl Blocks<'_> {
     fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         self.initial(asm, frame)?;
-        let (steps, carried) = self.step(asm, frame, Reach::Whole)?;
-        whole_steps(asm, frame, &steps, &carried, self.lanes)?;
-        self.rest(asm, frame)?;
+        if self.body.calls_functions() {
+            self.tiles(asm, frame)?;
+        } else {
+            let (steps, carried) = self.step(asm, frame, Reach::Whole)?;
+            whole_steps(asm, frame, &steps, &carried, self.lanes)?;
+            self.rest(asm, frame)?;
+        }
         let (steps, carried) = self.tree(asm, frame)?;
         straight(asm, frame, &steps, &carried)?;
+        Ok(())
+    }
+
+    /// As the loop and `rest`, with the states in the frame while kernels run.
+    fn tiles(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
+        let (steps, carried) = self.step(asm, frame, Reach::Whole)?;
+        let slots: Vec<i32> = carried.iter().map(|_| frame.allocate(VECTOR)).collect();
+        let keep = |carried: &[Carried]| -> Vec<Kept> {
+            carried.iter().zip(&slots).map(|(&carried, &slot)| Kept { carried, slot }).collect()
+        };
+        let kept = keep(&carried);
+        store_kept(asm, &kept);
+        cut(&steps, self.lanes)?.whole(asm, frame, &kept)?;
+        let done = asm.label();
+        count_left(asm, done);
+        let (steps, carried) = self.step(asm, frame, Reach::Tail)?;
+        cut(&steps, self.lanes)?.once(asm, frame, &keep(&carried))?;
+        asm.bind(done);
+        load_kept(asm, &kept);
         Ok(())
     }
 
@@ -223,10 +237,7 @@ impl Blocks<'_> {
     /// The elements that fill no step.
     fn rest(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         let done = asm.label();
-        jump_if_fewer(asm, 1, done);
-        asm.copy(RCX, END);
-        asm.arithmetic(Arithmetic::Sub, RCX, INDEX);
-        asm.store(Memory::base(RSP, LEFT), RCX);
+        count_left(asm, done);
         let (steps, carried) = self.step(asm, frame, Reach::Tail)?;
         straight(asm, frame, &steps, &carried)?;
         asm.bind(done);

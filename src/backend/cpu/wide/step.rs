@@ -24,6 +24,13 @@ pub(super) enum Place {
     },
     /// The frame.
     Frame(i32),
+    /// A buffer of the tile, so many vectors for each step.
+    Tile {
+        /// Vectors of a step: 1, 2, 4 or 8.
+        scale: u8,
+        /// Bytes from the start of all buffers to the vector's in the first step.
+        offset: i32,
+    },
     /// The state that is being written or merged.
     State(i32),
     /// The state that is merged with it.
@@ -88,7 +95,7 @@ pub(super) enum Step {
         /// Where to.
         to: Place,
     },
-    /// A call of a kernel on so many elements, whose vectors lie one after the other in memory.
+    /// A call of a kernel, which ends a segment.
     Call {
         /// The function.
         address: usize,
@@ -98,8 +105,6 @@ pub(super) enum Step {
         arguments: Vec<Vec<Value>>,
         /// The vectors of the result.
         results: Vec<Value>,
-        /// Elements.
-        count: usize,
     },
     /// All lanes the same 64-bit number.
     Broadcast {
@@ -140,11 +145,11 @@ pub(super) enum Home {
     None,
     /// A constant.
     Constant(Memory),
-    /// The frame.
-    Frame(i32),
+    /// A place that it was stored to.
+    Place(Place),
 }
 
-/// Straight-line code with what goes round in registers.
+/// Straight-line code.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Steps {
     /// The steps in order.
@@ -162,6 +167,18 @@ impl Steps {
 }
 
 impl Step {
+    /// The value that it defines in a register.
+    pub fn result(&self) -> Option<Value> {
+        match self {
+            Step::Compute { result, .. }
+            | Step::MulAdd { result, .. }
+            | Step::Load { result, .. }
+            | Step::Broadcast { result, .. }
+            | Step::TailMask { result, .. } => Some(*result),
+            Step::Store { .. } | Step::Call { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
+        }
+    }
+
     /// Calls a function with each value that it reads.
     pub fn reads(&self, mut each: impl FnMut(Value)) {
         match self {

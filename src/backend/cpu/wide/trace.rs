@@ -178,7 +178,7 @@ impl<'a> Tracer<'a> {
         if let Some((_, value)) = self.known.iter().find(|(known, _)| *known == offset) {
             return *value;
         }
-        let value = self.steps.value(Home::Frame(offset));
+        let value = self.steps.value(Home::Place(Place::Frame(offset)));
         self.known.push((offset, value));
         value
     }

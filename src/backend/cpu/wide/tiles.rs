@@ -1,0 +1,275 @@
+//! Programs that call kernels: segments of straight-line code between the calls, run one after the other over a tile.
+//!
+//! A tile is some hundred elements. What one segment computes for a later one, or for a kernel, goes through a buffer of
+//! the tile, which stays in the L1 cache; a kernel sees its argument's whole buffer at once. Invariant: the vectors of a
+//! kernel's argument lie in the order of their elements. Must not know: what is computed.
+
+use super::allocate::Carried;
+use super::body::{residents, straight};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RCX, RDI, RDX, RSI, RSP, Vector};
+use super::frame::{COUNT, END, Frame, INDEX, START, STOP, TILE, TILES};
+use super::instruction::{Immediate, LOAD, STORE};
+use super::step::{Home, Place, Step, Steps, Value};
+use super::trace::{VECTOR, no_wide_form};
+use crate::error::{Error, Result};
+
+/// Most elements of a tile: more gain nothing.
+const LARGEST: usize = 512;
+
+/// A call of a kernel, by the buffers that it works on.
+struct Call {
+    address: usize,
+    name: String,
+    result: i32,
+    arguments: Vec<i32>,
+}
+
+/// Straight-line code up to a call, or to the end.
+struct Segment {
+    steps: Steps,
+    call: Option<Call>,
+}
+
+/// A program in segments.
+pub(super) struct Tiled {
+    segments: Vec<Segment>,
+    /// Elements of a step.
+    lanes: usize,
+    /// Steps of a tile.
+    steps: usize,
+}
+
+/// A carried value, and where the frame keeps it while kernels run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// What is carried.
+    pub carried: Carried,
+    /// The frame's bytes.
+    pub slot: i32,
+}
+
+/// Which values have which buffers.
+struct Buffers {
+    /// The vectors that lie together in a step, and where in a tile of one step.
+    groups: Vec<(Vec<Value>, i32)>,
+    /// Bytes of a step in all buffers.
+    bytes: usize,
+    /// Steps of a tile.
+    steps: i32,
+}
+
+impl Buffers {
+    /// Lets vectors lie together.
+    fn add(&mut self, values: &[Value]) {
+        if self.groups.iter().all(|(known, _)| known != values) {
+            self.groups.push((values.to_vec(), self.bytes as i32));
+            self.bytes += values.len() * VECTOR;
+        }
+    }
+
+    /// Where the buffer of some vectors starts.
+    fn start(&self, values: &[Value]) -> Result<i32> {
+        let found = self.groups.iter().find(|(known, _)| known == values);
+        found.map(|(_, offset)| offset * self.steps).ok_or_else(|| Error::Internal("vectors without a buffer".into()))
+    }
+
+    /// Everywhere where a value has to be.
+    fn places(&self, value: Value) -> impl Iterator<Item = Place> {
+        self.groups.iter().flat_map(move |(values, offset)| {
+            let parts = (0..values.len()).filter(move |&part| values[part] == value);
+            parts.map(move |part| Place::Tile {
+                scale: values.len() as u8,
+                offset: offset * self.steps + (part * VECTOR) as i32,
+            })
+        })
+    }
+}
+
+/// A program between its calls.
+struct Pieces<'a> {
+    steps: &'a Steps,
+    /// The steps up to each call, with it, and those after the last.
+    pieces: Vec<&'a [Step]>,
+    /// In which piece each value is defined; the results of a call in the one that it ends.
+    defined: Vec<Option<usize>>,
+}
+
+/// Cuts steps of so many lanes into segments.
+///
+/// # Errors
+/// `Unsupported` if a step of all buffers is larger than a tile may be.
+pub(super) fn cut(steps: &Steps, lanes: usize) -> Result<Tiled> {
+    let pieces = Pieces::new(steps);
+    let buffers = pieces.buffers(lanes)?;
+    let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index)).collect::<Result<_>>()?;
+    Ok(Tiled { segments, lanes, steps: buffers.steps as usize })
+}
+
+impl<'a> Pieces<'a> {
+    fn new(steps: &'a Steps) -> Pieces<'a> {
+        let pieces: Vec<&[Step]> = steps.steps.split_inclusive(|step| matches!(step, Step::Call { .. })).collect();
+        let mut defined = vec![None; steps.homes.len()];
+        for (index, step) in
+            pieces.iter().enumerate().flat_map(|(index, piece)| piece.iter().map(move |step| (index, step)))
+        {
+            if let Step::Call { results, .. } = step {
+                results.iter().for_each(|value| defined[value.0 as usize] = Some(index));
+            }
+            if let Some(value) = step.result() {
+                defined[value.0 as usize] = Some(index);
+            }
+        }
+        Pieces { steps, pieces, defined }
+    }
+
+    fn is_earlier(&self, value: Value, piece: usize) -> bool {
+        self.defined[value.0 as usize].is_some_and(|defined| defined < piece)
+    }
+
+    /// Buffers for what kernels read and write, and for what one piece computes and a later one reads.
+    fn buffers(&self, lanes: usize) -> Result<Buffers> {
+        let mut buffers = Buffers { groups: Vec::new(), bytes: 0, steps: 0 };
+        for step in &self.steps.steps {
+            if let Step::Call { arguments, results, .. } = step {
+                buffers.add(results);
+                arguments.iter().for_each(|argument| buffers.add(argument));
+            }
+        }
+        for (index, piece) in self.pieces.iter().enumerate() {
+            for step in *piece {
+                step.reads(|value| {
+                    if self.is_earlier(value, index) && buffers.places(value).next().is_none() {
+                        buffers.add(&[value]);
+                    }
+                });
+            }
+        }
+        buffers.steps = (TILES as usize / buffers.bytes.max(1)).min(LARGEST / lanes) as i32;
+        if buffers.steps == 0 { Err(no_wide_form("a program with so many calls")) } else { Ok(buffers) }
+    }
+
+    fn segment(&self, buffers: &Buffers, index: usize) -> Result<Segment> {
+        let mut own = Steps { steps: Vec::new(), homes: self.steps.homes.clone() };
+        for (value, home) in own.homes.iter_mut().enumerate() {
+            let value = Value(value as u32);
+            if self.is_earlier(value, index)
+                && let Some(place) = buffers.places(value).next()
+            {
+                *home = Home::Place(place);
+            }
+        }
+        let store = |value: Value, to: Place| Step::Store { opcode: &STORE, value, mask: None, to };
+        let mut call = None;
+        for step in self.pieces[index] {
+            if let Step::Call { address, name, arguments, results } = step {
+                for &value in arguments.iter().flatten().filter(|value| self.defined[value.0 as usize].is_none()) {
+                    // What is known from the start is defined by no step.
+                    own.steps.extend(buffers.places(value).map(|to| store(value, to)));
+                }
+                let arguments = arguments.iter().map(|values| buffers.start(values)).collect::<Result<_>>()?;
+                call = Some(Call { address: *address, name: name.clone(), result: buffers.start(results)?, arguments });
+                continue;
+            }
+            own.steps.push(step.clone());
+            if let Some(value) = step.result() {
+                own.steps.extend(buffers.places(value).map(|to| store(value, to)));
+            }
+        }
+        Ok(Segment { steps: own, call })
+    }
+}
+
+impl Tiled {
+    /// Runs tiles as long as whole steps are left.
+    pub fn whole(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
+        let (again, done) = (asm.label(), asm.label());
+        super::body::jump_if_fewer(asm, self.lanes, done);
+        asm.bind(again);
+        asm.copy(RAX, END);
+        asm.arithmetic(Arithmetic::Sub, RAX, INDEX);
+        asm.arithmetic_value(Arithmetic::And, RAX, -(self.lanes as i32));
+        asm.set(RCX, (self.steps * self.lanes) as i32);
+        asm.arithmetic(Arithmetic::Compare, RAX, RCX);
+        asm.copy_if(Condition::Greater, RAX, RCX);
+        self.tile(asm, frame, kept)?;
+        asm.address(RAX, Memory::base(INDEX, self.lanes as i32));
+        asm.arithmetic(Arithmetic::Compare, RAX, END);
+        asm.jump_if(Condition::NotGreater, again);
+        asm.bind(done);
+        Ok(())
+    }
+
+    /// Runs one step.
+    pub fn once(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
+        asm.set(RAX, self.lanes as i32);
+        self.tile(asm, frame, kept)
+    }
+
+    /// Runs as many elements as `RAX` says.
+    fn tile(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
+        asm.store(Memory::base(RSP, COUNT), RAX);
+        asm.arithmetic(Arithmetic::Add, RAX, INDEX);
+        asm.store(Memory::base(RSP, STOP), RAX);
+        asm.store(Memory::base(RSP, START), INDEX);
+        for (index, segment) in self.segments.iter().enumerate() {
+            let last = index + 1 == self.segments.len();
+            self.segment(asm, frame, segment, if last { kept } else { &[] })?;
+        }
+        Ok(())
+    }
+
+    fn segment(&self, asm: &mut Assembler, frame: &Frame, segment: &Segment, kept: &[Kept]) -> Result<()> {
+        if !segment.steps.steps.is_empty() {
+            let mut carried: Vec<Carried> = kept.iter().map(|kept| kept.carried).collect();
+            asm.load(INDEX, Memory::base(RSP, START));
+            asm.set(TILE, 0);
+            frame.load_bases(asm);
+            load_kept(asm, kept);
+            let constants = residents(asm, frame, &segment.steps, &carried)?;
+            super::allocate::load_carried(asm, frame, &segment.steps, &constants)?;
+            carried.extend(constants);
+            let again = asm.label();
+            asm.bind(again);
+            straight(asm, frame, &segment.steps, &carried)?;
+            asm.arithmetic_value(Arithmetic::Add, INDEX, self.lanes as i32);
+            asm.arithmetic_value(Arithmetic::Add, TILE, VECTOR as i32);
+            asm.load(RAX, Memory::base(RSP, STOP));
+            asm.arithmetic(Arithmetic::Compare, INDEX, RAX);
+            asm.jump_if(Condition::Less, again);
+            store_kept(asm, kept);
+        }
+        match &segment.call {
+            Some(call) => call_kernel(asm, frame, call),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Loads what is carried from the frame.
+pub(super) fn load_kept(asm: &mut Assembler, kept: &[Kept]) {
+    for kept in kept {
+        let from = Operand::Memory(Memory::base(RSP, kept.slot));
+        asm.vector(&LOAD, Vector(kept.carried.register), None, from, Immediate::None);
+    }
+}
+
+/// Stores what is carried to the frame.
+pub(super) fn store_kept(asm: &mut Assembler, kept: &[Kept]) {
+    for kept in kept {
+        let to = Operand::Memory(Memory::base(RSP, kept.slot));
+        asm.vector(&STORE, Vector(kept.carried.register), None, to, Immediate::None);
+    }
+}
+
+fn call_kernel(asm: &mut Assembler, frame: &Frame, call: &Call) -> Result<()> {
+    asm.zero_upper();
+    let mut registers = [RSI, RDX, RCX].into_iter();
+    asm.address(RDI, frame.tile(call.result));
+    for (&argument, register) in call.arguments.iter().zip(&mut registers) {
+        asm.address(register, frame.tile(argument));
+    }
+    let count = registers.next().ok_or_else(|| Error::Internal("a kernel of so many arguments".into()))?;
+    asm.load(count, Memory::base(RSP, COUNT));
+    asm.call(call.address, &call.name);
+    Ok(())
+}

@@ -46,7 +46,7 @@ const EXP2: [f64; 11] = [
 #[derive(Clone, Copy)]
 pub(super) struct Reduced {
     /// n in the low bits, as [`ROUNDER`] leaves it.
-    rounded: f64,
+    pub(super) rounded: f64,
     pub(super) high: f64,
     pub(super) low: f64,
 }
@@ -103,7 +103,7 @@ pub(super) fn power(rounded: f64) -> f64 {
 
 /// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
 #[inline(always)]
-fn scale(m: f64, rounded: f64) -> f64 {
+pub(super) fn scale(m: f64, rounded: f64) -> f64 {
     // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
     let biased = rounded.to_bits().wrapping_add(2046);
     let half = biased >> 1;

@@ -3,6 +3,7 @@
 mod angle;
 mod error_function;
 mod exponential;
+mod inverse_trigonometric;
 mod logarithm;
 mod pair;
 mod trigonometric;
@@ -27,22 +28,21 @@ fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) ->
     sum
 }
 
-/// As `polynomial`, by half as long a chain: the sum of two polynomials in x² (Horner's rule of second order).
+/// As `polynomial`, by a chain half as long: pairs of terms, added by Horner's rule in x².
 #[inline(always)]
 fn short_polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
     let square = x * x;
-    let (mut last, mut other) = (coefficients[N - 1], coefficients[N - 2]);
-    let mut i = N - 2;
-    while i >= 2 {
+    let mut i = N - N % 2;
+    let mut sum = coefficients[N - 1];
+    if i == N {
         i -= 2;
-        last = A::mul_add(last, square, coefficients[i + 1]);
-        other = A::mul_add(other, square, coefficients[i]);
+        sum = A::mul_add(sum, x, coefficients[i]);
     }
-    if i == 1 {
-        A::mul_add(other, x, A::mul_add(last, square, coefficients[0]))
-    } else {
-        A::mul_add(last, x, other)
+    while i > 0 {
+        i -= 2;
+        sum = A::mul_add(sum, square, A::mul_add(coefficients[i + 1], x, coefficients[i]));
     }
+    sum
 }
 
 /// x kept between bounds; NaN stays.

@@ -71,6 +71,15 @@ fn double() -> Vec<Row> {
         unary log2 Log2 1.0 2.0;
         unary log10 Log10 1.0 2.0;
         unary log1p Log1p 1.0 2.0;
+        unary sinh Sinh 2.0 4.0;
+        unary cosh Cosh 2.0 4.0;
+        unary tanh Tanh 1.0 2.0;
+        unary asinh Asinh 2.0 4.0;
+        unary acosh Acosh 2.0 4.0;
+        unary atanh Atanh 2.0 4.0;
+        unary cbrt Cbrt 1.0 2.0;
+        binary pow Pow 2.0 4.0;
+        binary hypot Hypot 2.0 4.0;
     }
 }
 

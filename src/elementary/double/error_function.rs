@@ -6,9 +6,9 @@
 //! erfc x = e^(−x²)·f/(1 + 2x) for x ≥ 0, where f is a polynomial in (x − 3.5)/(x + 3.5) (after Shepherd and Laframboise,
 //! Math. Comp. 36, 1981), and 2 − erfc(−x) below; x² is a pair of numbers, lest its rounding be magnified.
 
-use super::exponential::{exp_m1_reduced, exp_m1_short, power, reduce, reduce_short, scale};
+use super::exponential::{Reduced, power_and_exp_m1};
 use super::pair::{ordered_sum, product};
-use super::{polynomial, short_polynomial};
+use super::short_polynomial;
 use crate::elementary::functions::{Erf, Erfc};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -102,13 +102,12 @@ impl Unary<f64> for Erf {
         let x_abs = if x.abs() > ONE_FROM { ONE_FROM } else { x.abs() };
         let g = short_polynomial::<A, 24>(x_abs, &G);
         let q = A::mul_add(x_abs, SLOPE, x_abs * A::mul_add(x_abs, g, SLOPE_LOW));
-        let (rounded, r) = reduce_short::<A>(-q);
-        let power = power(rounded);
-        A::mul_add(-power, exp_m1_short::<A>(r), 1.0 - power).copysign(x)
+        let (power, exp_m1) = power_and_exp_m1::<A>(-q);
+        A::mul_add(-power, exp_m1, 1.0 - power).copysign(x)
     }
 }
 
-/// f/(1 + 2x) for 0.5 ≤ x ≤ 27.5, as a number and a small rest.
+/// f/(1 + 2x) for 0.47 ≤ x ≤ 27.5, as a number and a small rest.
 #[inline(always)]
 fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
     let u = (x - MIDDLE) / (x + MIDDLE);
@@ -121,10 +120,10 @@ fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
     (quotient, remainder * inverse)
 }
 
-/// 1 − erf x for |x| < 0.5.
+/// 1 − erf x for |x| < 0.54.
 #[inline(always)]
 fn central_complement<A: Arithmetic>(x: f64) -> f64 {
-    A::mul_add(-x, polynomial::<A, 10>(x * x, &CENTRAL), 1.0)
+    A::mul_add(-x, short_polynomial::<A, 10>(x * x, &CENTRAL), 1.0)
 }
 
 impl Unary<f64> for Erfc {
@@ -133,12 +132,8 @@ impl Unary<f64> for Erfc {
         let size = if x.abs() > ZERO_FROM { ZERO_FROM } else { x.abs() };
         let (quotient, quotient_rest) = scaled_complement::<A>(size);
         let (square, rest) = product::<A>(size, size);
-        let mut reduced = reduce::<A>(-square);
-        (reduced.high, reduced.low) = ordered_sum(reduced.high, reduced.low - rest);
-        let (high, low) = exp_m1_reduced::<A>(reduced);
-        let rest = A::mul_add(quotient, high, A::mul_add(quotient, low, quotient_rest));
-        let tail = scale(quotient + rest, reduced.rounded);
+        let tail = Reduced::new::<A>(-square).plus(-rest).times_exp::<A>(quotient, quotient_rest);
         let tail = if x < 0.0 { 2.0 - tail } else { tail };
-        if size < 0.5 { central_complement::<A>(x) } else { tail }
+        if size < 0.47 { central_complement::<A>(x) } else { tail }
     }
 }

@@ -7,7 +7,7 @@ use super::pair::ordered_sum;
 use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
-use core::f64::consts::LOG2_E;
+use core::f64::consts::{LN_2, LOG2_E};
 
 /// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
 const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -27,9 +27,8 @@ const EXP: [f64; 10] = [
     2.089_969_919_942_507e-09,
 ];
 
-/// (2ʳ − 1)/r.
-const EXP2: [f64; 11] = [
-    0.693_147_180_559_945_3,
+/// (2ʳ − 1 − r·ln 2)/r².
+const EXP2: [f64; 10] = [
     0.240_226_506_959_100_97,
     0.055_504_108_664_823_22,
     0.009_618_129_107_607_334,
@@ -42,68 +41,101 @@ const EXP2: [f64; 11] = [
     4.468_845_487_309_24e-10,
 ];
 
-/// A power of e or 2 as 2ⁿ times that of `high + low`.
+/// x = n·ln 2 + start − shift, the last two being r.
 #[derive(Clone, Copy)]
 pub(super) struct Reduced {
     /// n in the low bits, as [`ROUNDER`] leaves it.
-    pub(super) rounded: f64,
-    pub(super) high: f64,
-    pub(super) low: f64,
+    rounded: f64,
+    start: f64,
+    shift: f64,
 }
 
 impl Reduced {
+    /// For |x| < 1500.
+    #[inline(always)]
+    pub(super) fn new<A: Arithmetic>(x: f64) -> Self {
+        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
+        let n = rounded - ROUNDER;
+        // The first product is exact, and so is the sum.
+        Self { rounded, start: A::mul_add(n, -LN2_HIGH, x), shift: n * LN2_LOW }
+    }
+
+    /// With a small part added to x.
+    #[inline(always)]
+    pub(super) fn plus(self, low: f64) -> Self {
+        Self { shift: self.shift - low, ..self }
+    }
+
+    /// (r rounded, what it has lost).
+    #[inline(always)]
+    pub(super) fn remainder(self) -> (f64, f64) {
+        let r = self.start - self.shift;
+        (r, (self.start - r) - self.shift)
+    }
+
+    /// 2 to the power offset − n, which must be the exponent of a normal number.
+    #[inline(always)]
+    pub(super) fn inverse_power(self, offset: i64) -> f64 {
+        f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        scale(sum + (rest + b), self.rounded)
+    }
+
+    /// (m + low)·eˣ, rounded nearly once; low is small.
+    #[inline(always)]
+    pub(super) fn times_exp<A: Arithmetic>(self, m: f64, low: f64) -> f64 {
+        let (a, b) = self.accurate_exp_m1::<A>();
+        scale(m + A::mul_add(m, a, A::mul_add(m, b, low)), self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
-    pub(super) fn power(self, offset: u64) -> f64 {
-        f64::from_bits(self.rounded.to_bits().wrapping_add(offset.wrapping_add(1023)) << 52)
+    pub(super) fn power(self, offset: i64) -> f64 {
+        f64::from_bits(self.rounded.to_bits().wrapping_add_signed(offset + 1023) << 52)
+    }
+
+    /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
+    #[inline(always)]
+    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        self.exp_m1_with::<A>(-self.shift)
+    }
+
+    /// The same with an error of about 2⁻⁵⁸.
+    #[inline(always)]
+    pub(super) fn accurate_exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+        let (r, lost) = self.remainder();
+        // Its share by the derivative of the terms beyond the linear one.
+        self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
+    }
+
+    #[inline(always)]
+    fn exp_m1_with<A: Arithmetic>(self, correction: f64) -> (f64, f64) {
+        let r = self.start - self.shift;
+        let square = r * r;
+        let cubic = square * r * polynomial::<A, 10>(r, &EXP);
+        (self.start, A::mul_add(square, 0.5, cubic + correction))
     }
 }
 
-/// The reduction of x, |x| < 1500.
+/// x = n·ln 2 + r for |x| < 1500 as (2ⁿ, eʳ − 1), both within an ULP or so, where 2ⁿ is a normal number.
 #[inline(always)]
-pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
+pub(super) fn power_and_exp_m1<A: Arithmetic>(x: f64) -> (f64, f64) {
     let rounded = A::mul_add(x, LOG2_E, ROUNDER);
     let n = rounded - ROUNDER;
-    // Exact.
-    let start = A::mul_add(n, -LN2_HIGH, x);
-    let shift = n * LN2_LOW;
-    let high = start - shift;
-    Reduced { rounded, high, low: (start - high) - shift }
-}
-
-/// eʳ − 1 = high + low for reduced r.
-#[inline(always)]
-pub(super) fn exp_m1_reduced<A: Arithmetic>(r: Reduced) -> (f64, f64) {
-    let x = r.high;
-    let tail = A::mul_add(polynomial::<A, 10>(x, &EXP), x, 0.5);
-    let (high, low) = ordered_sum(x, x * x * tail);
-    (high, low + r.low)
-}
-
-/// x = n·ln 2 + r for |x| < 1500 as (n in the low bits, r); r is exact where n = 0.
-#[inline(always)]
-pub(super) fn reduce_short<A: Arithmetic>(x: f64) -> (f64, f64) {
-    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-    let n = rounded - ROUNDER;
-    (rounded, A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x)))
-}
-
-/// eʳ − 1 for |r| ≤ ln 2 / 2.
-#[inline(always)]
-pub(super) fn exp_m1_short<A: Arithmetic>(r: f64) -> f64 {
+    let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
     let tail = A::mul_add(short_polynomial::<A, 10>(r, &EXP), r, 0.5);
-    A::mul_add(r * r, tail, r)
-}
-
-/// 2ⁿ for n in the low bits of a number, the exponent of a normal number.
-#[inline(always)]
-pub(super) fn power(rounded: f64) -> f64 {
-    f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
+    (f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52), A::mul_add(r * r, tail, r))
 }
 
 /// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
 #[inline(always)]
-pub(super) fn scale(m: f64, rounded: f64) -> f64 {
+fn scale(m: f64, rounded: f64) -> f64 {
     // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
     let biased = rounded.to_bits().wrapping_add(2046);
     let half = biased >> 1;
@@ -115,11 +147,9 @@ impl Unary<f64> for Exp {
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         // Zero and infinity lie beyond.
         let x = clamp(x, -746.0, 710.0);
-        let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-        let n = rounded - ROUNDER;
-        let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
-        let tail = A::mul_add(polynomial::<A, 10>(r, &EXP), r, 0.5);
-        scale(1.0 + A::mul_add(r * r, tail, r), rounded)
+        let r = Reduced::new::<A>(x);
+        let (a, b) = r.exp_m1::<A>();
+        scale(1.0 + (a + b), r.rounded)
     }
 }
 
@@ -129,17 +159,19 @@ impl Unary<f64> for Exp2 {
         let x = clamp(x, -1080.0, 1025.0);
         let rounded = x + ROUNDER;
         let r = x - (rounded - ROUNDER);
-        scale(A::mul_add(polynomial::<A, 11>(r, &EXP2), r, 1.0), rounded)
+        let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
+        scale(A::mul_add(slope, r, 1.0), rounded)
     }
 }
 
 impl Unary<f64> for Expm1 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let r = reduce::<A>(clamp(x, -40.0, 710.0));
-        let (high, low) = exp_m1_reduced::<A>(r);
+        let r = Reduced::new::<A>(clamp(x, -40.0, 710.0));
+        let (a, b) = r.accurate_exp_m1::<A>();
+        let (high, low) = ordered_sum(a, b);
         // Half of everything, because 2¹⁰²⁴ is none.
-        let power = r.power(u64::MAX);
+        let power = r.power(-1);
         let (start, missing) = ordered_sum(power, -0.5);
         let (sum, rest) = ordered_sum(start, power * high);
         let result = 2.0 * (sum + A::mul_add(power, low, rest + missing));

@@ -3,7 +3,7 @@
 //! x = 2ᵏ(1 + f) with √½ ≤ 1 + f < √2 and ln(1 + f) = 2 artanh(s), s = f/(2 + f), as fdlibm has it:
 //! f − (f²/2 − s(f²/2 + R(s²))). R comes from Sollya's fpminimax (relative error 4.5e-18).
 
-use super::pair::{ordered_sum, product, sum};
+use super::pair::{ordered_sum, product, quotient, sum};
 use super::{TINY, polynomial};
 use crate::elementary::functions::{Ln, Log1p, Log2, Log10};
 use crate::elementary::{Arithmetic, Unary};
@@ -32,12 +32,29 @@ const R: [f64; 7] = [
     0.146_167_742_778_741_12,
 ];
 
+/// The same less 2/3, in s².
+const Q: [f64; 8] = [
+    0.4,
+    0.285_714_285_714_263_16,
+    0.222_222_222_227_758_11,
+    0.181_818_181_541_096_47,
+    0.153_846_100_238_748_8,
+    0.133_341_346_430_079_58,
+    0.117_214_154_711_976_8,
+    0.115_856_444_881_537_21,
+];
+const TWO_THIRDS: f64 = 2.0 / 3.0;
+const TWO_THIRDS_LOW: f64 = 3.700_743_415_417_188e-17;
+
 const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
 const ONE: u64 = 0x3ff0_0000_0000_0000;
 const SIGNIFICAND: u64 = 0x000f_ffff_ffff_ffff;
 
 /// 2⁵², whose low bits take an integer.
 const INTEGER: f64 = 4_503_599_627_370_496.0;
+
+/// The least positive number.
+const LEAST: f64 = 5e-324;
 
 /// A positive number as 2ᵏ·m.
 #[derive(Clone, Copy)]
@@ -77,12 +94,13 @@ fn terms<A: Arithmetic>(f: f64) -> (f64, f64) {
     (half, s * A::mul_add(polynomial::<A, 7>(square, &R), square, half))
 }
 
-/// ln x where it is not of the usual kind, else `result`.
+/// ln x where it is not of the usual kind, else `result`. In this form the comparisons stay comparisons: told in terms
+/// of infinity and zero, LLVM tests the classes of numbers by integers, at twice the price.
 #[inline(always)]
 fn special(x: f64, result: f64) -> f64 {
-    let result = if x < f64::INFINITY { result } else { x };
-    let result = if x < 0.0 { f64::NAN } else { result };
-    if x == 0.0 { f64::NEG_INFINITY } else { result }
+    let below = if x == 0.0 { f64::NEG_INFINITY } else { f64::NAN };
+    let result = if x <= f64::MAX { result } else { x };
+    if x >= LEAST { result } else { below }
 }
 
 /// ln(1 + f) = high + low.
@@ -103,6 +121,39 @@ fn to_base<A: Arithmetic>(logarithm: (f64, f64), a: f64, b: f64, k: f64) -> f64 
     let (product, rest) = product::<A>(high, a);
     let (sum, carry) = ordered_sum(k, product);
     sum + (carry + A::mul_add(low, a, A::mul_add(high, b, rest)))
+}
+
+/// ln(2ⁿ(high + low)), low being small beside a normal high, which is positive.
+#[inline(always)]
+pub(super) fn ln_sum<A: Arithmetic>(high: f64, low: f64, n: f64) -> f64 {
+    let Parts { k, m, inverse } = parts(high, INTEGER + 1023.0);
+    let (f, rest) = ordered_sum(m - 1.0, 0.5 * low * inverse);
+    let (half, tail) = terms::<A>(f);
+    // The derivative at f takes the rest along.
+    let tail = tail + A::mul_add(-rest, f, rest);
+    let k = k + n;
+    A::mul_add(k, LN2_HIGH, f - (half - A::mul_add(k, LN2_LOW, tail)))
+}
+
+/// ln x = high + low with a relative error of about 2⁻⁶⁴, for x ≥ 0: the series of 2 artanh(s) with two terms in pairs.
+#[inline(always)]
+pub(super) fn accurate_ln<A: Arithmetic>(x: f64) -> (f64, f64) {
+    let Parts { k, m, .. } = any_parts(x);
+    let f = m - 1.0;
+    let (below, below_rest) = ordered_sum(2.0, f);
+    let (s, s_rest) = quotient::<A>(f, 0.0, below, below_rest);
+    let (square, rest) = product::<A>(s, s);
+    let square_rest = A::mul_add(2.0 * s, s_rest, rest);
+    let (c, rest) = ordered_sum(TWO_THIRDS, square * polynomial::<A, 8>(square, &Q));
+    let c_rest = rest + TWO_THIRDS_LOW;
+    let (cubic, rest) = product::<A>(square, c);
+    let cubic_rest = A::mul_add(square, c_rest, A::mul_add(square_rest, c, rest));
+    let (factor, rest) = ordered_sum(2.0, cubic);
+    let factor_rest = rest + cubic_rest;
+    let (high, rest) = product::<A>(s, factor);
+    let low = A::mul_add(s, factor_rest, A::mul_add(s_rest, factor, rest));
+    let (sum, rest) = ordered_sum(k * LN2_HIGH, high);
+    (special(x, sum), rest + A::mul_add(k, LN2_LOW, low))
 }
 
 impl Unary<f64> for Ln {
@@ -141,13 +192,7 @@ impl Unary<f64> for Log1p {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         let (high, low) = sum(1.0, x);
-        let Parts { k, m, inverse } = parts(high, INTEGER + 1023.0);
-        let (f, rest) = ordered_sum(m - 1.0, 0.5 * low * inverse);
-        let (half, tail) = terms::<A>(f);
-        // The derivative at f takes the rest along.
-        let tail = tail + A::mul_add(-rest, f, rest);
-        let reduced = f - (half - A::mul_add(k, LN2_LOW, tail));
-        let result = special(high, A::mul_add(k, LN2_HIGH, reduced));
+        let result = special(high, ln_sum::<A>(high, low, 0.0));
         if x.abs() < TINY { x } else { result }
     }
 }

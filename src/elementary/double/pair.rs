@@ -28,6 +28,33 @@ pub(super) fn product<A: Arithmetic>(a: f64, b: f64) -> (f64, f64) {
     (high, ((ah * bh - high) + ah * bl + al * bh) + al * bl)
 }
 
+/// c − a·b, rounded once but for the last bits, where a·b is close to c.
+#[inline(always)]
+pub(super) fn residual<A: Arithmetic>(c: f64, a: f64, b: f64) -> f64 {
+    if A::FUSED {
+        return A::mul_add(-a, b, c);
+    }
+    let (high, low) = product::<A>(a, b);
+    (c - high) - low
+}
+
+/// √(a + b), b being small, as (rounded, rest).
+#[inline(always)]
+pub(super) fn root<A: Arithmetic>(a: f64, b: f64) -> (f64, f64) {
+    let (a, b) = ordered_sum(a, b);
+    let root = a.sqrt();
+    let rest = (residual::<A>(a, root, root) + b) * (0.5 / root);
+    (root, if root == 0.0 { 0.0 } else { rest })
+}
+
+/// (a + b)/(c + d), b and d being small, as (rounded, rest).
+#[inline(always)]
+pub(super) fn quotient<A: Arithmetic>(a: f64, b: f64, c: f64, d: f64) -> (f64, f64) {
+    let inverse = 1.0 / c;
+    let start = a * inverse;
+    (start, A::mul_add(-start, d, residual::<A>(a, start, c) + b) * inverse)
+}
+
 /// Two numbers of at most 27 bits whose sum is a: products of such parts are exact.
 #[inline(always)]
 fn halves(a: f64) -> (f64, f64) {

@@ -1,0 +1,121 @@
+//! The digamma function of `f64`, the derivative of ln Γ.
+//!
+//! From 8 on by its asymptotic series (DLMF 5.11.2), below by a ratio of polynomials times x − x₀, x₀ being the zero; the
+//! recurrence leads x < ½ to 1 + x, reflection x < 0 to −x (DLMF 5.5.2, 5.5.4). The coefficients are minimax (own, by
+//! Remez's algorithm).
+//!
+//! Must not know: the gamma function.
+
+use super::angle::reduce_half_turns;
+use super::logarithm::accurate_ln;
+use super::pair::{product, quotient, sum};
+use super::short_polynomial;
+use super::trigonometric::{cosine_pair, sine_pair};
+use crate::elementary::functions::{Digamma, Ln};
+use crate::elementary::{Arithmetic, Unary};
+
+/// The positive zero and what it lacks.
+const ROOT: f64 = 1.4616321449683622;
+const ROOT_LOW: f64 = 9.549995429965697e-17;
+
+/// ψ(x)/(x − x₀) for ½ ≤ x ≤ 8, a ratio; off by 0.6 · 2⁻⁵³ of itself at most.
+const NUMERATOR: [f64; 9] = [
+    35701633.568380006,
+    124388794.55751958,
+    135192607.91650146,
+    64512783.10928728,
+    14944876.484996064,
+    1684159.335821257,
+    85590.71806320417,
+    1623.565821202523,
+    7.0501212519612135,
+];
+const DENOMINATOR: [f64; 10] = [
+    0.0015126480725322338,
+    52182655.22768201,
+    115988381.16211677,
+    92099782.93711717,
+    34006633.091300726,
+    6253898.209294114,
+    563673.5580112011,
+    22731.15253241054,
+    331.68307308516137,
+    1.0,
+];
+
+/// (ln x − 1/(2x) − ψ(x))·x² in 1/x², for x ≥ 8.
+const TAIL: [f64; 8] = [
+    0.08333333333333333,
+    -0.008333333333331357,
+    0.003968253965813851,
+    -0.004166665450921876,
+    0.007575452748161162,
+    -0.021050510545231202,
+    0.08000168363941433,
+    -0.29908102005037196,
+];
+
+/// 2⁵²: numbers from there on are integers.
+const INTEGERS: f64 = 4_503_599_627_370_496.0;
+
+/// ψ(x) − ln x for x ≥ 8.
+#[inline(always)]
+fn tail<A: Arithmetic>(x: f64) -> f64 {
+    let inverse = 1.0 / x;
+    let square = inverse * inverse;
+    A::mul_add(-square, short_polynomial::<A, 8>(square, &TAIL), -0.5 * inverse)
+}
+
+/// ψ(x) for ½ ≤ x ≤ 8.
+#[inline(always)]
+fn near<A: Arithmetic>(x: f64, low: f64) -> f64 {
+    let over = short_polynomial::<A, 9>(x, &NUMERATOR);
+    let ratio = over / short_polynomial::<A, 10>(x, &DENOMINATOR);
+    ((x - ROOT) - (ROOT_LOW - low)) * ratio
+}
+
+impl Unary<f64> for Digamma {
+    #[inline(always)]
+    fn fast<A: Arithmetic>(x: f64) -> f64 {
+        let is_small = x < 0.5;
+        let shifted = if is_small { x + 1.0 } else { x };
+        let low = if is_small { x - (shifted - 1.0) } else { 0.0 };
+        let inverse = 1.0 / x;
+        let near = near::<A>(shifted, low) - if is_small { inverse } else { 0.0 };
+        let far = Ln::fast::<A>(x) + tail::<A>(x);
+        if x < 8.0 { near } else { far }
+    }
+
+    #[inline(always)]
+    fn is_rare(x: f64) -> bool {
+        x < 0.0
+    }
+
+    fn slow<A: Arithmetic>(x: f64) -> f64 {
+        if x <= -INTEGERS { f64::NAN } else { reflection::<A>(x) }
+    }
+}
+
+/// ψ(x) = ψ(−x) − 1/x − π cot πx for x < 0, in pairs, because large terms cancel near the zeros.
+fn reflection<A: Arithmetic>(x: f64) -> f64 {
+    let angle = reduce_half_turns::<A>(x);
+    let (sine, sine_low) = sine_pair::<A>(angle);
+    if sine == 0.0 {
+        return f64::NAN;
+    }
+    let (cosine, cosine_low) = cosine_pair::<A>(angle);
+    let (cotangent, cotangent_low) = quotient::<A>(cosine, cosine_low, sine, sine_low);
+    let (term, term_low) = product::<A>(core::f64::consts::PI, cotangent);
+    let term_low = term_low + core::f64::consts::PI * cotangent_low + super::angle::PI_LOW * cotangent;
+    let size = -x;
+    let (start, start_low) = if size < 8.0 {
+        (if size < 0.5 { Digamma::fast::<A>(size) } else { near::<A>(size, 0.0) }, 0.0)
+    } else {
+        let (ln, ln_low) = accurate_ln::<A>(size);
+        (ln, ln_low + tail::<A>(size))
+    };
+    let (inverse, inverse_low) = quotient::<A>(1.0, 0.0, size, 0.0);
+    let (first, first_low) = sum(inverse, -term);
+    let (second, second_low) = sum(first, start);
+    second + (second_low + (first_low + (start_low + (inverse_low - term_low))))
+}

@@ -50,9 +50,10 @@ pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
 /// What π lacks.
 pub(super) const PI_LOW: f64 = 1.2246467991473532e-16;
 
-/// The angle πx less the nearest multiple of π/2, for |x| < 2⁵⁰; beyond, where numbers are multiples of ¼, it may be off
-/// by a quarter turn unless x is an integer.
+/// The angle πx less the nearest multiple of π/2, for |x| < 2⁵².
 pub(super) fn reduce_half_turns<A: Arithmetic>(x: f64) -> Reduced {
+    let whole_turns = (0.5 * x + ROUNDER) - ROUNDER;
+    let x = x - 2.0 * whole_turns;
     let shifted = 2.0 * x + ROUNDER;
     let rest = x - 0.5 * (shifted - ROUNDER);
     let (hi, lo) = product::<A>(rest, PI);

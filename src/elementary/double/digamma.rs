@@ -9,7 +9,7 @@
 use super::angle::reduce_half_turns;
 use super::logarithm::accurate_ln;
 use super::pair::{product, quotient, sum};
-use super::short_polynomial;
+use super::{TINY, short_polynomial};
 use super::trigonometric::{cosine_pair, sine_pair};
 use crate::elementary::functions::{Digamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
@@ -18,29 +18,32 @@ use crate::elementary::{Arithmetic, Unary};
 const ROOT: f64 = 1.4616321449683622;
 const ROOT_LOW: f64 = 9.549995429965697e-17;
 
-/// ψ(x)/(x − x₀) for ½ ≤ x ≤ 8, a ratio; off by 0.6 · 2⁻⁵³ of itself at most.
-const NUMERATOR: [f64; 9] = [
-    35701633.568380006,
-    124388794.55751958,
-    135192607.91650146,
-    64512783.10928728,
-    14944876.484996064,
-    1684159.335821257,
-    85590.71806320417,
-    1623.565821202523,
-    7.0501212519612135,
+/// ψ(x)/(x − x₀) for ½ ≤ x ≤ 8, less a number among its values, which takes a part of the rounding of the ratio away; off
+/// by 0.4 · 2⁻⁵³ of itself at most.
+const OFFSET: f64 = 0.4375;
+const NUMERATOR: [f64; 10] = [
+    107637.79181023098,
+    306192.5408214393,
+    254603.55987594512,
+    73018.88471131033,
+    201.92320014714866,
+    -3171.4646181984444,
+    -485.4527608810309,
+    -25.088146146036664,
+    -0.41624440445095895,
+    -0.0013190302294614521,
 ];
 const DENOMINATOR: [f64; 10] = [
-    0.0015126480725322338,
-    52182655.22768201,
-    115988381.16211677,
-    92099782.93711717,
-    34006633.091300726,
-    6253898.209294114,
-    563673.5580112011,
-    22731.15253241054,
-    331.68307308516137,
+    4.560522363900835e-06,
+    157326.85645457657,
+    349696.41375800973,
+    277674.05216204707,
+    102527.49039915386,
+    18855.041805791498,
+    1699.4342001482694,
+    68.5327482074257,
     1.0,
+    0.0030149262387690334,
 ];
 
 /// (ln x − 1/(2x) − ψ(x))·x² in 1/x², for x ≥ 8.
@@ -69,9 +72,9 @@ fn tail<A: Arithmetic>(x: f64) -> f64 {
 /// ψ(x) for ½ ≤ x ≤ 8.
 #[inline(always)]
 fn near<A: Arithmetic>(x: f64, low: f64) -> f64 {
-    let over = short_polynomial::<A, 9>(x, &NUMERATOR);
+    let over = short_polynomial::<A, 10>(x, &NUMERATOR);
     let ratio = over / short_polynomial::<A, 10>(x, &DENOMINATOR);
-    ((x - ROOT) - (ROOT_LOW - low)) * ratio
+    ((x - ROOT) - (ROOT_LOW - low)) * (ratio + OFFSET)
 }
 
 impl Unary<f64> for Digamma {
@@ -92,7 +95,13 @@ impl Unary<f64> for Digamma {
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {
-        if x <= -INTEGERS { f64::NAN } else { reflection::<A>(x) }
+        if x <= -INTEGERS {
+            f64::NAN
+        } else if x > -TINY {
+            -1.0 / x
+        } else {
+            reflection::<A>(x)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod error_function;
 mod exponential;
 mod gamma;
 mod hyperbolic;
+mod inverse_error_function;
 mod inverse_trigonometric;
 mod logarithm;
 mod pair;

@@ -9,8 +9,8 @@
 use super::angle::reduce_half_turns;
 use super::logarithm::accurate_ln;
 use super::pair::{product, quotient, sum};
-use super::{TINY, short_polynomial};
 use super::trigonometric::{cosine_pair, sine_pair};
+use super::{TINY, short_polynomial};
 use crate::elementary::functions::{Digamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
 

@@ -9,8 +9,8 @@ use super::angle::reduce_half_turns;
 use super::exponential::Reduced;
 use super::logarithm::accurate_ln;
 use super::pair::{product, sum};
-use super::{TINY, short_polynomial};
 use super::trigonometric::sine_pair;
+use super::{TINY, short_polynomial};
 use crate::elementary::functions::{Gamma, Lgamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
 

@@ -126,11 +126,17 @@ fn unary_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T:
         *result = F::fast::<A>(x);
         rare |= F::is_rare(x);
     }
-    if rare {
-        for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
-            if F::is_rare(x) {
-                *result = F::slow::<A>(x);
-            }
+    if rare { unary_rare::<F, T, A>(argument, result) } else { result }
+}
+
+/// The values of a chunk with those of its rare arguments set right. It takes copies: what it pointed to would have to
+/// pass through memory in every chunk.
+#[cold]
+#[inline(never)]
+fn unary_rare<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk, mut result: T::Chunk) -> T::Chunk {
+    for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
+        if F::is_rare(x) {
+            *result = F::slow::<A>(x);
         }
     }
     result
@@ -142,23 +148,25 @@ fn unary_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T:
 unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(out: *mut T, a: *const T, b: *const T, count: usize) {
     let chunk = T::ONES.as_ref().len();
     let mut start = 0;
-    while start < count {
-        let rest = (count - start).min(chunk);
-        let (mut left, mut right) = (T::ONES, T::ONES);
-        // SAFETY: so many elements are left, at most a chunk; chunks are arrays without padding.
+    while start + chunk <= count {
+        // SAFETY: a whole chunk is left, by the caller's word; chunks are arrays without padding.
         unsafe {
-            if rest == chunk {
-                left = a.add(start).cast::<T::Chunk>().read_unaligned();
-                right = b.add(start).cast::<T::Chunk>().read_unaligned();
-                out.add(start).cast::<T::Chunk>().write_unaligned(binary_chunk::<F, T, A>(left, right));
-            } else {
-                std::ptr::copy_nonoverlapping(a.add(start), left.as_mut().as_mut_ptr(), rest);
-                std::ptr::copy_nonoverlapping(b.add(start), right.as_mut().as_mut_ptr(), rest);
-                let value = binary_chunk::<F, T, A>(left, right);
-                std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
-            }
+            let left = a.add(start).cast::<T::Chunk>().read_unaligned();
+            let right = b.add(start).cast::<T::Chunk>().read_unaligned();
+            out.add(start).cast::<T::Chunk>().write_unaligned(binary_chunk::<F, T, A>(left, right));
         }
         start += chunk;
+    }
+    if start < count {
+        let (mut left, mut right) = (T::ONES, T::ONES);
+        let rest = count - start;
+        // SAFETY: so many elements are left, fewer than a chunk.
+        unsafe {
+            std::ptr::copy_nonoverlapping(a.add(start), left.as_mut().as_mut_ptr(), rest);
+            std::ptr::copy_nonoverlapping(b.add(start), right.as_mut().as_mut_ptr(), rest);
+            let value = binary_chunk::<F, T, A>(left, right);
+            std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
+        }
     }
 }
 
@@ -170,11 +178,16 @@ fn binary_chunk<F: Binary<T>, T: Element, A: Arithmetic>(a: T::Chunk, b: T::Chun
         *result = F::fast::<A>(a, b);
         rare |= F::is_rare(a, b);
     }
-    if rare {
-        for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
-            if F::is_rare(a, b) {
-                *result = F::slow::<A>(a, b);
-            }
+    if rare { binary_rare::<F, T, A>(a, b, result) } else { result }
+}
+
+/// As `unary_rare`, for two arguments.
+#[cold]
+#[inline(never)]
+fn binary_rare<F: Binary<T>, T: Element, A: Arithmetic>(a: T::Chunk, b: T::Chunk, mut result: T::Chunk) -> T::Chunk {
+    for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
+        if F::is_rare(a, b) {
+            *result = F::slow::<A>(a, b);
         }
     }
     result

@@ -79,6 +79,12 @@ impl Reduced {
         f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
     }
 
+    /// m·2ⁿ for |x| < 750, rounded once.
+    #[inline(always)]
+    pub(super) fn scale(self, m: f64) -> f64 {
+        scale(m, self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {
@@ -87,7 +93,7 @@ impl Reduced {
 
     /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
     #[inline(always)]
-    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+    pub(super) fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
         self.exp_m1_with::<A>(-self.shift)
     }
 
@@ -104,7 +110,7 @@ impl Reduced {
     pub(super) fn exp<A: Arithmetic>(self) -> f64 {
         let (a, b) = self.exp_m1::<A>();
         let (sum, rest) = ordered_sum(1.0, a);
-        scale(sum + (rest + b), self.rounded)
+        self.scale(sum + (rest + b))
     }
 
     #[inline(always)]
@@ -132,7 +138,7 @@ impl Unary<f64> for Exp {
         let x = clamp(x, -746.0, 710.0);
         let r = Reduced::new::<A>(x);
         let (a, b) = r.exp_m1::<A>();
-        scale(1.0 + (a + b), r.rounded)
+        r.scale(1.0 + (a + b))
     }
 }
 

@@ -109,7 +109,7 @@ impl Unary<f64> for Erf {
     }
 }
 
-/// f/(1 + 2x) for 0.5 ≤ x ≤ 27.5, as a number and a small rest.
+/// f/(1 + 2x) for 0.47 ≤ x ≤ 27.5, as a number and a small rest.
 #[inline(always)]
 fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
     let u = (x - MIDDLE) / (x + MIDDLE);
@@ -122,7 +122,7 @@ fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
     (quotient, remainder * inverse)
 }
 
-/// 1 − erf x for |x| < 0.5.
+/// 1 − erf x for |x| < 0.54.
 #[inline(always)]
 fn central_complement<A: Arithmetic>(x: f64) -> f64 {
     let square = x * x;
@@ -136,11 +136,8 @@ impl Unary<f64> for Erfc {
         let size = if x.abs() > ZERO_FROM { ZERO_FROM } else { x.abs() };
         let (quotient, quotient_rest) = scaled_complement::<A>(size);
         let (square, rest) = product::<A>(size, size);
-        let r = Reduced::new::<A>(-square).plus(-rest);
-        let (a, b) = r.accurate_exp_m1::<A>();
-        let rest = A::mul_add(quotient, a, A::mul_add(quotient, b, quotient_rest));
-        let tail = r.scale(quotient + rest);
+        let tail = Reduced::new::<A>(-square).plus(-rest).times_exp::<A>(quotient, quotient_rest);
         let tail = if x < 0.0 { 2.0 - tail } else { tail };
-        if size < 0.5 { central_complement::<A>(x) } else { tail }
+        if size < 0.47 { central_complement::<A>(x) } else { tail }
     }
 }

@@ -85,6 +85,13 @@ impl Reduced {
         scale(m, self.rounded)
     }
 
+    /// (m + low)·eˣ, rounded nearly once; low is small.
+    #[inline(always)]
+    pub(super) fn times_exp<A: Arithmetic>(self, m: f64, low: f64) -> f64 {
+        let (a, b) = self.accurate_exp_m1::<A>();
+        scale(m + A::mul_add(m, a, A::mul_add(m, b, low)), self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {

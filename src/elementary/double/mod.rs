@@ -1,9 +1,12 @@
 //! Elementary functions on `f64`, a file for each family.
 
 mod angle;
+mod digamma;
 mod error_function;
 mod exponential;
+mod gamma;
 mod hyperbolic;
+mod inverse_error_function;
 mod inverse_trigonometric;
 mod logarithm;
 mod pair;

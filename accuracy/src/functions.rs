@@ -180,7 +180,7 @@ fn points(random: &mut Random) -> (f64, f64) {
         3 => random.uniform(-1030.0, 1020.0),
         _ => random.uniform(-149.0, 127.0),
     };
-    let ratio = if random.bits() % 2 == 0 { 0.0 } else { random.uniform(-60.0, 60.0) };
+    let ratio = if random.bits().is_multiple_of(2) { 0.0 } else { random.uniform(-60.0, 60.0) };
     let power = |exponent: f64| 2f64.powf((exponent / 2.0).floor()) * 2f64.powf(exponent - (exponent / 2.0).floor());
     (power(size) * random.uniform(-1.0, 1.0), power((size + ratio).min(1023.0)) * random.uniform(-1.0, 1.0))
 }

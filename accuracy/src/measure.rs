@@ -160,7 +160,7 @@ impl<T: Number> Subject<T> {
             if options.exhaustive {
                 let start = batch * BATCH as u64;
                 let a: Vec<T> = (start..(start + BATCH as u64).min(1 << 32)).map(T::from_bits64).collect();
-                self.batch(&Arguments { b: a.clone(), a }, batch % 64 == 0, true, &mut findings);
+                self.batch(&Arguments { b: a.clone(), a }, batch.is_multiple_of(64), true, &mut findings);
             } else if batch == 0 {
                 self.batch(&samples::critical(self.domain), true, false, &mut findings);
             } else {

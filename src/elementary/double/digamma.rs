@@ -10,7 +10,7 @@ use super::angle::reduce_half_turns;
 use super::logarithm::accurate_ln;
 use super::pair::{product, quotient, sum};
 use super::trigonometric::{cosine_pair, sine_pair};
-use super::{TINY, short_polynomial};
+use super::{TINY, polynomial};
 use crate::elementary::functions::{Digamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -66,14 +66,14 @@ const INTEGERS: f64 = 4_503_599_627_370_496.0;
 fn tail<A: Arithmetic>(x: f64) -> f64 {
     let inverse = 1.0 / x;
     let square = inverse * inverse;
-    A::mul_add(-square, short_polynomial::<A, 8>(square, &TAIL), -0.5 * inverse)
+    A::mul_add(-square, polynomial::<A, 8>(square, &TAIL), -0.5 * inverse)
 }
 
 /// ψ(x) for ½ ≤ x ≤ 8.
 #[inline(always)]
 fn near<A: Arithmetic>(x: f64, low: f64) -> f64 {
-    let over = short_polynomial::<A, 10>(x, &NUMERATOR);
-    let ratio = over / short_polynomial::<A, 10>(x, &DENOMINATOR);
+    let over = polynomial::<A, 10>(x, &NUMERATOR);
+    let ratio = over / polynomial::<A, 10>(x, &DENOMINATOR);
     ((x - ROOT) - (ROOT_LOW - low)) * (ratio + OFFSET)
 }
 

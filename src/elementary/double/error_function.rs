@@ -6,9 +6,9 @@
 //! erfc x = e^(−x²)·f/(1 + 2x) for x ≥ 0, where f is a polynomial in (x − 3.5)/(x + 3.5) (after Shepherd and Laframboise,
 //! Math. Comp. 36, 1981), and 2 − erfc(−x) below; x² is a pair of numbers, lest its rounding be magnified.
 
-use super::exponential::{Reduced, power_and_exp_m1};
+use super::exponential::Reduced;
 use super::pair::{ordered_sum, product};
-use super::short_polynomial;
+use super::polynomial;
 use crate::elementary::functions::{Erf, Erfc};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -82,9 +82,9 @@ const F: [f64; 23] = [
     -4.2256532303628344e-10,
 ];
 
-/// erf(x)/x in x² for |x| < 0.54 (by Sollya's `fpminimax`); off by 0.01 · 2⁻⁵³ of the complement at most.
-const CENTRAL: [f64; 10] = [
-    1.1283791670955126,
+/// erf(x)/x in x², the constant term and the others, for |x| < 0.54 (by Sollya's `fpminimax`); off by 0.01 · 2⁻⁵³ of the complement at most.
+const CENTRAL_SLOPE: f64 = 1.1283791670955126;
+const CENTRAL: [f64; 9] = [
     -0.3761263890318344,
     0.112837916709361,
     -0.02686617063987875,
@@ -100,10 +100,12 @@ impl Unary<f64> for Erf {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         let x_abs = if x.abs() > ONE_FROM { ONE_FROM } else { x.abs() };
-        let g = short_polynomial::<A, 24>(x_abs, &G);
+        let g = polynomial::<A, 24>(x_abs, &G);
         let q = A::mul_add(x_abs, SLOPE, x_abs * A::mul_add(x_abs, g, SLOPE_LOW));
-        let (power, exp_m1) = power_and_exp_m1::<A>(-q);
-        A::mul_add(-power, exp_m1, 1.0 - power).copysign(x)
+        let r = Reduced::new::<A>(-q);
+        let (a, b) = r.exp_m1::<A>();
+        let power = r.power(0);
+        A::mul_add(-power, a + b, 1.0 - power).copysign(x)
     }
 }
 
@@ -111,7 +113,7 @@ impl Unary<f64> for Erf {
 #[inline(always)]
 fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
     let u = (x - MIDDLE) / (x + MIDDLE);
-    let (f, f_rest) = ordered_sum(F_MIDDLE, u * short_polynomial::<A, 23>(u, &F));
+    let (f, f_rest) = ordered_sum(F_MIDDLE, u * polynomial::<A, 23>(u, &F));
     let (divisor, divisor_rest) = ordered_sum(2.0 * x, 1.0);
     let inverse = 1.0 / divisor;
     let quotient = f * inverse;
@@ -123,7 +125,9 @@ fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
 /// 1 − erf x for |x| < 0.54.
 #[inline(always)]
 fn central_complement<A: Arithmetic>(x: f64) -> f64 {
-    A::mul_add(-x, short_polynomial::<A, 10>(x * x, &CENTRAL), 1.0)
+    let square = x * x;
+    let slope = A::mul_add(polynomial::<A, 9>(square, &CENTRAL), square, CENTRAL_SLOPE);
+    A::mul_add(-x, slope, 1.0)
 }
 
 impl Unary<f64> for Erfc {

@@ -4,7 +4,7 @@
 //! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
 
 use super::pair::ordered_sum;
-use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
+use super::{ROUNDER, TINY, clamp, polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
 use core::f64::consts::{LN_2, LOG2_E};
@@ -27,7 +27,7 @@ const EXP: [f64; 10] = [
     2.089_969_919_942_507e-09,
 ];
 
-/// (2ʳ − 1 − r·ln 2)/r².
+/// (2ʳ − 1 − r·ln 2)/r² (the logarithm rounded).
 const EXP2: [f64; 10] = [
     0.240_226_506_959_100_97,
     0.055_504_108_664_823_22,
@@ -79,12 +79,10 @@ impl Reduced {
         f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
     }
 
-    /// eˣ, rounded nearly once.
+    /// m·2ⁿ for |x| < 750, rounded once.
     #[inline(always)]
-    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
-        let (a, b) = self.exp_m1::<A>();
-        let (sum, rest) = ordered_sum(1.0, a);
-        scale(sum + (rest + b), self.rounded)
+    pub(super) fn scale(self, m: f64) -> f64 {
+        scale(m, self.rounded)
     }
 
     /// (m + low)·eˣ, rounded nearly once; low is small.
@@ -102,7 +100,7 @@ impl Reduced {
 
     /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
     #[inline(always)]
-    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+    pub(super) fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
         self.exp_m1_with::<A>(-self.shift)
     }
 
@@ -114,6 +112,14 @@ impl Reduced {
         self.exp_m1_with::<A>(A::mul_add(lost, r, -self.shift))
     }
 
+    /// eˣ, rounded nearly once.
+    #[inline(always)]
+    pub(super) fn exp<A: Arithmetic>(self) -> f64 {
+        let (a, b) = self.exp_m1::<A>();
+        let (sum, rest) = ordered_sum(1.0, a);
+        self.scale(sum + (rest + b))
+    }
+
     #[inline(always)]
     fn exp_m1_with<A: Arithmetic>(self, correction: f64) -> (f64, f64) {
         let r = self.start - self.shift;
@@ -121,16 +127,6 @@ impl Reduced {
         let cubic = square * r * polynomial::<A, 10>(r, &EXP);
         (self.start, A::mul_add(square, 0.5, cubic + correction))
     }
-}
-
-/// x = n·ln 2 + r for |x| < 1500 as (2ⁿ, eʳ − 1), both within an ULP or so, where 2ⁿ is a normal number.
-#[inline(always)]
-pub(super) fn power_and_exp_m1<A: Arithmetic>(x: f64) -> (f64, f64) {
-    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-    let n = rounded - ROUNDER;
-    let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
-    let tail = A::mul_add(short_polynomial::<A, 10>(r, &EXP), r, 0.5);
-    (f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52), A::mul_add(r * r, tail, r))
 }
 
 /// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
@@ -149,7 +145,7 @@ impl Unary<f64> for Exp {
         let x = clamp(x, -746.0, 710.0);
         let r = Reduced::new::<A>(x);
         let (a, b) = r.exp_m1::<A>();
-        scale(1.0 + (a + b), r.rounded)
+        r.scale(1.0 + (a + b))
     }
 }
 

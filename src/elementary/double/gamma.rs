@@ -10,7 +10,7 @@ use super::exponential::Reduced;
 use super::logarithm::accurate_ln;
 use super::pair::{product, sum};
 use super::trigonometric::sine_pair;
-use super::{TINY, short_polynomial};
+use super::{TINY, polynomial};
 use crate::elementary::functions::{Gamma, Lgamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -106,7 +106,7 @@ fn stirling<A: Arithmetic>(x: f64, low: f64) -> ((f64, f64), f64) {
     let rest = rest + A::mul_add(x - 0.5, ln_low, power_low);
     // The derivative of ln Γ is nearly ln x − 1/(x + ½).
     let rest = A::mul_add(low, ln - inverse, rest);
-    ((exponent, rest), short_polynomial::<A, 18>(inverse, &S))
+    ((exponent, rest), polynomial::<A, 18>(inverse, &S))
 }
 
 impl Unary<f64> for Gamma {
@@ -160,11 +160,11 @@ fn positive_lgamma<A: Arithmetic>(x: f64) -> f64 {
     let is_large = x >= 4.0;
     let shifted = if is_small { x + 1.0 } else { x };
     let zeros = if is_small { x * (x - 1.0) } else { (x - 1.0) * (x - 2.0) };
-    let over = short_polynomial::<A, 10>(shifted, &NUMERATOR);
-    let ratio = over / short_polynomial::<A, 10>(shifted, &DENOMINATOR);
+    let over = polynomial::<A, 10>(shifted, &NUMERATOR);
+    let ratio = over / polynomial::<A, 10>(shifted, &DENOMINATOR);
     let near = A::mul_add(zeros, ratio + OFFSET, if is_small { -ln } else { 0.0 });
     let inverse = 1.0 / x;
-    let tail = A::mul_add(short_polynomial::<A, 9>(inverse * inverse, &TAIL), inverse, TAIL_CONSTANT);
+    let tail = A::mul_add(polynomial::<A, 9>(inverse * inverse, &TAIL), inverse, TAIL_CONSTANT);
     let far = A::mul_add(x - 0.5, ln - 1.0, tail);
     if is_large { far } else { near }
 }

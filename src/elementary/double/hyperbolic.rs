@@ -7,7 +7,7 @@
 use super::exponential::Reduced;
 use super::logarithm::ln_sum;
 use super::pair::{ordered_sum, product, quotient, root, sum};
-use super::{TINY, clamp, polynomial};
+use super::{clamp, polynomial};
 use crate::elementary::functions::{Acosh, Asinh, Atanh, Cosh, Sinh, Tanh};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -28,6 +28,9 @@ const COSH: [f64; 5] = [
     2.755_729_360_327_434e-07,
     2.090_730_115_290_62e-09,
 ];
+
+/// Below this size x³/3 is beyond the bits of x: 2⁻²⁷.
+const SMALL: f64 = 7.450_580_596_923_828e-9;
 
 /// Above this size 1/x² is beyond the bits of 1.
 const LARGE: f64 = 1_073_741_824.0;
@@ -52,7 +55,7 @@ impl Unary<f64> for Tanh {
         let (below, rest) = ordered_sum(2.0, high);
         let (result, rest) = quotient::<A>(high, low, below, rest + low);
         let result = result + rest;
-        if x.abs() < TINY { x } else { result.copysign(x) }
+        if x.abs() < SMALL { x } else { result.copysign(x) }
     }
 }
 
@@ -82,7 +85,7 @@ impl Unary<f64> for Sinh {
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         let (r, growing, vanishing) = quarters::<A>(x);
         let result = combination::<A>(r, growing - vanishing, growing + vanishing);
-        if x.abs() < TINY { x } else { result.copysign(x) }
+        if x.abs() < SMALL { x } else { result.copysign(x) }
     }
 }
 
@@ -108,7 +111,7 @@ impl Unary<f64> for Asinh {
         let low = if is_large { 0.0 } else { low + root_rest };
         let result = ln_sum::<A>(high, low, if is_large { 1.0 } else { 0.0 });
         let result = if size <= f64::MAX { result } else { size };
-        if size < TINY { x } else { result.copysign(x) }
+        if size < SMALL { x } else { result.copysign(x) }
     }
 }
 
@@ -141,6 +144,6 @@ impl Unary<f64> for Atanh {
         let result = 0.5 * ln_sum::<A>(high, low, 0.0);
         let edge = if size == 1.0 { f64::INFINITY } else { f64::NAN };
         let result = if size < 1.0 { result } else { edge };
-        if size < TINY { x } else { result.copysign(x) }
+        if size < SMALL { x } else { result.copysign(x) }
     }
 }

@@ -4,7 +4,7 @@
 //! 2011); the coefficients for w ≤ 5 are minimax (own, by Remez's algorithm). The tails start from Giles's polynomial in
 //! single precision, or the first terms of the asymptotic expansion, and are refined by Halley's method.
 
-use super::short_polynomial;
+use super::polynomial;
 use crate::elementary::functions::{Erfc, Erfinv, Exp, Ln};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -68,7 +68,7 @@ impl Unary<f64> for Erfinv {
         let t = logarithm::<A>(x) - 2.5;
         let line = A::mul_add(SLOPE, t, MIDDLE);
         let line_low = A::mul_add(SLOPE, t, MIDDLE - line);
-        let curve = A::mul_add(t * t, short_polynomial::<A, 21>(t, &CENTRAL), line_low + MIDDLE_LOW);
+        let curve = A::mul_add(t * t, polynomial::<A, 21>(t, &CENTRAL), line_low + MIDDLE_LOW);
         A::mul_add(x, line, x * curve)
     }
 
@@ -84,7 +84,7 @@ impl Unary<f64> for Erfinv {
         }
         let w = logarithm::<A>(size);
         let start = if w < 16.0 {
-            size * short_polynomial::<A, 9>(w.sqrt() - 3.0, &TAIL)
+            size * polynomial::<A, 9>(w.sqrt() - 3.0, &TAIL)
         } else {
             // erfc(y) ≈ e^(−y²)/(y√π), within 0.2 % of the root: one step more.
             let log_tail = -Ln::fast::<A>(1.0 - size);

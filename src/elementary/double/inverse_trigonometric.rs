@@ -5,7 +5,7 @@
 //! fdlibm). What a quotient or a root lacks is carried along.
 
 use super::pair::{ordered_sum, product};
-use super::short_polynomial;
+use super::polynomial;
 use crate::elementary::functions::{Acos, Asin, Atan, Atan2};
 use crate::elementary::{Arithmetic, Binary, Unary};
 use core::f64::consts::{FRAC_PI_2, PI};
@@ -94,7 +94,7 @@ fn quotient_angle<A: Arithmetic>(a: f64, b: f64) -> Angle {
     let square = quotient * quotient;
     // The derivative 1/(1 + t²), nearly enough.
     let lacking = A::mul_add(-0.5 * square, lacking, lacking);
-    let rest = short_polynomial::<A, 20>(square, &ATAN);
+    let rest = polynomial::<A, 20>(square, &ATAN);
     let bracket = A::mul_add(rest, square, -1.0 / 3.0);
     let series = square * bracket;
     // What the last two lack.
@@ -155,7 +155,7 @@ fn arcsine<A: Arithmetic>(x: f64, is_beyond: bool) -> Angle {
     let lacking = ((half - back) - back_rest) / (root + f64::MIN_POSITIVE);
     Angle {
         leading,
-        series: square * short_polynomial::<A, 13>(square, &ASIN),
+        series: square * polynomial::<A, 13>(square, &ASIN),
         lacking: if is_beyond { lacking } else { 0.0 },
     }
 }

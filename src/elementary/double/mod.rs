@@ -21,23 +21,10 @@ const ROUNDER: f64 = 6_755_399_441_055_744.0;
 /// Below this size x is the function where that begins with x: 2⁻⁵⁴.
 const TINY: f64 = f64::EPSILON / 4.0;
 
-/// The polynomial with these coefficients, the constant one first: even and odd powers apart, which halves the chain
-/// of operations that wait for each other.
+/// The polynomial with these coefficients, the constant one first: pairs of terms, added by Horner's rule in x², which
+/// halves the chain of operations that wait for each other.
 #[inline(always)]
 fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
-    let square = x * x;
-    let (mut sum, mut other) = (coefficients[N - 1], coefficients[N - 2]);
-    let mut i = N - 2;
-    while i > 0 {
-        i -= 1;
-        (sum, other) = (other, A::mul_add(sum, square, coefficients[i]));
-    }
-    A::mul_add(sum, x, other)
-}
-
-/// As `polynomial`, by a chain half as long: pairs of terms, added by Horner's rule in x².
-#[inline(always)]
-fn short_polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) -> f64 {
     let square = x * x;
     let mut i = N - N % 2;
     let mut sum = coefficients[N - 1];

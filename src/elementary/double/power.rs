@@ -7,8 +7,6 @@ use super::pair::{product, residual};
 use crate::elementary::functions::{Cbrt, Hypot, Pow};
 use crate::elementary::{Arithmetic, Binary, Unary};
 
-const SIGN: u64 = 1 << 63;
-
 /// 2⁵² and 2⁵³: from the first on all numbers are integers, from the second on even ones.
 const INTEGERS: f64 = 4_503_599_627_370_496.0;
 const EVEN: f64 = 9_007_199_254_740_992.0;
@@ -49,7 +47,7 @@ impl Binary<f64> for Pow {
         let power = if size == 1.0 { one } else { power };
         let (is_integer, odd) = parity(y);
         let power = f64::from_bits(power.to_bits() | (x.to_bits() & odd));
-        let is_real = is_integer | (x >= 0.0) | (x < f64::MIN);
+        let is_real = is_integer | (x >= 0.0) | (x == f64::NEG_INFINITY);
         let power = if is_real { power } else { f64::NAN };
         if (x == 1.0) | (y == 0.0) { 1.0 } else { power }
     }
@@ -91,7 +89,7 @@ impl Unary<f64> for Cbrt {
         let missing = residual::<A>(scaled, yy, y) - rest * y;
         let y = A::mul_add(missing, square * (1.0 / 3.0), y);
         let y = (y * if is_small { 1.0 / 262_144.0 } else { 2.0 }).copysign(x);
-        if (x == 0.0) | !(size <= f64::MAX) { x } else { y }
+        if size <= f64::MAX { y } else { x }
     }
 }
 

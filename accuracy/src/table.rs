@@ -87,9 +87,9 @@ fn double() -> Vec<Row> {
         unary erf Erf 2.0 4.0;
         unary erfc Erfc 2.0 4.0;
         unary erfinv Erfinv 2.0 4.0;
-        unary gamma Gamma 10.0 20.0;
-        unary lgamma Lgamma 10.0 20.0;
-        unary digamma Digamma 10.0 20.0;
+        unary gamma Gamma 4.0 5.0;
+        unary lgamma Lgamma 4.0 5.0;
+        unary digamma Digamma 4.0 5.0;
         binary pow Pow 2.0 4.0;
         binary atan2 Atan2 2.0 4.0;
         binary hypot Hypot 2.0 4.0;

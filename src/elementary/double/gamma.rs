@@ -118,18 +118,17 @@ impl Unary<f64> for Gamma {
         let low = if is_small { start - (shifted - 1.0) } else { 0.0 };
         let ((exponent, rest), s) = stirling::<A>(shifted, low);
         let value = Reduced::new::<A>(exponent).plus(rest).times_exp::<A>(s, 0.0);
-        value / if is_small { x } else { 1.0 }
+        let value = value / if is_small { x } else { 1.0 };
+        if x == 1.0 { 1.0 } else { value }
     }
 
     #[inline(always)]
     fn is_rare(x: f64) -> bool {
-        (x < 0.0) | ((x <= LAST_FACTORIAL) & is_integer(x))
+        (x < 0.0) | ((x >= 2.0) & (x <= LAST_FACTORIAL) & is_integer(x))
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {
-        if x == 0.0 {
-            1.0 / x
-        } else if x > 0.0 {
+        if x > 0.0 {
             (2..x as u32).map(f64::from).product()
         } else if is_integer(x) {
             f64::NAN

@@ -82,8 +82,7 @@ const F: [f64; 23] = [
     -4.2256532303628344e-10,
 ];
 
-/// erf(x)/x in x², the constant term and the others, for |x| < 0.54 (by Sollya's `fpminimax`); off by 0.01 · 2⁻⁵³ of the complement at most.
-const CENTRAL_SLOPE: f64 = 1.1283791670955126;
+/// (erf(x)/x − 2/√π)/x² in x² for |x| < 0.54 (by Sollya's `fpminimax`); off by 0.01 · 2⁻⁵³ of the complement at most.
 const CENTRAL: [f64; 9] = [
     -0.3761263890318344,
     0.112837916709361,
@@ -126,7 +125,7 @@ fn scaled_complement<A: Arithmetic>(x: f64) -> (f64, f64) {
 #[inline(always)]
 fn central_complement<A: Arithmetic>(x: f64) -> f64 {
     let square = x * x;
-    let slope = A::mul_add(polynomial::<A, 9>(square, &CENTRAL), square, CENTRAL_SLOPE);
+    let slope = A::mul_add(polynomial::<A, 9>(square, &CENTRAL), square, SLOPE);
     A::mul_add(-x, slope, 1.0)
 }
 

@@ -93,7 +93,7 @@ const INTEGERS: f64 = 4_503_599_627_370_496.0;
 #[inline(always)]
 fn is_integer(x: f64) -> bool {
     let size = x.abs();
-    !(size < INTEGERS) | ((size + INTEGERS) - INTEGERS == size)
+    (size >= INTEGERS) | ((size + INTEGERS) - INTEGERS == size)
 }
 
 /// (x − ½) ln x − x as a pair, with `low` added to x, and S(x), for 1 ≤ x ≤ 186.
@@ -124,7 +124,7 @@ impl Unary<f64> for Gamma {
 
     #[inline(always)]
     fn is_rare(x: f64) -> bool {
-        (x < 0.0) | ((x >= 2.0) & (x <= LAST_FACTORIAL) & is_integer(x))
+        (x < 0.0) | ((2.0..=LAST_FACTORIAL).contains(&x) & is_integer(x))
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {

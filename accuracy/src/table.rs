@@ -71,6 +71,12 @@ fn double() -> Vec<Row> {
         unary log2 Log2 1.0 2.0;
         unary log10 Log10 1.0 2.0;
         unary log1p Log1p 1.0 2.0;
+        unary sin Sin 1.0 2.0;
+        unary cos Cos 1.0 2.0;
+        unary tan Tan 1.0 2.0;
+        unary asin Asin 1.0 2.0;
+        unary acos Acos 1.0 2.0;
+        unary atan Atan 1.0 2.0;
         unary sinh Sinh 2.0 4.0;
         unary cosh Cosh 2.0 4.0;
         unary tanh Tanh 1.0 2.0;
@@ -78,7 +84,14 @@ fn double() -> Vec<Row> {
         unary acosh Acosh 2.0 4.0;
         unary atanh Atanh 2.0 4.0;
         unary cbrt Cbrt 1.0 2.0;
+        unary erf Erf 2.0 4.0;
+        unary erfc Erfc 2.0 4.0;
+        unary erfinv Erfinv 2.0 4.0;
+        unary gamma Gamma 4.0 5.0;
+        unary lgamma Lgamma 4.0 5.0;
+        unary digamma Digamma 4.0 5.0;
         binary pow Pow 2.0 4.0;
+        binary atan2 Atan2 2.0 4.0;
         binary hypot Hypot 2.0 4.0;
     }
 }

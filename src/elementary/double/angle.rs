@@ -9,7 +9,7 @@
 use super::ROUNDER;
 use super::pair::{ordered_sum, product};
 use crate::elementary::Arithmetic;
-use core::f64::consts::{FRAC_2_PI, FRAC_PI_2};
+use core::f64::consts::{FRAC_2_PI, FRAC_PI_2, PI};
 
 /// A multiple of π/2, of which the lowest two bits matter, and the rest hi + lo, within π/4 and an ULP of hi.
 #[derive(Clone, Copy)]
@@ -45,6 +45,19 @@ pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
     let (second, rest) = ordered_sum(first, -n * PARTS[1]);
     let (hi, last) = ordered_sum(second, -n * PARTS[2]);
     Reduced { quadrant, hi, lo: (rest + last) - n * PARTS[3] }
+}
+
+/// What π lacks.
+pub(super) const PI_LOW: f64 = 1.2246467991473532e-16;
+
+/// The angle πx less the nearest multiple of π/2, for |x| < 2⁵².
+pub(super) fn reduce_half_turns<A: Arithmetic>(x: f64) -> Reduced {
+    let whole_turns = (0.5 * x + ROUNDER) - ROUNDER;
+    let x = x - 2.0 * whole_turns;
+    let shifted = 2.0 * x + ROUNDER;
+    let rest = x - 0.5 * (shifted - ROUNDER);
+    let (hi, lo) = product::<A>(rest, PI);
+    Reduced { quadrant: shifted.to_bits(), hi, lo: A::mul_add(rest, PI_LOW, lo) }
 }
 
 /// The bits of 2/π after 64 zeros.

@@ -4,7 +4,7 @@
 //! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
 
 use super::pair::ordered_sum;
-use super::{ROUNDER, TINY, clamp, polynomial, short_polynomial};
+use super::{ROUNDER, TINY, clamp, polynomial};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
 use core::f64::consts::{LN_2, LOG2_E};
@@ -79,6 +79,19 @@ impl Reduced {
         f64::from_bits(0u64.wrapping_sub(self.rounded.to_bits()).wrapping_add_signed(offset + 1023) << 52)
     }
 
+    /// m·2ⁿ for |x| < 750, rounded once.
+    #[inline(always)]
+    pub(super) fn scale(self, m: f64) -> f64 {
+        scale(m, self.rounded)
+    }
+
+    /// (m + low)·eˣ, rounded nearly once; low is small.
+    #[inline(always)]
+    pub(super) fn times_exp<A: Arithmetic>(self, m: f64, low: f64) -> f64 {
+        let (a, b) = self.accurate_exp_m1::<A>();
+        scale(m + A::mul_add(m, a, A::mul_add(m, b, low)), self.rounded)
+    }
+
     /// 2 to the power n + offset, which must be the exponent of a normal number.
     #[inline(always)]
     pub(super) fn power(self, offset: i64) -> f64 {
@@ -87,7 +100,7 @@ impl Reduced {
 
     /// (a, b) with eʳ = 1 + a + b: the second small and with all the error, about 2⁻⁵⁷.
     #[inline(always)]
-    fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
+    pub(super) fn exp_m1<A: Arithmetic>(self) -> (f64, f64) {
         self.exp_m1_with::<A>(-self.shift)
     }
 
@@ -104,7 +117,7 @@ impl Reduced {
     pub(super) fn exp<A: Arithmetic>(self) -> f64 {
         let (a, b) = self.exp_m1::<A>();
         let (sum, rest) = ordered_sum(1.0, a);
-        scale(sum + (rest + b), self.rounded)
+        self.scale(sum + (rest + b))
     }
 
     #[inline(always)]
@@ -114,27 +127,6 @@ impl Reduced {
         let cubic = square * r * polynomial::<A, 10>(r, &EXP);
         (self.start, A::mul_add(square, 0.5, cubic + correction))
     }
-}
-
-/// x = n·ln 2 + r for |x| < 1500 as (n in the low bits, r); r is exact where n = 0.
-#[inline(always)]
-pub(super) fn reduce_short<A: Arithmetic>(x: f64) -> (f64, f64) {
-    let rounded = A::mul_add(x, LOG2_E, ROUNDER);
-    let n = rounded - ROUNDER;
-    (rounded, A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x)))
-}
-
-/// eʳ − 1 for |r| ≤ ln 2 / 2.
-#[inline(always)]
-pub(super) fn exp_m1_short<A: Arithmetic>(r: f64) -> f64 {
-    let tail = A::mul_add(short_polynomial::<A, 10>(r, &EXP), r, 0.5);
-    A::mul_add(r * r, tail, r)
-}
-
-/// 2ⁿ for n in the low bits of a number, the exponent of a normal number.
-#[inline(always)]
-pub(super) fn power(rounded: f64) -> f64 {
-    f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
 }
 
 /// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
@@ -153,7 +145,7 @@ impl Unary<f64> for Exp {
         let x = clamp(x, -746.0, 710.0);
         let r = Reduced::new::<A>(x);
         let (a, b) = r.exp_m1::<A>();
-        scale(1.0 + (a + b), r.rounded)
+        r.scale(1.0 + (a + b))
     }
 }
 

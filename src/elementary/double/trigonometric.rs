@@ -52,6 +52,19 @@ fn sine_and_cosine<A: Arithmetic>(r: Reduced) -> Pair {
     Pair { sine: (r.hi, sine), cosine: (leading, cosine) }
 }
 
+/// The sine of an angle as a number and a small rest.
+pub(super) fn sine_pair<A: Arithmetic>(r: Reduced) -> (f64, f64) {
+    let Pair { sine, cosine } = sine_and_cosine::<A>(r);
+    let (high, low) = if r.quadrant & 1 == 0 { sine } else { cosine };
+    let (high, low) = ordered_sum(high, low);
+    if r.quadrant & 2 == 0 { (high, low) } else { (-high, -low) }
+}
+
+/// As `sine_pair`, of the cosine.
+pub(super) fn cosine_pair<A: Arithmetic>(r: Reduced) -> (f64, f64) {
+    sine_pair::<A>(Reduced { quadrant: r.quadrant.wrapping_add(1), ..r })
+}
+
 /// The sine of an angle that is so many quadrants before the reduced one; `sign` is turned with it.
 #[inline(always)]
 fn sine<A: Arithmetic>(r: Reduced, quadrants: u64, sign: u64) -> f64 {

@@ -29,20 +29,20 @@ const ERFCX: [f64; 11] = [
     3378.1830864638628,
 ];
 
-/// erfinv x/x less [`CENTRAL_START`] in w = −ln(1 − x²) ≤ 5, relative error 2⁻²⁷.
+/// erfinv x/x less [`CENTRAL_START`] in w − 5/4 with w = −ln(1 − x²) ≤ 5, relative error 2⁻²⁷.
 const CENTRAL: [f32; 10] = [
-    -2.8580196e-8,
-    0.23201373,
-    0.011549086,
-    -0.002335152,
-    -0.00012662451,
-    4.4079872e-5,
-    4.145349e-6,
-    -2.0081122e-6,
-    2.2437018e-7,
-    -8.9380885e-9,
+    -2.5122283e-8,
+    0.24951962,
+    0.0025116422,
+    -0.0022537129,
+    0.00014366525,
+    3.1071486e-5,
+    -5.076093e-6,
+    -2.6748185e-7,
+    1.2393454e-7,
+    -8.9502805e-9,
 ];
-const CENTRAL_START: f32 = 0.88622695;
+const CENTRAL_START: f32 = 1.1895616;
 
 /// The same in √w − 3 for 5 ≤ w ≤ 17, less [`TAIL_START`], relative error 2⁻²⁶.
 const TAIL: [f32; 10] = [
@@ -94,7 +94,7 @@ impl Unary<f32> for Erfinv {
         let size = x.abs();
         let difference = if A::FUSED { A::mul_add_single(-size, size, 1.0) } else { (1.0 - size) * (1.0 + size) };
         let w = -ln_positive::<A>(difference);
-        let series = size * polynomial::<A, 10>(w, CENTRAL);
+        let series = size * polynomial::<A, 10>(w - 1.25, CENTRAL);
         let central = A::mul_add_single(size, CENTRAL_START, series);
         let series = size * polynomial::<A, 10>(w.sqrt() - 3.0, TAIL);
         let tail = A::mul_add_single(size, TAIL_START, series);

@@ -14,8 +14,8 @@ pub(super) const LN2_LOW: f32 = 1.428_606_8e-6;
 /// eʳ for |r| ≤ 0.3475, relative error 2⁻²⁸·¹.
 const EXP: [f32; 7] = [1.0, 1.0, 0.4999999, 0.1666652, 0.041668955, 0.008368853, 0.0013783597];
 
-/// (eʳ − 1 − r)/r² for |r| ≤ 0.3475, relative error of eʳ − 1 2⁻²⁶.
-const EXPM1: [f32; 5] = [0.49999997, 0.16666542, 0.041667495, 0.008366727, 0.0013865505];
+/// (eʳ − 1 − r)/r² for |r| ≤ 0.3475, relative error of eʳ − 1 2⁻³¹.
+const EXPM1: [f32; 6] = [0.5, 0.16666666, 0.041666478, 0.008333567, 0.0013933743, 0.00019743662];
 
 /// 2ʳ for |r| ≤ 0.501, relative error 2⁻³².
 const EXP2: [f32; 8] = [
@@ -83,7 +83,7 @@ impl Unary<f32> for Expm1 {
         let difference = half - 0.5;
         let lost = (half - difference) - 0.5;
         let (high, rest) = ordered_sum(difference, half * r);
-        let tail = A::mul_add_single(r * r, polynomial::<A, 5>(r, EXPM1), r_low);
+        let tail = A::mul_add_single(r * r, polynomial::<A, 6>(r, EXPM1), r_low);
         let value = 2.0 * (high + A::mul_add_single(half, tail, rest + lost));
         // The half of a subnormal number may not be one.
         if x.abs() < 1e-20 { x } else { value }

@@ -45,6 +45,12 @@ const LN_SQRT_TAU: f64 = 0.918_938_533_204_672_8;
 const DIGAMMA: [f64; 5] =
     [0.08333333325507863, -0.008333286038221005, 0.00396346280446744, -0.00399082468125078, 0.0047315335660158];
 
+/// The positive root of ψ, and ψ(y)/(y − root) in y − 3/2 for 1 ≤ y ≤ 2 as a quotient, relative error 2⁻³¹.
+const ROOT: f64 = 1.4616321449683622;
+const ROOT_LOW: f64 = 9.549995429965697e-17;
+const NEAR_ROOT: [f64; 4] = [0.9510558757533386, 0.6836776006938478, 0.10909987959972647, 0.0012752666883513364];
+const NEAR_ROOT_DIVISOR: [f64; 4] = [1.0, 1.1642901878884744, 0.38040101449899827, 0.032350519582043255];
+
 /// sin πr/r and cos πr in r² for |r| ≤ 1/2, errors 2⁻³⁵ and 2⁻³².
 const SIN_PI: [f64; 6] = [
     3.141592653522986,
@@ -139,10 +145,17 @@ impl Unary<f32> for Digamma {
         let inverse = 1.0 / w;
         let square = inverse * inverse;
         let far = wide::ln::<A>(w) - A::mul_add(square, polynomial::<A, 5>(square, DIGAMMA), 0.5 * inverse);
-        // 1/y + 1/(y + 1) + 1/(y + 2), which beyond 10⁹ does not count.
+        // ψ(y) = ln w − … less 1/y + 1/(y + 1) + 1/(y + 2), which beyond 10⁹ does not count; near its root it is 0 less
+        // a quotient of its own.
         let z = if y > 1e9 { 1e9 } else { y };
-        let numerator = A::mul_add(A::mul_add(3.0, z, 6.0), z, 2.0);
-        let value = far - numerator / (z * (z + 1.0) * (z + 2.0));
+        let sum = A::mul_add(A::mul_add(3.0, z, 6.0), z, 2.0);
+        let product = z * (z + 1.0) * (z + 2.0);
+        let t = y - 1.5;
+        let near = ((y - ROOT) - ROOT_LOW) * polynomial::<A, 4>(t, NEAR_ROOT);
+        let near_divisor = polynomial::<A, 4>(t, NEAR_ROOT_DIVISOR);
+        let is_near = t.abs() <= 0.5;
+        let (numerator, denominator) = if is_near { (-near, near_divisor) } else { (sum, product) };
+        let value = (if is_near { 0.0 } else { far }) - numerator / denominator;
         let cotangent = polynomial::<A, 6>(r * r, COS_PI) / sin_pi::<A>(r);
         let pole = x <= -1.0 && r == 0.0;
         let value = if left { A::mul_add(-PI, cotangent, value) } else { value };

@@ -1,9 +1,15 @@
-//! Matrix products on the host: the `gemm` crate for floats, plain loops for integers and bools.
+//! Matrix products on the host: the `gemm` crate for floats, `vector.rs` where one operand is a vector, plain loops for
+//! integers and bools.
 //!
 //! Any strides, sizes and threads; integers wrap, bools are or-of-ands.
 
+mod columns;
+mod vector;
+
 use gemm::Parallelism as GemmParallelism;
 
+use self::columns::Float;
+use self::vector::{Product, Strided};
 use crate::backend::Parallelism;
 use crate::dtype::DType;
 
@@ -51,7 +57,7 @@ pub unsafe fn matmul(
 
 /// # Safety
 /// As `matmul`, for elements of type `T`.
-unsafe fn float<T: Copy + Send + 'static>(
+unsafe fn float<T: Float>(
     sizes: [usize; 3],
     left: Matrix,
     right: Matrix,
@@ -69,11 +75,12 @@ unsafe fn float<T: Copy + Send + 'static>(
         return unsafe { plain::<T>(sizes, left, right, result, zero, |sum, _, _| sum) };
     }
     let products = rows.saturating_mul(inner).saturating_mul(columns);
-    let threads = if products < parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) {
-        GemmParallelism::None
-    } else {
-        GemmParallelism::Rayon(0)
-    };
+    let is_split = products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1;
+    if let Some(product) = with_vector::<T>(sizes, left, right, result) {
+        // SAFETY: as promised by the caller.
+        return unsafe { product.run(is_split.then_some(parallelism)) };
+    }
+    let threads = if is_split { GemmParallelism::Rayon(0) } else { GemmParallelism::None };
     let operands = SendMatrices([left, right, result]);
     let run = move || {
         let SendMatrices([left, right, result]) = operands.take();
@@ -106,6 +113,29 @@ unsafe fn float<T: Copy + Send + 'static>(
         (Some(pool), GemmParallelism::Rayon(_)) => pool.install(run),
         (_, _) => run(),
     }
+}
+
+/// The product if one operand is a vector, and the other one has dense rows or columns.
+fn with_vector<T: Float>(
+    [rows, inner, columns]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    result: Matrix,
+) -> Option<Product<T>> {
+    let along = |matrix: Matrix, stride: isize| Strided { pointer: matrix.pointer.cast::<T>(), stride };
+    if columns == 1 {
+        return Product::new([rows, inner], left, along(right, right.row_stride), along(result, result.row_stride));
+    }
+    if rows == 1 {
+        let transposed = Matrix { row_stride: right.column_stride, column_stride: right.row_stride, ..right };
+        let (vector, result) = (along(left, left.column_stride), along(result, result.column_stride));
+        return Product::new([columns, inner], transposed, vector, result);
+    }
+    None
+}
+
+fn threads(parallelism: &Parallelism) -> usize {
+    parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
 }
 
 /// Matrices on their way into a pool that the caller waits for.
@@ -146,3 +176,6 @@ unsafe fn plain<T: Copy>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,8 @@ class KrotonWorker:
         return dict(ts=samples, inner=int(calls), foreign=foreign)
 
     def lat(self, limit, folder, kind, k):
+        if self.peer != 'kroton':
+            return dict(unsupported='this style is for W1 alone')
         answer = self.request(limit, 'lat', kind, k, *self.write(folder, self.bench.lat_data(kind)))
         return answer if isinstance(answer, dict) else dict(s=float(answer[0]))
 
@@ -179,7 +181,8 @@ class KrotonWorker:
 # ---------------------------------------------------------------- the table
 def table(bench, results):
     lines = ['Medians; ratios are those of medians, in brackets those of the shortest samples. `peer` is the fastest other',
-             'library of this run (without C), `C` the faster one of its builds, `limit` the physical one that was measured.']
+             'library of this run (without C), `C` the faster one of its builds. The ratio to the limits is that to the one that',
+             'takes longest, where a plain triad does not count: it also reads what it overwrites.']
     for threads in (1, 2):
         names = {key.split('|')[1] for key in results['runs'] if key.endswith(f'|{threads}')}
         for ours in (name for name in STYLES if name in names):
@@ -199,29 +202,40 @@ def compare(results, case, ours, names, threads):
     if 'med' not in mine:
         why = mine.get('unsupported') or mine.get('error', 'no time')
         return None if ours != 'kroton' else f'| {case} | {why} |' + ' |' * 7
-    fastest = lambda group: min(((e['med'], n, e) for n in group if 'med' in (e := entry(n))), default=None)
-    groups = [[n for n in names if n not in STYLES and n not in LIMITS and not n.startswith('c_')],
-              [n for n in names if n.startswith('c_')], [n for n in names if n in LIMITS]]
-    cells = [case, bench_time(mine['med'])]
-    for best in map(fastest, groups):
-        if best is None:
+    others = [n for n in names if n not in STYLES and n not in LIMITS]
+    c = [n for n in others if n.startswith('c_')]
+    timed = lambda group: sorted((e['med'], n, e) for n in group if 'med' in (e := entry(n)))
+    limits = timed(LIMITS)
+    binding = [limit for limit in limits if limit[1] != 'triad'][-1:]
+    cells = [case, seconds_text(mine['med'])]
+    for best in (timed(set(others) - set(c))[:1], timed(c)[:1], binding):
+        if not best:
             cells += ['', '']
-        else:
-            med, name, other = best
-            cells += [f'{name} {bench_time(med)}', f"{mine['med'] / med:.2f} ({mine['min'] / other['min']:.2f})"]
+            continue
+        (med, name, other), = best
+        text = ', '.join(f'{n} {seconds_text(m)}' for m, n, _ in (limits if best is binding else best))
+        cells += [text, f"{mine['med'] / med:.2f} ({mine['min'] / other['min']:.2f})"]
     return '| ' + ' | '.join(cells + [f"{mine['err']:.0e}"]) + ' |'
 
 
 def latencies(bench, results):
-    rows = []
+    lines = []
     for kind in bench.LAT:
-        entries = {k.split('|', 1)[1]: v['med'] for k, v in results['lat'].items() if k.startswith(kind + '|') and 'med' in v}
-        if entries:
-            rows.append(f'| {kind} | ' + ', '.join(f"{n.replace('|', ' ')}: {bench_time(s)}" for n, s in sorted(entries.items(), key=lambda e: e[1])) + ' |')
-    return ['', '## W13: definition to first result, a program never seen before', '', '| program | name, threads: time |', '|---|---|'] + rows if rows else []
+        for threads in (1, 2):
+            times = {k.split('|')[1]: v['med'] for k, v in results['lat'].items()
+                     if k.startswith(kind + '|') and k.endswith(f'|{threads}') and 'med' in v}
+            ours = times.pop('kroton', None)
+            if ours is None:
+                continue
+            others = sorted((t, n) for n, t in times.items())
+            text = ', '.join(f'{n} {seconds_text(t)}' for t, n in others)
+            lines.append(f'| {kind} | {threads} | {seconds_text(ours)} | {text} |')
+    head = ['', '## W13: definition to first result, of programs never seen before', '',
+            '| program | threads | Kroton | others |', '|---|---|---|---|']
+    return head + lines if lines else []
 
 
-def bench_time(seconds):
+def seconds_text(seconds):
     for unit, scale in (('ns', 1e9), ('µs', 1e6), ('ms', 1e3)):
         if seconds * scale < 1000:
             return f'{seconds * scale:.3g} {unit}'

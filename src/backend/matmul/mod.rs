@@ -42,8 +42,8 @@ pub unsafe fn matmul(
     // SAFETY: passed on as promised by the caller.
     unsafe {
         match dtype {
-            DType::F32 => float::<f32>(sizes, left, right, result, 0.0, 1.0, parallelism),
-            DType::F64 => float::<f64>(sizes, left, right, result, 0.0, 1.0, parallelism),
+            DType::F32 => float::<f32>(sizes, left, right, result, parallelism),
+            DType::F64 => float::<f64>(sizes, left, right, result, parallelism),
             DType::Bool => plain::<bool>(sizes, left, right, result, false, |sum, a, b| sum | (a & b)),
             DType::I8 => plain::<i8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
             DType::U8 => plain::<u8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
@@ -57,22 +57,14 @@ pub unsafe fn matmul(
 
 /// # Safety
 /// As `matmul`, for elements of type `T`.
-unsafe fn float<T: Float>(
-    sizes: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: Matrix,
-    zero: T,
-    one: T,
-    parallelism: &Parallelism,
-) {
+unsafe fn float<T: Float>(sizes: [usize; 3], left: Matrix, right: Matrix, result: Matrix, parallelism: &Parallelism) {
     let [rows, inner, columns] = sizes;
     if rows == 0 || columns == 0 {
         return;
     }
     if inner == 0 {
         // SAFETY: the loops stay within the result's sizes.
-        return unsafe { plain::<T>(sizes, left, right, result, zero, |sum, _, _| sum) };
+        return unsafe { plain::<T>(sizes, left, right, result, T::ZERO, |sum, _, _| sum) };
     }
     let products = rows.saturating_mul(inner).saturating_mul(columns);
     let is_split = products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1;
@@ -100,8 +92,8 @@ unsafe fn float<T: Float>(
                 right.pointer.cast::<T>(),
                 right.column_stride,
                 right.row_stride,
-                zero,
-                one,
+                T::ZERO,
+                T::ONE,
                 false,
                 false,
                 false,

@@ -114,9 +114,9 @@ impl<T: Float> Product<T> {
     /// All blocks of a tile, one after the other.
     fn tile(&self, tile: usize) {
         let first = tile * TILE;
+        let rows = TILE.min(self.rows - first);
         let (mut sums, mut block_sums) = ([T::ZERO; TILE], [T::ZERO; TILE]);
-        let (sums, block_sums) =
-            (&mut sums[..TILE.min(self.rows - first)], &mut block_sums[..TILE.min(self.rows - first)]);
+        let (sums, block_sums) = (&mut sums[..rows], &mut block_sums[..rows]);
         self.block(first, sums, 0);
         for block in 1..self.blocks() {
             self.block(first, block_sums, block);

@@ -1,9 +1,15 @@
-//! Matrix products on the host: the `gemm` crate for floats, plain loops for integers and bools.
+//! Matrix products on the host: the `gemm` crate for floats, `vector.rs` where one operand is a vector, plain loops for
+//! integers and bools.
 //!
 //! Any strides, sizes and threads; integers wrap, bools are or-of-ands.
 
+mod columns;
+mod vector;
+
 use gemm::Parallelism as GemmParallelism;
 
+use self::columns::Float;
+use self::vector::{Product, Strided};
 use crate::backend::Parallelism;
 use crate::dtype::DType;
 
@@ -36,8 +42,8 @@ pub unsafe fn matmul(
     // SAFETY: passed on as promised by the caller.
     unsafe {
         match dtype {
-            DType::F32 => float::<f32>(sizes, left, right, result, 0.0, 1.0, parallelism),
-            DType::F64 => float::<f64>(sizes, left, right, result, 0.0, 1.0, parallelism),
+            DType::F32 => float::<f32>(sizes, left, right, result, parallelism),
+            DType::F64 => float::<f64>(sizes, left, right, result, parallelism),
             DType::Bool => plain::<bool>(sizes, left, right, result, false, |sum, a, b| sum | (a & b)),
             DType::I8 => plain::<i8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
             DType::U8 => plain::<u8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
@@ -51,29 +57,22 @@ pub unsafe fn matmul(
 
 /// # Safety
 /// As `matmul`, for elements of type `T`.
-unsafe fn float<T: Copy + Send + 'static>(
-    sizes: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: Matrix,
-    zero: T,
-    one: T,
-    parallelism: &Parallelism,
-) {
+unsafe fn float<T: Float>(sizes: [usize; 3], left: Matrix, right: Matrix, result: Matrix, parallelism: &Parallelism) {
     let [rows, inner, columns] = sizes;
     if rows == 0 || columns == 0 {
         return;
     }
     if inner == 0 {
         // SAFETY: the loops stay within the result's sizes.
-        return unsafe { plain::<T>(sizes, left, right, result, zero, |sum, _, _| sum) };
+        return unsafe { plain::<T>(sizes, left, right, result, T::ZERO, |sum, _, _| sum) };
     }
     let products = rows.saturating_mul(inner).saturating_mul(columns);
-    let threads = if products < parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) {
-        GemmParallelism::None
-    } else {
-        GemmParallelism::Rayon(0)
-    };
+    let is_split = products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1;
+    if let Some(product) = with_vector::<T>(sizes, left, right, result) {
+        // SAFETY: as promised by the caller.
+        return unsafe { product.run(is_split.then_some(parallelism)) };
+    }
+    let threads = if is_split { GemmParallelism::Rayon(0) } else { GemmParallelism::None };
     let operands = SendMatrices([left, right, result]);
     let run = move || {
         let SendMatrices([left, right, result]) = operands.take();
@@ -93,8 +92,8 @@ unsafe fn float<T: Copy + Send + 'static>(
                 right.pointer.cast::<T>(),
                 right.column_stride,
                 right.row_stride,
-                zero,
-                one,
+                T::ZERO,
+                T::ONE,
                 false,
                 false,
                 false,
@@ -106,6 +105,29 @@ unsafe fn float<T: Copy + Send + 'static>(
         (Some(pool), GemmParallelism::Rayon(_)) => pool.install(run),
         (_, _) => run(),
     }
+}
+
+/// The product if one operand is a vector, and the other one has dense rows or columns.
+fn with_vector<T: Float>(
+    [rows, inner, columns]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    result: Matrix,
+) -> Option<Product<T>> {
+    let along = |matrix: Matrix, stride: isize| Strided { pointer: matrix.pointer.cast::<T>(), stride };
+    if columns == 1 {
+        return Product::new([rows, inner], left, along(right, right.row_stride), along(result, result.row_stride));
+    }
+    if rows == 1 {
+        let transposed = Matrix { row_stride: right.column_stride, column_stride: right.row_stride, ..right };
+        let (vector, result) = (along(left, left.column_stride), along(result, result.column_stride));
+        return Product::new([columns, inner], transposed, vector, result);
+    }
+    None
+}
+
+fn threads(parallelism: &Parallelism) -> usize {
+    parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
 }
 
 /// Matrices on their way into a pool that the caller waits for.
@@ -146,3 +168,6 @@ unsafe fn plain<T: Copy>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

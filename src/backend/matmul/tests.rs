@@ -1,0 +1,114 @@
+//! Products with a vector: right for all layouts, and the same bits for any number of threads.
+
+use std::sync::Arc;
+
+use super::*;
+
+/// So many numbers that are not all alike, exact in single precision.
+fn numbers(count: usize, seed: usize) -> Vec<f64> {
+    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f64 / 1024.0 - 1.0).collect()
+}
+
+/// A matrix of so many rows and columns: the memory, where it starts and its strides.
+struct Placed {
+    memory: Vec<f64>,
+    start: usize,
+    strides: [isize; 2],
+}
+
+impl Placed {
+    /// In each of the layouts: dense rows or columns, with and without gaps, backwards, and neither.
+    fn all(rows: usize, columns: usize, seed: usize) -> Vec<Placed> {
+        let (r, c) = (rows as isize, columns as isize);
+        let layouts = [[c, 1], [c + 3, 1], [1, r], [1, r + 2], [-c, 1], [1, -r], [2 * c, 2], [-1, r], [0, 1], [1, 0]];
+        let place = |strides: [isize; 2]| {
+            let lowest = strides[0].min(0) * (r - 1) + strides[1].min(0) * (c - 1);
+            let highest = strides[0].max(0) * (r - 1) + strides[1].max(0) * (c - 1);
+            Placed { memory: numbers((highest - lowest + 1) as usize, seed), start: -lowest as usize, strides }
+        };
+        layouts.map(place).into()
+    }
+
+    fn get(&self, row: usize, column: usize) -> f64 {
+        let offset = row as isize * self.strides[0] + column as isize * self.strides[1];
+        self.memory[(self.start as isize + offset) as usize]
+    }
+
+    fn matrix(&mut self) -> Matrix {
+        let pointer = self.memory[self.start..].as_mut_ptr().cast::<u8>();
+        Matrix { pointer, row_stride: self.strides[0], column_stride: self.strides[1] }
+    }
+}
+
+fn pools() -> Vec<Parallelism> {
+    let pool = |threads| Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    [1, 2, 3].map(|threads| Parallelism { pool: Some(pool(threads)), threshold: Some(1) }).into()
+}
+
+/// The product by each pool, into memory whose elements are `step` apart.
+fn products(sizes: [usize; 3], left: &mut Placed, right: &mut Placed, step: usize, pools: &[Parallelism]) -> Vec<f64> {
+    let [rows, _, columns] = sizes;
+    let mut first: Option<Vec<f64>> = None;
+    for parallelism in pools {
+        let mut result = vec![f64::NAN; rows * columns * step];
+        let pointer = result.as_mut_ptr().cast::<u8>();
+        let out = Matrix { pointer, row_stride: (columns * step) as isize, column_stride: step as isize };
+        // SAFETY: all three have memory for the sizes.
+        unsafe { matmul(DType::F64, sizes, left.matrix(), right.matrix(), out, parallelism) };
+        let written: Vec<f64> = result.iter().copied().step_by(step).collect();
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        if let Some(first) = &first {
+            assert_eq!(bits(first), bits(&written), "{sizes:?} {:?}", left.strides);
+        }
+        first = Some(written);
+    }
+    first.unwrap()
+}
+
+#[test]
+fn a_vector_on_either_side_in_any_layout_on_any_threads() {
+    let pools = pools();
+    for [length, inner] in [[1, 1], [3, 50], [50, 3], [700, 9], [1300, 2100], [2, 9000], [5, 4096], [2049, 1]] {
+        let vectors = [[1, 1], [2, 1], [-1, 1], [0, 1]];
+        for (index, matrix) in Placed::all(length, inner, 1).iter_mut().enumerate() {
+            let [step, _] = vectors[index % vectors.len()];
+            let mut vector = Placed { memory: numbers(2 * inner, 2), start: 0, strides: [step, 1] };
+            vector.start = if step < 0 { inner - 1 } else { 0 };
+            let result = products([length, inner, 1], matrix, &mut vector, 1 + index % 2, &pools);
+            check(&result, length, inner, |row, k| matrix.get(row, k) * vector.get(k, 0));
+            matrix.strides.reverse();
+            vector.strides.reverse();
+            let result = products([1, inner, length], &mut vector, matrix, 1 + index % 2, &pools);
+            check(&result, length, inner, |column, k| matrix.get(k, column) * vector.get(0, k));
+        }
+    }
+}
+
+#[track_caller]
+fn check(result: &[f64], length: usize, inner: usize, term: impl Fn(usize, usize) -> f64) {
+    assert_eq!(result.len(), length);
+    for (row, &value) in result.iter().enumerate() {
+        let terms: Vec<f64> = (0..inner).map(|k| term(row, k)).collect();
+        let (sum, size) = (terms.iter().sum::<f64>(), terms.iter().map(|x| x.abs()).sum::<f64>());
+        assert!((value - sum).abs() <= inner as f64 * f64::EPSILON * size, "row {row}: {value} is not {sum}");
+    }
+}
+
+#[test]
+fn infinities_and_nans_of_one_row_stay_in_it() {
+    for strides in [[40, 1], [1, 600]] {
+        let mut matrix = Placed { memory: vec![1.0; 24_000], start: 0, strides };
+        for (row, value) in [(3, f64::INFINITY), (520, f64::NAN)] {
+            matrix.memory[row * strides[0] as usize + 39 * strides[1] as usize] = value;
+        }
+        let mut vector = Placed { memory: vec![1.0; 40], start: 0, strides: [1, 1] };
+        let result = products([600, 40, 1], &mut matrix, &mut vector, 1, &pools());
+        for (row, value) in result.into_iter().enumerate() {
+            match row {
+                3 => assert_eq!(value, f64::INFINITY),
+                520 => assert!(value.is_nan()),
+                _ => assert_eq!(value, 40.0, "row {row}"),
+            }
+        }
+    }
+}

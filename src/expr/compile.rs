@@ -197,7 +197,8 @@ impl Compiler {
         self
     }
 
-    /// Lets kernels that share rows run for as many rows at a time as touch so many bytes. For tests.
+    /// Lets kernels that share rows run for as many rows at a time as touch so many bytes; 0 keeps all kernels apart.
+    /// For tests.
     #[doc(hidden)]
     pub fn row_bytes(mut self, bytes: usize) -> Self {
         self.row_bytes = Some(bytes);
@@ -266,7 +267,8 @@ impl Compiler {
     }
 
     fn on_host(&self, engine: &dyn Backend, source: Source) -> Result<Box<dyn Implementation>> {
-        let (stages, plan) = self.lowered(source.built, source.unified, engine.target(), &source.name)?;
+        let target = Target { runs_rows: self.row_bytes != Some(0), ..engine.target().clone() };
+        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
         let mut program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
         if let Some(bytes) = self.row_bytes {
             program.set_cache(bytes);

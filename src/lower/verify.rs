@@ -49,7 +49,8 @@ fn check(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
             }
             continue;
         };
-        if !follows(window, rows) {
+        // Slots of the block hold one value after the other.
+        if !follows(window, rows) || (window.shape != first.1.shape && !is_local(&window.source)) {
             return Err(format!("{:?} is not read or written row by row", window.source));
         }
         if is_local(&window.source) && step < first.0 {

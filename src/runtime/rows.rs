@@ -104,7 +104,8 @@ impl Rows {
         }
         let mut extents = sizes(&self.extents, symbols)?;
         let threads = self.threads(plan, symbols, who)?;
-        let share = (bytes / (threads * PER_THREAD)).max(cache / 8).min(cache);
+        let parts = if threads == 1 { 1 } else { threads * PER_THREAD };
+        let share = (bytes / parts).max(cache / 8).min(cache);
         let mut row = bytes;
         let axis = extents.iter().position(|&extent| {
             row /= extent.max(1);
@@ -288,5 +289,102 @@ impl RowOperand {
             RowBase::Position(position) => Base::Position(position.wrapping_add(offset as i64)),
             RowBase::Slot(slot, start) => host((scratch + places[slot]).wrapping_add_signed(start)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(extents: &[usize], rows: usize) -> Cut {
+        Cut::new(Sizes::from_slice(extents), rows, 1, &[], &Symbols::default()).unwrap()
+    }
+
+    #[test]
+    fn ranges_cover_every_row_once() {
+        for (extents, rows) in [(&[7][..], 3), (&[7], 7), (&[2, 5], 2), (&[3, 1, 4], 3), (&[1, 1], 1)] {
+            let (cut, last) = (cut(extents, rows), extents.len() - 1);
+            let mut seen = Vec::new();
+            for range in 0..ranges(extents, rows) {
+                let (first, length) = cut.range(range);
+                seen.extend((0..length).map(|row| {
+                    let mut index = first.to_vec();
+                    index[last] += row;
+                    index
+                }));
+            }
+            let count = extents.iter().product();
+            let index = |mut number: usize| {
+                let mut index = vec![0; extents.len()];
+                for (place, extent) in index.iter_mut().zip(extents).rev() {
+                    (*place, number) = (number % extent, number / extent);
+                }
+                index
+            };
+            assert_eq!(seen, (0..count).map(index).collect::<Vec<_>>(), "{extents:?} {rows}");
+        }
+    }
+
+    #[test]
+    fn slots_of_a_range_lie_behind_each_other() {
+        let slot = |count: i64, element| Slot { count: Dim::from(count), element };
+        let (sums, rows) = (slot(10, 8), slot(70, 4));
+        let cut = Cut::new(Sizes::from_slice(&[10]), 3, 2, &[&sums, &rows], &Symbols::default()).unwrap();
+        // 3 · 8 bytes fill one line, 3 · 7 · 4 two.
+        assert_eq!((cut.places.as_slice(), cut.scratch, cut.memory.byte_len()), (&[0, 64][..], 192, 384));
+        let huge = slot(i64::MAX, 8);
+        let error = Cut::new(Sizes::from_slice(&[2]), 2, 1, &[&huge], &Symbols::default()).err();
+        assert!(matches!(error, Some(Error::Memory(_))));
+    }
+
+    #[test]
+    fn operands_move_with_their_range_and_slots_stay() {
+        let at = |base: RowBase| {
+            RowOperand { base, strides: SmallVec::from_slice(&[-100, 8]) }.base_at(&[2, 3], 5000, &[0, 64])
+        };
+        assert!(matches!(at(RowBase::Address(1000)), Base::Host(pointer) if pointer.addr() == 824));
+        assert!(matches!(at(RowBase::Position(7)), Base::Position(-169)));
+        assert!(matches!(at(RowBase::Slot(1, 16)), Base::Host(pointer) if pointer.addr() == 5080));
+    }
+    /// How softmax of the rows of such an array is cut: the extents up to the axis that is cut, and the rows of a range.
+    fn softmax(shape: [i64; 3], cache: usize, threads: usize) -> Option<(Vec<usize>, usize, usize)> {
+        let source = "kroton 1\n%0 = input \"x\" f64[?, ?, ?]\n%1 = max axes=[2] %0 : f64[%0.0, %0.1]\n\
+            %2 = reshape [%0.0, %0.1, 1] %1 : f64[%0.0, %0.1, 1]\n%3 = sub %0, %2 : f64[%0.0, %0.1, %0.2]\n\
+            %4 = exp %3 : f64[%0.0, %0.1, %0.2]\n%5 = sum axes=[2] %4 : f64[%0.0, %0.1]\n\
+            %6 = reshape [%0.0, %0.1, 1] %5 : f64[%0.0, %0.1, 1]\n%7 = div %4, %6 : f64[%0.0, %0.1, %0.2]\n\
+            return %7\ninputs %0\n";
+        let graph = crate::graph::text::parse(source).unwrap().0;
+        let target = crate::loops::Target::host(false);
+        let plan = crate::lower::lower(&graph, &crate::schedule::schedule(&graph, &target).unwrap(), "k").unwrap();
+        let mut symbols = Symbols::default();
+        let crate::graph::Node::Input(input) = graph.node(graph.inputs[0]) else { panic!("no input") };
+        for (axis, size) in (0..).zip(shape) {
+            let measure = crate::shape::Measure::Extent(axis);
+            symbols.set(crate::shape::Symbol { input: input.id, measure }, size);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let who = Parallelism { pool: Some(std::sync::Arc::new(pool)), threshold: None };
+        let [rows] = Rows::of(&plan).try_into().unwrap();
+        let cut: Option<Cut> = rows.cut(&plan, &symbols, cache, &who).unwrap();
+        cut.map(|cut| (cut.extents.to_vec(), cut.rows, cut.workers))
+    }
+
+    #[test]
+    fn blocks_are_cut_where_that_helps() {
+        // A row of 100 is read, written as exponentials and as results: 2400 bytes, and 8 more for what is reduced.
+        assert_eq!(softmax([10, 20, 100], 1 << 20, 1), None, "it fits the cache");
+        assert_eq!(softmax([10, 20, 100], 100_000, 1), Some((vec![10], 2, 1)));
+        assert_eq!(softmax([10, 20, 100], 25_000, 1), Some((vec![10, 20], 10, 1)));
+        assert_eq!(softmax([10, 20, 100], 1000, 1), Some((vec![10, 20], 1, 1)));
+        assert_eq!(softmax([10, 20, 100], 1000, 3), Some((vec![10, 20], 1, 3)));
+        // Two rows that do not fit are better shared by all threads.
+        assert_eq!(softmax([1, 2, 100], 1000, 3), None);
+        assert_eq!(softmax([1, 2, 100], 1000, 1), Some((vec![1, 2], 1, 1)));
+        // There is no row at all.
+        assert_eq!(softmax([0, 2, 100], 1, 1), None);
+        // Many threads have smaller ranges, but not tiny ones.
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 1), Some((vec![1000], 384, 1)));
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 4), Some((vec![1000], 62, 4)));
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 64), Some((vec![1000], 54, 19)));
     }
 }

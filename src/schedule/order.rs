@@ -32,11 +32,11 @@ pub fn order(graph: &Graph, steps: &[Step], cones: &[Cone]) -> Vec<usize> {
     depth_first(before, &is_read)
 }
 
-/// The steps, each after those before it.
+/// The steps, each after those before it; what ends deepest comes first, and what only reads parts of it later.
 fn depth_first(mut before: Vec<Vec<usize>>, is_read: &[bool]) -> Vec<usize> {
     let mut order = Vec::with_capacity(before.len());
     let mut entered = vec![false; before.len()];
-    for last in (0..before.len()).filter(|&step| !is_read[step]) {
+    for last in (0..before.len()).rev().filter(|&step| !is_read[step]) {
         let mut stack = vec![last];
         entered[last] = true;
         while let Some(&step) = stack.last() {

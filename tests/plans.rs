@@ -43,13 +43,20 @@ fn mean_and_variance_share_a_kernel() {
     assert_eq!((mean, variance), (2.5, 1.25));
 }
 
+/// Run for some rows at a time, softmax computes its exponentials once; kernels that stay apart are three at most.
 #[test]
-fn softmax_takes_at_most_three_kernels() {
+fn softmax_is_one_row_block_or_at_most_three_kernels() {
     let x = matrix::<f64>("x");
-    let f = compile([&x], x.softmax(1)).unwrap();
-    assert!(f.kernel_count() <= 3, "{}", f.dump(Stage::Schedule).unwrap());
-    let y: Array2<f64> = f.call((&ndarray::array![[0.0, 1000.0], [3.0, 3.0]],)).unwrap();
-    assert_eq!(y, ndarray::array![[0.0, 1.0], [0.5, 0.5]]);
+    let by_rows = compile([&x], x.softmax(1)).unwrap();
+    let plan = by_rows.dump(Stage::Schedule).unwrap();
+    assert!(plan.contains("\nsteps 0 to 3 by rows [x.0]") && plan.matches("exp").count() == 1, "{plan}");
+    assert_eq!(by_rows.kernel_count(), 4, "{plan}");
+    let apart = Compiler::new().row_bytes(0).compile([&x], x.softmax(1)).unwrap();
+    assert!(apart.kernel_count() <= 3, "{}", apart.dump(Stage::Schedule).unwrap());
+    for f in [by_rows, apart] {
+        let y: Array2<f64> = f.call((&ndarray::array![[0.0, 1000.0], [3.0, 3.0]],)).unwrap();
+        assert_eq!(y, ndarray::array![[0.0, 1.0], [0.5, 0.5]]);
+    }
 }
 
 /// x, then 100,000 additions and multiplications that keep the value in range and the result exact to compute.

@@ -11,6 +11,8 @@ pub mod matmul;
 use std::fmt;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target};
 
@@ -66,4 +68,23 @@ pub struct Parallelism {
     pub pool: Option<Arc<rayon::ThreadPool>>,
     /// The number of elements from which a launch is split; none means an estimate of its cost.
     pub threshold: Option<usize>,
+}
+
+impl Parallelism {
+    /// How many threads there are to run on.
+    pub fn threads(&self) -> usize {
+        self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+    }
+
+    /// Runs the tasks 0, 1, … on the pool; a single one touches nothing of rayon.
+    pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        if tasks <= 1 {
+            return (0..tasks).for_each(task);
+        }
+        let all = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
+        match &self.pool {
+            Some(pool) => pool.install(all),
+            None => all(),
+        }
+    }
 }

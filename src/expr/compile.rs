@@ -58,6 +58,7 @@ pub struct Compiler {
     exclude: Vec<String>,
     on_unused: OnUnused,
     givens: Vec<(Expr, Expr)>,
+    row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
 }
@@ -196,6 +197,14 @@ impl Compiler {
         self
     }
 
+    /// Lets kernels that share rows run for as many rows at a time as touch so many bytes; 0 keeps all kernels apart.
+    /// For tests.
+    #[doc(hidden)]
+    pub fn row_bytes(mut self, bytes: usize) -> Self {
+        self.row_bytes = Some(bytes);
+        self
+    }
+
     /// Compiles for a GPU as if it were a lesser one. For tests.
     #[cfg(feature = "gpu")]
     #[doc(hidden)]
@@ -258,8 +267,12 @@ impl Compiler {
     }
 
     fn on_host(&self, engine: &dyn Backend, source: Source) -> Result<Box<dyn Implementation>> {
-        let (stages, plan) = self.lowered(source.built, source.unified, engine.target(), &source.name)?;
-        let program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
+        let target = Target { runs_rows: self.row_bytes != Some(0), ..engine.target().clone() };
+        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
+        let mut program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
+        if let Some(bytes) = self.row_bytes {
+            program.set_cache(bytes);
+        }
         Ok(Box::new(OnHost { stages, checks: source.checks, program, parallelism: self.parallelism()? }))
     }
 
@@ -285,6 +298,7 @@ impl Compiler {
         let plan = lower(&graph, &schedule, name)?;
         if cfg!(debug_assertions) {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
+            crate::lower::verify::verify(&plan)?;
         }
         Ok((Stages { built, graph, trace, schedule }, plan))
     }

@@ -17,6 +17,8 @@ pub struct Target {
     pub has_f64: bool,
     /// Whether a matrix product takes what is computed from its elements one by one into its own kernel.
     pub fuses_products: bool,
+    /// Whether consecutive kernels may run for some indices of their leading axes at a time.
+    pub runs_rows: bool,
     /// The limits of shaders, for engines that run them.
     pub shaders: Option<ShaderLimits>,
 }
@@ -50,6 +52,7 @@ impl Target {
             has_fma,
             has_f64: true,
             fuses_products: false,
+            runs_rows: true,
             shaders: None,
         }
     }
@@ -65,6 +68,7 @@ impl Target {
             has_fma: false,
             has_f64: has_f64 && limits.has_i64,
             fuses_products: true,
+            runs_rows: false,
             shaders: Some(limits),
         }
     }

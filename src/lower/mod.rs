@@ -6,6 +6,7 @@
 mod block;
 mod kernel;
 pub mod plan;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
             schedule::Step::Custom(node) => Step::Custom(Box::new(lowering.custom(*node)?)),
         });
     }
-    Ok(Plan { steps, slots: schedule.slots.clone(), constants: lowering.constants })
+    Ok(Plan { steps, blocks: schedule.blocks.clone(), slots: schedule.slots.clone(), constants: lowering.constants })
 }
 
 /// What the lowering of all kernels of a plan shares.

@@ -8,6 +8,7 @@ use crate::array::Array;
 use crate::dtype::DType;
 use crate::graph::Custom;
 use crate::loops::{Axis, OperandId};
+pub use crate::schedule::RowBlock;
 use crate::schedule::Slot;
 use crate::shape::{Dim, Shape};
 
@@ -122,6 +123,8 @@ pub enum Step<K> {
 pub struct Plan<K> {
     /// The steps, in order.
     pub steps: Vec<Step<K>>,
+    /// The steps that may run for some rows at a time.
+    pub blocks: Vec<RowBlock>,
     /// The memory of a call.
     pub slots: Vec<Slot>,
     /// The arrays of the graph.
@@ -160,6 +163,21 @@ impl<K> MatMulStep<K> {
     }
 }
 
+impl<K> Step<K> {
+    /// The windows that it reads or writes.
+    pub fn windows(&self) -> impl Iterator<Item = &Window> {
+        let (some, more, operands): (&[Window], [Option<&Window>; 4], &[(Window, Shape)]) = match self {
+            Step::Kernel(step) => (&step.windows, [None; 4], &[]),
+            Step::MatMul(step) => {
+                let epilogue = step.epilogue.as_ref().map_or(&[][..], |epilogue| &epilogue.step.windows);
+                (epilogue, [Some(&step.left), Some(&step.right), step.result.as_ref(), None], &[])
+            }
+            Step::Custom(step) => (&[], [Some(&step.result.0), None, None, None], &step.operands),
+        };
+        some.iter().chain(more.into_iter().flatten()).chain(operands.iter().map(|(window, _)| window))
+    }
+}
+
 impl<K> Plan<K> {
     /// The same plan with every kernel replaced.
     ///
@@ -175,7 +193,7 @@ impl<K> Plan<K> {
             Step::Custom(custom) => Ok(Step::Custom(custom)),
         };
         let steps = self.steps.into_iter().map(step).collect::<Result<_, E>>()?;
-        Ok(Plan { steps, slots: self.slots, constants: self.constants })
+        Ok(Plan { steps, blocks: self.blocks, slots: self.slots, constants: self.constants })
     }
 
     /// The kernels, in order.

@@ -73,3 +73,37 @@ fn a_sequence_that_is_written_out_is_not_read_from_where_it_goes() {
     let sources: Vec<&Source> = step.windows.iter().map(|window| &window.source).collect();
     assert_eq!(sources, [&Source::Positions, &Source::Slot(0)]);
 }
+
+/// A plan with one row block: rows divided by their sums.
+fn by_rows() -> Plan<Kernel> {
+    let source = "kroton 1\n%0 = input \"x\" f64[?, ?]\n%1 = sum axes=[1] %0 : f64[%0.0]\n\
+        %2 = reshape [%0.0, 1] %1 : f64[%0.0, 1]\n%3 = div %0, %2 : f64[%0.0, %0.1]\nreturn %3\ninputs %0\n";
+    plan(source)
+}
+
+#[test]
+fn broken_row_blocks_are_refused() {
+    let plan = by_rows();
+    verify::verify(&plan).unwrap();
+    let broken = |change: fn(&mut Plan<Kernel>)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        verify::verify(&plan).unwrap_err().to_string()
+    };
+    assert!(broken(|plan| plan.blocks[0].steps = 1..2).contains("not some steps"));
+    assert!(broken(|plan| plan.blocks[0].steps = 0..3).contains("not some steps"));
+    assert!(broken(|plan| plan.blocks[0].axes = 2).contains("do not run over its rows"));
+    assert!(broken(|plan| plan.blocks[0].axes = 0).contains("no axes"));
+    assert!(broken(|plan| sums_of(plan).walks[0].step = 2).contains("row by row"));
+    assert!(broken(|plan| sums_of(plan).walks.clear()).contains("row by row"));
+    assert!(broken(|plan| sums_of(plan).starts.push((0, Dim::ONE))).contains("row by row"));
+    assert!(broken(|plan| sums_of(plan).source = Source::Output(0)).contains("row by row"));
+    assert!(broken(|plan| plan.steps.swap(0, 1)).contains("read before it is written"));
+    assert!(broken(|plan| plan.steps.push(plan.steps[0].clone())).contains("is used by step 2 too"));
+}
+
+/// The window through which the second kernel reads the sums.
+fn sums_of(plan: &mut Plan<Kernel>) -> &mut Window {
+    let Step::Kernel(step) = &mut plan.steps[1] else { panic!("no kernel") };
+    step.windows.iter_mut().find(|window| matches!(window.source, Source::Slot(_))).unwrap()
+}

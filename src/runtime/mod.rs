@@ -17,6 +17,7 @@ pub mod out_args;
 pub mod outputs;
 pub mod place;
 pub mod program;
+mod rows;
 pub mod site;
 mod windows;
 

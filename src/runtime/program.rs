@@ -13,11 +13,12 @@ use crate::backend::matmul::{Matrix, matmul};
 use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
-use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
+use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Source, Step, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
 use crate::runtime::memory::Operand;
-use crate::runtime::windows::{locate, size};
+use crate::runtime::rows::{CACHE, Cut, RowBase, RowLaunch, RowOperand, Rows};
+use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Symbols, byte_size};
 
@@ -26,6 +27,9 @@ use crate::shape::{Symbols, byte_size};
 pub struct Program {
     plan: Plan<Arc<dyn Executable>>,
     packed: Vec<usize>,
+    rows: Vec<Rows>,
+    /// The bytes that a row block may touch at a time.
+    cache: usize,
 }
 
 /// The memory of one call while it runs.
@@ -66,7 +70,13 @@ impl Program {
         let mut packed: Vec<usize> = plan.steps.iter().flat_map(windows).filter_map(packed_input).collect();
         packed.sort_unstable();
         packed.dedup();
-        Ok(Program { plan, packed })
+        let rows = Rows::of(&plan);
+        Ok(Program { plan, packed, rows, cache: CACHE })
+    }
+
+    /// Lets row blocks touch so many bytes at a time. For tests.
+    pub fn set_cache(&mut self, bytes: usize) {
+        self.cache = bytes;
     }
 
     /// The kernels, in order.
@@ -109,19 +119,29 @@ impl Program {
                 made.extend(blocks.last_mut().map(|block| block.bytes_mut().as_mut_ptr()));
             }
         }
+        let mut cuts = self.cuts(symbols, parallelism)?;
         let mut slots = SmallVec::new();
-        for slot in &self.plan.slots {
-            slots.push(allocate(slot, symbols)?);
+        for (number, slot) in self.plan.slots.iter().enumerate() {
+            slots.push(if self.is_whole(number, &cuts) { allocate(slot, symbols)? } else { Block::new(0)? });
         }
         for &(argument, copy) in &packed {
             // SAFETY: the copy has room for the argument's elements and is its own memory.
             unsafe { inputs[argument].host()?.gather(copy) };
         }
         let mut frame = Frame { inputs, packed, outputs: made, slots, constants: &self.plan.constants, symbols };
-        for step in &self.plan.steps {
+        let mut done = 0;
+        for (rows, cut) in self.rows.iter().zip(&mut cuts) {
+            let Some(cut) = cut else { continue };
+            let RowBlock { steps, .. } = &rows.block;
             // SAFETY: see above.
-            unsafe { frame.step(step, parallelism)? };
+            unsafe {
+                frame.steps(&self.plan.steps[done..steps.start], parallelism)?;
+                cut.run(&frame.row_launches(&self.plan.steps[steps.clone()], &rows.block)?, parallelism)?;
+            }
+            done = steps.end;
         }
+        // SAFETY: see above.
+        unsafe { frame.steps(&self.plan.steps[done..], parallelism)? };
         for (output, &made) in outputs.iter().zip(&frame.outputs) {
             let output = output.on_host()?;
             if output.pointer != made {
@@ -130,6 +150,23 @@ impl Program {
             }
         }
         Ok(())
+    }
+}
+
+impl Program {
+    /// How row blocks are cut in a call.
+    fn cuts(&self, symbols: &Symbols, parallelism: &Parallelism) -> Result<SmallVec<[Option<Cut>; 1]>> {
+        let mut cuts = SmallVec::new();
+        for rows in &self.rows {
+            cuts.push(rows.cut(&self.plan, symbols, self.cache, parallelism)?);
+        }
+        Ok(cuts)
+    }
+
+    /// Whether a slot is needed in full: outside row blocks, or in one that is not cut.
+    fn is_whole(&self, slot: usize, cuts: &[Option<Cut>]) -> bool {
+        let mut blocks = self.rows.iter().zip(cuts).filter(|(rows, _)| rows.block.slots.contains(&slot)).peekable();
+        blocks.peek().is_none() || blocks.any(|(_, cut)| cut.is_none())
     }
 }
 
@@ -164,6 +201,13 @@ fn packed_input(window: &Window) -> Option<usize> {
 impl Frame<'_> {
     /// # Safety
     /// As `Program::run`.
+    unsafe fn steps(&mut self, steps: &[Step<Arc<dyn Executable>>], parallelism: &Parallelism) -> Result<()> {
+        // SAFETY: passed on.
+        steps.iter().try_for_each(|step| unsafe { self.step(step, parallelism) })
+    }
+
+    /// # Safety
+    /// As `Program::run`.
     unsafe fn step(&mut self, step: &Step<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
         // SAFETY: passed on.
         unsafe {
@@ -189,6 +233,38 @@ impl Frame<'_> {
         let launch = Launch { extents: &extents, bindings: &bindings };
         // SAFETY: the windows stay within their sources, and what is written is read by nobody else in the step.
         unsafe { step.kernel.launch(&launch, parallelism) }
+    }
+
+    /// The kernels of a row block, for any rows.
+    fn row_launches<'p>(
+        &mut self,
+        steps: &'p [Step<Arc<dyn Executable>>],
+        block: &RowBlock,
+    ) -> Result<Vec<RowLaunch<'p>>> {
+        let mut launches = Vec::with_capacity(steps.len());
+        for step in steps {
+            let Step::Kernel(KernelStep { kernel, extents, windows, .. }) = step else {
+                return Err(Error::Internal("a row block with a library step".to_string()));
+            };
+            let extents = sizes(extents, self.symbols)?;
+            let operands = windows.iter().map(|window| self.row_operand(window, extents.len(), block));
+            launches.push(RowLaunch { kernel: kernel.as_ref(), operands: operands.collect::<Result<_>>()?, extents });
+        }
+        Ok(launches)
+    }
+
+    fn row_operand(&mut self, window: &Window, axes: usize, block: &RowBlock) -> Result<RowOperand> {
+        let Binding { base, strides } = self.bind(window, axes)?;
+        let base = match (base, &window.source) {
+            (Base::Position(position), _) => RowBase::Position(position),
+            (Base::Host(pointer), Source::Slot(slot)) if block.slots.contains(slot) => {
+                let start = self.slots[*slot].bytes().as_ptr();
+                let place = block.slots.iter().take_while(|other| *other != slot).count();
+                RowBase::Slot(place, pointer.addr().wrapping_sub(start.addr()) as isize)
+            }
+            (Base::Host(pointer), _) => RowBase::Address(pointer.expose_provenance()),
+        };
+        Ok(RowOperand { base, strides })
     }
 
     fn find(&mut self, source: &Source) -> Result<Found<'_>> {

@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Cost;
 use crate::schedule::form::Form;
 use crate::schedule::{Space, squeeze};
@@ -24,30 +24,37 @@ enum Users {
     Many,
 }
 
-/// Adds to `materialized` what is best written to memory.
-pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], materialized: &mut [bool]) {
+/// Adds to `materialized` what is best written to memory: what is dear, and what is `kept` although it is not.
+pub fn choose_roots(graph: &Graph, live: &[bool], forms: &[Form], kept: &[bool], materialized: &mut [bool]) {
     for &output in &graph.outputs {
         if forms[output.index()] == Form::Inline {
             materialized[output.index()] = true;
         }
     }
     let weights = weights(graph, forms);
-    choose_shared(graph, live, forms, &weights, materialized);
+    let is_dear = |id: NodeId| weights[id.index()] > RECOMPUTE_WEIGHT || kept[id.index()];
+    choose_shared(graph, live, forms, &weights, &is_dear, materialized);
+}
+
+/// The cost of a node alone.
+pub fn own_cost(node: &Node<NodeId>) -> Cost {
+    match node {
+        Node::Unary(op, _) => op.row().cost,
+        Node::Binary(op, _) => op.row().cost,
+        Node::Ternary(op, _) => op.row().cost,
+        _ => Cost::Cheap,
+    }
 }
 
 /// The cost of each node's whole computation, counted as a tree, saturating.
 fn weights(graph: &Graph, forms: &[Form]) -> Vec<u32> {
     let mut weights: Vec<u32> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
-        let own = match graph.node(id) {
-            Node::Unary(op, _) => op.row().cost,
-            Node::Binary(op, _) => op.row().cost,
-            Node::Ternary(op, _) => op.row().cost,
-            _ => Cost::Cheap,
-        };
         let weight = if forms[id.index()] == Form::Inline {
             let operands = graph.node(id).operands();
-            operands.iter().fold(own.weight(), |sum, operand| sum.saturating_add(weights[operand.index()]))
+            operands
+                .iter()
+                .fold(own_cost(graph.node(id)).weight(), |sum, operand| sum.saturating_add(weights[operand.index()]))
         } else {
             0
         };
@@ -56,12 +63,19 @@ fn weights(graph: &Graph, forms: &[Form]) -> Vec<u32> {
     weights
 }
 
-fn choose_shared(graph: &Graph, live: &[bool], forms: &[Form], weights: &[u32], materialized: &mut [bool]) {
+fn choose_shared(
+    graph: &Graph,
+    live: &[bool],
+    forms: &[Form],
+    weights: &[u32],
+    is_dear: &dyn Fn(NodeId) -> bool,
+    materialized: &mut [bool],
+) {
     let mut users = vec![Users::None; graph.len()];
     let mut kernels: FxHashMap<Space, u32> = FxHashMap::default();
     for id in graph.ids().rev().filter(|id| live[id.index()]) {
         let index = id.index();
-        if forms[index] == Form::Inline && users[index] == Users::Many && weights[index] > RECOMPUTE_WEIGHT {
+        if forms[index] == Form::Inline && users[index] == Users::Many && is_dear(id) {
             materialized[index] = true;
         }
         let own_kernel = materialized[index];

@@ -4,7 +4,8 @@
 //! what the target cannot compute; `fuse` decides what is written to memory (the *roots*) and what is recomputed inside
 //! the kernels that use it; `cut` writes more where a kernel would be too large; `group` puts roots of one iteration
 //! space and level into one kernel, and `product` some of these behind a matrix product; `place` gives every root its
-//! memory and lets dead memory be reused. The result is a [`Schedule`] over the graph's nodes. Nothing here knows
+//! memory and lets dead memory be reused. Where the target can run kernels for some rows at a time, `order` puts steps
+//! beside each other that are one row block (`rows`), and `keep` lets these hand on functions. The result is a [`Schedule`] over the graph's nodes. Nothing here knows
 //! addresses, sizes or how kernels look inside; `lower` turns it into loops.
 //!
 //! Invariants: steps are in an order in which every read comes after the step that writes it; members of one
@@ -15,13 +16,18 @@ mod form;
 mod fuse;
 mod group;
 mod host;
+mod keep;
+mod order;
 mod piece;
 mod place;
 mod print;
 mod product;
+mod rows;
 mod walk;
 
 pub use form::{Form, View, ViewAxis};
+pub use rows::RowBlock;
+use walk::{Cone, Walk};
 pub use walk::{Context, Load, operand_context, outer_context, reduced_contexts};
 
 #[cfg(test)]
@@ -121,6 +127,8 @@ pub struct Schedule {
     pub slots: Vec<Slot>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// Those that may run for some rows at a time, in order.
+    pub blocks: Vec<RowBlock>,
 }
 
 /// Plans a graph for a target.
@@ -133,11 +141,79 @@ pub fn schedule(graph: &Graph, target: &Target) -> Result<Schedule> {
     let of_host = host::of_host(graph, &live, target)?;
     let (forms, mut materialized) = form::forms(graph, &live);
     host::separate(graph, &live, &forms, &of_host, &mut materialized);
-    fuse::choose_roots(graph, &live, &forms, &mut materialized);
-    cut::cut_large(graph, &live, &forms, target, &mut materialized);
-    let steps = group::steps(graph, &live, &forms, &materialized, &of_host, target);
-    let (places, slots) = place::places(graph, &forms, &materialized, &steps);
-    Ok(Schedule { forms, places, slots, steps })
+    let planning = Planning { graph, target, live: &live, of_host: &of_host, forms: &forms, materialized };
+    let planned = planning.plan(&vec![false; graph.len()]);
+    let planned = planning.keep(&planned).unwrap_or(planned);
+    let Planned { materialized, steps, cones, mut blocks } = planned;
+    let (places, slots) = place::places(graph, &materialized, &steps, &cones, &mut blocks);
+    Ok(Schedule { forms, places, slots, steps, blocks })
+}
+
+/// What is known before it is decided what is written to memory.
+struct Planning<'a> {
+    graph: &'a Graph,
+    target: &'a Target,
+    live: &'a [bool],
+    of_host: &'a [bool],
+    forms: &'a [Form],
+    /// What must be in memory.
+    materialized: Vec<bool>,
+}
+
+/// Steps, each with what it touches.
+struct Planned {
+    materialized: Vec<bool>,
+    steps: Vec<Step>,
+    cones: Vec<Cone>,
+    blocks: Vec<RowBlock>,
+}
+
+impl Planning<'_> {
+    /// The steps if some nodes are kept that would rather be computed again.
+    fn plan(&self, kept: &[bool]) -> Planned {
+        let Planning { graph, target, live, of_host, forms, .. } = *self;
+        let mut materialized = self.materialized.clone();
+        fuse::choose_roots(graph, live, forms, kept, &mut materialized);
+        cut::cut_large(graph, live, forms, target, &mut materialized);
+        let steps = group::steps(graph, live, forms, &materialized, of_host, target);
+        let cone = |step| {
+            let mut walk = Walk::new(graph, forms, &materialized);
+            walk.step(step);
+            walk.finish()
+        };
+        let cones = steps.iter().map(cone).collect();
+        let planned = Planned { materialized, steps, cones, blocks: Vec::new() };
+        if target.runs_rows { planned.in_blocks(graph) } else { planned }
+    }
+
+    /// The steps if functions are handed on within blocks; none unless that needs no memory but a block's.
+    fn keep(&self, planned: &Planned) -> Option<Planned> {
+        let Planned { materialized, steps, blocks, .. } = planned;
+        if blocks.is_empty() {
+            return None;
+        }
+        let kept = keep::kept(self.graph, self.forms, materialized, steps, blocks);
+        if !kept.contains(&true) {
+            return None;
+        }
+        let other = self.plan(&kept);
+        let local = rows::local(self.graph, &other.steps, &other.cones, &other.blocks);
+        let is_new = |id: &NodeId| other.materialized[id.index()] && !materialized[id.index()];
+        self.graph.ids().filter(is_new).all(|id| local.contains_key(&id)).then_some(other)
+    }
+}
+
+impl Planned {
+    /// The same in an order in which there are row blocks, if there are any.
+    fn in_blocks(self, graph: &Graph) -> Planned {
+        let order = order::order(graph, &self.steps, &self.cones);
+        let steps: Vec<Step> = order.iter().map(|&index| self.steps[index].clone()).collect();
+        let cones: Vec<Cone> = order.iter().map(|&index| self.cones[index].clone()).collect();
+        match rows::blocks(graph, &steps, &cones) {
+            blocks if blocks.is_empty() => self,
+            blocks => Planned { steps, cones, blocks, ..self },
+        }
+    }
 }
 
 fn refuse_regions(graph: &Graph, live: &[bool]) -> Result<()> {
@@ -163,6 +239,19 @@ impl Root {
         match self.copy_to {
             None => Space::of(graph, self.node),
             Some(_) => Space::map(&graph.ty(self.node).shape),
+        }
+    }
+}
+
+impl Step {
+    /// The nodes that it writes to places of their own.
+    fn written(&self) -> Vec<NodeId> {
+        match self {
+            Step::Kernel(group) => group.own().collect(),
+            Step::MatMul { node, epilogue } => {
+                std::iter::once(*node).chain(epilogue.iter().flat_map(|group| group.own())).collect()
+            }
+            Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
         }
     }
 }

@@ -2,24 +2,33 @@
 //!
 //! A root that is an output is made in the output. Others get a slot, which is free again after the last step
 //! that reads them; slots are shared between roots of equal number and size of elements. A root that only its own
-//! kernel uses stays in registers, and so does a product that only its epilogue uses.
+//! kernel uses stays in registers, and so does a product that only its epilogue uses. The kernels of a row block may run
+//! for other rows at the same time, so what is read there and not local to it is not free before the block ends.
 
 use rustc_hash::FxHashMap;
 
 use crate::graph::{Graph, Node, NodeId};
-use crate::schedule::form::Form;
-use crate::schedule::walk::Walk;
+use crate::schedule::rows::{self, RowBlock};
+use crate::schedule::walk::Cone;
 use crate::schedule::{Place, Slot, Step};
 use crate::shape::element_count;
 
-/// The place of every node in memory, and the slots.
-pub fn places(graph: &Graph, forms: &[Form], materialized: &[bool], steps: &[Step]) -> (Vec<Option<Place>>, Vec<Slot>) {
+/// The place of every node in memory, and the slots; row blocks get theirs.
+pub fn places(
+    graph: &Graph,
+    materialized: &[bool],
+    steps: &[Step],
+    cones: &[Cone],
+    blocks: &mut [RowBlock],
+) -> (Vec<Option<Place>>, Vec<Slot>) {
     let mut places = fixed_places(graph, materialized);
-    let (last_read, read) = reads(graph, forms, materialized, steps);
+    let (last_read, read) = reads(graph, steps, cones);
+    let local = rows::local(graph, steps, cones, blocks);
+    let ends = ends(steps.len(), blocks);
     let mut slots = Slots::default();
     let mut dying: Vec<Vec<NodeId>> = vec![Vec::new(); steps.len()];
     for (index, step) in steps.iter().enumerate() {
-        for node in written(step) {
+        for node in step.written() {
             let place = &mut places[node.index()];
             if place.is_some() {
                 continue;
@@ -30,16 +39,36 @@ pub fn places(graph: &Graph, forms: &[Form], materialized: &[bool], steps: &[Ste
             }
             let ty = graph.ty(node);
             let slot = Slot { count: element_count(&ty.shape), element: ty.dtype.size() };
-            *place = Some(Place::Slot(slots.take(slot)));
-            dying[last_read[node.index()].max(index)].push(node);
+            let number = slots.take(slot, local.contains_key(&node));
+            *place = Some(Place::Slot(number));
+            let last = last_read[node.index()].max(index);
+            match local.get(&node) {
+                Some(&block) => {
+                    blocks[block].slots.push(number);
+                    dying[last].push(node);
+                }
+                // Other rows may still be read where the last kernel of a block is done with these.
+                None => dying[ends[last] - 1].push(node),
+            }
         }
         for &node in &dying[index] {
             if let Some(Place::Slot(slot)) = places[node.index()] {
-                slots.give_back(slot);
+                slots.give_back(slot, local.contains_key(&node));
             }
         }
     }
+    for block in blocks {
+        block.slots.sort_unstable();
+        block.slots.dedup();
+    }
     (places, slots.slots)
+}
+
+/// Where what a step is part of ends: its row block, or the step itself.
+fn ends(steps: usize, blocks: &[RowBlock]) -> Vec<usize> {
+    let mut ends: Vec<usize> = (1..=steps).collect();
+    blocks.iter().for_each(|block| ends[block.steps.clone()].fill(block.steps.end));
+    ends
 }
 
 fn fixed_places(graph: &Graph, materialized: &[bool]) -> Vec<Option<Place>> {
@@ -62,25 +91,12 @@ fn fixed_places(graph: &Graph, materialized: &[bool]) -> Vec<Option<Place>> {
     places
 }
 
-/// The nodes that a step writes to places of their own.
-fn written(step: &Step) -> Vec<NodeId> {
-    match step {
-        Step::Kernel(group) => group.own().collect(),
-        Step::MatMul { node, epilogue } => {
-            std::iter::once(*node).chain(epilogue.iter().flat_map(|group| group.own())).collect()
-        }
-        Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
-    }
-}
-
 /// For every node the last step that reads it from memory, and whether any does.
-fn reads(graph: &Graph, forms: &[Form], materialized: &[bool], steps: &[Step]) -> (Vec<usize>, Vec<bool>) {
+fn reads(graph: &Graph, steps: &[Step], cones: &[Cone]) -> (Vec<usize>, Vec<bool>) {
     let (mut last, mut read) = (vec![0; graph.len()], vec![false; graph.len()]);
-    for (index, step) in steps.iter().enumerate() {
-        let own = written(step);
-        let mut walk = Walk::new(graph, forms, materialized);
-        walk.step(step);
-        for source in walk.finish().sources() {
+    for (index, (step, cone)) in steps.iter().zip(cones).enumerate() {
+        let own = step.written();
+        for source in cone.sources() {
             if !own.contains(&source) {
                 last[source.index()] = index;
                 read[source.index()] = true;
@@ -93,19 +109,21 @@ fn reads(graph: &Graph, forms: &[Form], materialized: &[bool], steps: &[Step]) -
 #[derive(Default)]
 struct Slots {
     slots: Vec<Slot>,
-    free: FxHashMap<Slot, Vec<usize>>,
+    /// Those that are local to row blocks apart from the others.
+    free: FxHashMap<(Slot, bool), Vec<usize>>,
 }
 
 impl Slots {
-    fn take(&mut self, slot: Slot) -> usize {
-        if let Some(index) = self.free.get_mut(&slot).and_then(Vec::pop) {
+    fn take(&mut self, slot: Slot, local: bool) -> usize {
+        let wanted = (slot, local);
+        if let Some(index) = self.free.get_mut(&wanted).and_then(Vec::pop) {
             return index;
         }
-        self.slots.push(slot);
+        self.slots.push(wanted.0);
         self.slots.len() - 1
     }
 
-    fn give_back(&mut self, index: usize) {
-        self.free.entry(self.slots[index].clone()).or_default().push(index);
+    fn give_back(&mut self, index: usize, local: bool) {
+        self.free.entry((self.slots[index].clone(), local)).or_default().push(index);
     }
 }

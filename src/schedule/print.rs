@@ -7,7 +7,7 @@ use std::fmt::Write;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::{Graph, Node, NodeId, Type};
-use crate::schedule::{Group, Place, Schedule, Step};
+use crate::schedule::{Group, Place, RowBlock, Schedule, Step};
 use crate::shape::{Dim, Measure, Symbol};
 
 impl Schedule {
@@ -30,6 +30,9 @@ impl Schedule {
                 Step::Custom(node) => format!("host function {} -> {}", definition(graph, *node), place(*node)),
             };
             let _ = writeln!(text, "step {index}: {line}");
+        }
+        for block in &self.blocks {
+            let _ = writeln!(text, "{}", self.block_text(graph, block));
         }
         for (index, slot) in self.slots.iter().enumerate() {
             let count = dim_text(graph, &slot.count);
@@ -57,6 +60,19 @@ impl Schedule {
             if !fused.is_empty() {
                 let _ = write!(text, "  (fused: {})", fused.join(", "));
             }
+        }
+        text
+    }
+
+    /// `steps 0 to 2 by rows [x.0], slots 0, 1 for the rows at hand`.
+    fn block_text(&self, graph: &Graph, block: &RowBlock) -> String {
+        let Some(Step::Kernel(first)) = self.steps.get(block.steps.start) else { return String::new() };
+        let rows = sizes_text(graph, &first.space.outer[..block.axes]);
+        let mut text = format!("steps {} to {} by rows [{rows}]", block.steps.start, block.steps.end - 1);
+        if !block.slots.is_empty() {
+            let slots: Vec<String> = block.slots.iter().map(usize::to_string).collect();
+            let several = if slots.len() == 1 { "" } else { "s" };
+            let _ = write!(text, ", slot{several} {} for the rows at hand", slots.join(", "));
         }
         text
     }

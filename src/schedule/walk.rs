@@ -99,10 +99,39 @@ impl Load {
         let direct = |&(kernel, axis): &(Axis, ViewAxis)| axis.step == 1 && own[axis.axis as usize] == Some(kernel);
         self.walks.iter().all(direct) && self.walks.len() == own.iter().flatten().count()
     }
+
+    /// How many of the kernel's leading axes walk along the source as the source's own kernel does, so that at each
+    /// index of these it reads only what that kernel makes there.
+    pub fn leading_axes(&self, graph: &Graph) -> usize {
+        if self.reshaped {
+            return 0;
+        }
+        let own = outer_context(&graph.ty(self.source).shape, 0);
+        let walks_alone = |kernel: Axis| {
+            let Some(place) = own.iter().position(|axis| *axis == Some(kernel)) else { return false };
+            let place = place as u32;
+            let mut walks = self.walks.iter().filter(|(axis, along)| *axis == kernel || along.axis == place);
+            let only = walks.next().is_some_and(|walk| *walk == (kernel, ViewAxis { axis: place, step: 1 }));
+            only && walks.next().is_none() && self.starts.iter().all(|(axis, _)| *axis != place)
+        };
+        (0..).take_while(|&axis| walks_alone(Axis(axis))).count()
+    }
+}
+
+impl Load {
+    /// Whether all of it at an index of so many leading axes of the kernel lies together in its source, seen from
+    /// afar: no other axis walks along an axis of the source that is further out.
+    pub fn is_by_rows(&self, axes: usize) -> bool {
+        let along = |leading: bool| {
+            let walks = self.walks.iter().filter(move |(kernel, _)| ((kernel.0 as usize) < axes) == leading);
+            walks.map(|(_, along)| along.axis)
+        };
+        along(true).max().is_none_or(|rows| along(false).all(|inner| inner > rows))
+    }
 }
 
 /// What a kernel touches to compute something.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Cone {
     /// How many nodes are computed, counted once for each context.
     pub statements: usize,
@@ -138,6 +167,12 @@ impl<'a> Walk<'a> {
     /// What was found.
     pub fn finish(self) -> Cone {
         self.cone
+    }
+
+    /// The nodes that are computed inside kernels, each with its contexts.
+    pub fn computed(&self) -> impl Iterator<Item = &(NodeId, Context)> {
+        let is_computed = |id: NodeId| self.forms[id.index()] == Form::Inline && !self.materialized[id.index()];
+        self.seen.iter().filter(move |(node, _)| is_computed(*node))
     }
 
     /// What a step touches.

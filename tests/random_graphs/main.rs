@@ -40,6 +40,8 @@ struct Coverage {
     fired: Mutex<BTreeSet<String>>,
     compared: AtomicUsize,
     bounded: AtomicUsize,
+    /// Functions that run kernels for some rows at a time.
+    by_rows: AtomicUsize,
 }
 
 fn run(way: &Way, inputs: &[Expr], outputs: &[Expr], program: &Program) -> kroton::Result<(Vec<Array>, Function)> {
@@ -55,7 +57,7 @@ struct Way {
     equal: Equal,
 }
 
-fn ways(program: &Program) -> [Way; 8] {
+fn ways(program: &Program, row_bytes: usize) -> [Way; 10] {
     let plain = Compiler::new().on_unused_input(kroton::OnUnused::Ignore);
     let raw = plain.clone().optimize(OptLevel::None);
     let exact = plain.clone().exclude("accuracy");
@@ -66,6 +68,8 @@ fn ways(program: &Program) -> [Way; 8] {
         way("as written, oracle", &raw, Device::Interpreter, Equal::Bits),
         way("as written, loops", &raw, Device::Loops, bits),
         way("as written, cpu", &raw, Device::Cpu, bits),
+        way("as written, loops by rows", &raw.clone().row_bytes(row_bytes), Device::Loops, bits),
+        way("as written, cpu by rows", &raw.clone().row_bytes(row_bytes), Device::Cpu, bits),
         way("exact rules, oracle", &exact, Device::Interpreter, bits),
         way("exact rules, cpu", &exact, Device::Cpu, bits),
         way("optimized, oracle", &plain, Device::Interpreter, Equal::Bounds),
@@ -78,12 +82,16 @@ fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
     let program = Program::new(recipe);
     let (inputs, outputs) = build::build(&program);
     let expected = evaluate::evaluate(&program, &rounding::HOST);
-    for way in ways(&program) {
+    // From single rows to several.
+    let row_bytes = 1 << (recipe.seed % 9);
+    for way in ways(&program, row_bytes) {
         let say = |error: &dyn std::fmt::Display| format!("{}: {error}", way.name);
         let (got, f) = run(&way, &inputs, &outputs, &program).map_err(|error| say(&error))?;
         if let Some(difference) = misplaced(&got, &program, &expected, way.equal) {
             return Err(say(&difference));
         }
+        let by_rows = f.dump(Stage::Schedule).is_ok_and(|plan| plan.contains("by rows"));
+        coverage.by_rows.fetch_add(usize::from(by_rows && way.name.ends_with("cpu by rows")), Ordering::Relaxed);
         let trace = f.dump(Stage::Optimized).map_err(|error| say(&error))?;
         let fired = trace.lines().filter_map(|line| Some(line.split_once('/')?.1.split_once(": ")?.0.to_string()));
         coverage.fired.lock().unwrap().extend(fired);
@@ -161,4 +169,7 @@ fn random_graphs_agree_on_every_engine() {
     let (bounded, compared) = (coverage.bounded.into_inner(), coverage.compared.into_inner());
     println!("{bounded} of {compared} elements had a bound");
     assert!(bounded * 2 > compared, "only {bounded} of {compared} elements had a bound");
+    let by_rows = coverage.by_rows.into_inner();
+    println!("{by_rows} graphs had row blocks");
+    assert!(by_rows * 100 > cases as usize, "only {by_rows} graphs had row blocks");
 }

@@ -4,8 +4,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::backend::Parallelism;
 
 /// The cost from which splitting pays, in the units of `Program::weight`: about 20 µs, some times what it takes to
@@ -25,7 +23,7 @@ pub(super) fn tasks(parallelism: &Parallelism, elements: usize, weight: usize) -
     if !split || elements < 2 {
         return 1;
     }
-    let threads = parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
+    let threads = parallelism.threads();
     if threads == 1 {
         return 1;
     }
@@ -35,14 +33,7 @@ pub(super) fn tasks(parallelism: &Parallelism, elements: usize, weight: usize) -
 
 /// Runs the tasks 0, 1, … on the pool.
 pub(super) fn run(parallelism: &Parallelism, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-    if tasks <= 1 {
-        return (0..tasks).for_each(task);
-    }
-    let all = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
-    match &parallelism.pool {
-        Some(pool) => pool.install(all),
-        None => all(),
-    }
+    parallelism.run(tasks, task);
 }
 
 /// The part of a range of so many iterations that a task does.

@@ -68,7 +68,7 @@ impl GpuProgram {
     /// # Errors
     /// `Unsupported` for what the target cannot run.
     pub fn new(plan: Plan<Kernel>, adapter: Adapter, target: &Target) -> Result<GpuProgram> {
-        let Plan { steps, slots, constants } = plan;
+        let Plan { steps, blocks: _, slots, constants } = plan;
         let steps: Vec<DeviceStep> = steps.into_iter().map(|step| prepare(step, target)).collect::<Result<_>>()?;
         let windows = steps.iter().flat_map(device_windows);
         let on_device = windows.map(|window| window.source.clone()).collect();

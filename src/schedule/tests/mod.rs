@@ -9,6 +9,8 @@ mod products;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod run;
 
 use super::*;

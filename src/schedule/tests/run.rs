@@ -9,6 +9,7 @@ use crate::eval;
 use crate::graph::{Graph, text};
 use crate::loops::{Access, Axis, Kernel, Nest, Target};
 use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, MatMulStep, Plan, Role, Source, Step, Window};
+use crate::lower::verify::verify;
 use crate::runtime::OutPlace;
 use crate::runtime::memory::{Memory, Operand};
 use crate::runtime::program::Program;
@@ -33,7 +34,9 @@ impl Backend for Limited {
 }
 
 pub fn plan(graph: &Graph, target: &Target) -> Plan<Kernel> {
-    crate::lower::lower(graph, &schedule(graph, target).unwrap(), "k").unwrap()
+    let plan = crate::lower::lower(graph, &schedule(graph, target).unwrap(), "k").unwrap();
+    verify(&plan).unwrap();
+    plan
 }
 
 /// What each kernel binds: memory, what a shader that reduces needs beside, and in place of a product its factors.
@@ -63,7 +66,7 @@ fn reduces(nest: &Nest) -> bool {
 /// The same plan for an engine that is of the host itself: no kernel is marked, and products are written before their
 /// epilogues read them.
 fn for_host(plan: Plan<Kernel>) -> Plan<Kernel> {
-    let Plan { steps, mut slots, constants } = plan;
+    let Plan { steps, blocks, mut slots, constants } = plan;
     let host = |step| match step {
         Step::Kernel(step) => vec![Step::Kernel(KernelStep { on_host: false, ..step })],
         Step::MatMul(mut step) => match step.epilogue.take() {
@@ -79,7 +82,7 @@ fn for_host(plan: Plan<Kernel>) -> Plan<Kernel> {
         Step::Custom(step) => vec![Step::Custom(step)],
     };
     let steps = steps.into_iter().flat_map(host).collect();
-    Plan { steps, slots, constants }
+    Plan { steps, blocks, slots, constants }
 }
 
 /// The window over a new slot that takes a product.

@@ -1,0 +1,390 @@
+//! Running a row block: for some rows at a time, kernel after kernel, so that rows stay in the cache between kernels.
+//!
+//! A block is *cut* into ranges of one of its leading axes, with one index of each axis further out. Workers take one
+//! range after the other; memory that only the block uses is as large as a range and each worker has its own. Nothing
+//! is cut that fits into the cache whole, nor where a single row does not fit and there are too few for all threads.
+//!
+//! Invariant: the same bits as running the kernels one after the other, however a block is cut; all memory is had when
+//! the cut is made.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smallvec::SmallVec;
+
+use crate::array::Block;
+use crate::backend::{Executable, Parallelism};
+use crate::error::{Error, Result};
+use crate::loops::{Base, Binding, Launch};
+use crate::lower::plan::{KernelStep, Plan, RowBlock, Source, Step, Window};
+use crate::runtime::memory::Sizes;
+use crate::runtime::windows::{size, sizes};
+use crate::schedule::Slot;
+use crate::shape::{Dim, Symbols, element_count};
+
+/// What the kernels of a block may touch while they run for some rows: half of the L2 cache of common processors.
+pub(super) const CACHE: usize = 512 << 10;
+
+/// Ranges per thread, so that uneven ones even out.
+const PER_THREAD: usize = 4;
+
+/// Ranges of many rows are multiples of this, so that vectors and cache lines are whole.
+const GRAIN: usize = 64;
+
+/// Each worker's part of its memory starts at a cache line.
+const LINE: usize = 64;
+
+/// A row block of a plan.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub block: RowBlock,
+    /// The sizes of the shared axes.
+    extents: SmallVec<[Dim; 4]>,
+    /// About how many bytes its kernels touch that differ from row to row.
+    bytes: Dim,
+}
+
+/// How a block is cut in a call.
+pub(super) struct Cut {
+    /// The indices of the shared axes up to the one that is cut.
+    extents: Sizes<usize>,
+    /// How many rows a range has; the last one may have fewer.
+    rows: usize,
+    workers: usize,
+    /// Where each slot of the block lies in a worker's memory, and how much of that there is.
+    places: SmallVec<[usize; 4]>,
+    scratch: usize,
+    memory: Block,
+}
+
+/// A kernel of a block as all ranges launch it.
+pub(super) struct RowLaunch<'a> {
+    pub kernel: &'a dyn Executable,
+    pub extents: SmallVec<[usize; 4]>,
+    pub operands: SmallVec<[RowOperand; 4]>,
+}
+
+/// An operand of all rows.
+pub(super) struct RowOperand {
+    pub base: RowBase,
+    pub strides: SmallVec<[isize; 4]>,
+}
+
+/// Where an operand begins.
+#[derive(Clone, Copy)]
+pub(super) enum RowBase {
+    /// At this address, for the first row of all.
+    Address(usize),
+    /// At this position, for the first row of all.
+    Position(i64),
+    /// In a slot of the block, so far from the first row at hand.
+    Slot(usize, isize),
+}
+
+impl Rows {
+    /// The row blocks of a plan.
+    pub fn of<K>(plan: &Plan<K>) -> Vec<Rows> {
+        let rows = |block: &RowBlock| {
+            let steps = || plan.steps[block.steps.clone()].iter().filter_map(kernel);
+            let extents = steps().next().map(|step| step.extents[..block.axes].into()).unwrap_or_default();
+            Rows { block: block.clone(), extents, bytes: bytes(steps(), block.axes) }
+        };
+        plan.blocks.iter().map(rows).collect()
+    }
+
+    /// How to cut the block; none if it is better run whole.
+    ///
+    /// # Errors
+    /// `Memory` if there is none for what the block hands on.
+    pub fn cut<K>(&self, plan: &Plan<K>, symbols: &Symbols, cache: usize, who: &Parallelism) -> Result<Option<Cut>> {
+        // A sum that cannot be computed is larger than any cache.
+        let bytes = self.bytes.evaluate(symbols).map_or(usize::MAX, |bytes| bytes.try_into().unwrap_or(0));
+        if bytes <= cache {
+            return Ok(None);
+        }
+        let mut extents = sizes(&self.extents, symbols)?;
+        let threads = self.threads(plan, symbols, who)?;
+        let parts = if threads == 1 { 1 } else { threads * PER_THREAD };
+        let share = (bytes / parts).max(cache / 8).min(cache);
+        let mut row = bytes;
+        let axis = extents.iter().position(|&extent| {
+            row /= extent.max(1);
+            row <= share
+        });
+        extents.truncate(axis.map_or(extents.len(), |axis| axis + 1));
+        let last = extents.last().copied().unwrap_or(0);
+        let rows = match (share / row.max(1)).clamp(1, last.max(1)) {
+            rows if rows < GRAIN => rows,
+            rows => rows - rows % GRAIN,
+        };
+        let ranges = ranges(&extents, rows);
+        if ranges < 2 || (row > cache && threads > 1 && ranges < threads * PER_THREAD) {
+            return Ok(None);
+        }
+        Cut::new(extents, rows, threads.min(ranges), &self.slots(plan), symbols).map(Some)
+    }
+
+    fn slots<'p, K>(&self, plan: &'p Plan<K>) -> SmallVec<[&'p Slot; 4]> {
+        self.block.slots.iter().map(|&slot| &plan.slots[slot]).collect()
+    }
+
+    /// How many threads may take part.
+    fn threads<K>(&self, plan: &Plan<K>, symbols: &Symbols, who: &Parallelism) -> Result<usize> {
+        let Some(threshold) = who.threshold else { return Ok(who.threads()) };
+        for step in plan.steps[self.block.steps.clone()].iter().filter_map(kernel) {
+            let elements = sizes(&step.extents, symbols)?.iter().fold(1, |count: usize, &n| count.saturating_mul(n));
+            if elements >= threshold {
+                return Ok(who.threads());
+            }
+        }
+        Ok(1)
+    }
+}
+
+fn kernel<K>(step: &Step<K>) -> Option<&KernelStep<K>> {
+    match step {
+        Step::Kernel(step) => Some(step),
+        Step::MatMul(_) | Step::Custom(_) => None,
+    }
+}
+
+/// The bytes of all windows that move with the rows; a window that several kernels have counts once.
+fn bytes<'p, K: 'p>(steps: impl Iterator<Item = &'p KernelStep<K>>, axes: usize) -> Dim {
+    let mut seen: Vec<(&Source, Vec<(u32, i64)>)> = Vec::new();
+    let mut sum = Dim::ZERO;
+    for (step, window) in steps.flat_map(|step| step.windows.iter().map(move |window| (step, window))) {
+        let moves = window.walks.iter().any(|walk| (walk.kernel.0 as usize) < axes);
+        let walks: Vec<(u32, i64)> = window.walks.iter().map(|walk| (walk.source, walk.step)).collect();
+        let known = (&window.source, walks);
+        if moves && is_memory(window) && !seen.contains(&known) {
+            let sizes: Vec<Dim> =
+                window.walks.iter().map(|walk| step.extents[walk.kernel.0 as usize].clone()).collect();
+            sum = sum.add(&element_count(&sizes).scale(window.dtype.size() as i64));
+            seen.push(known);
+        }
+    }
+    sum
+}
+
+fn is_memory(window: &Window) -> bool {
+    match window.source {
+        Source::Input(_) | Source::PackedInput(_) | Source::Constant(_) | Source::Output(_) | Source::Slot(_) => true,
+        Source::Positions | Source::Size(_) | Source::Product => false,
+    }
+}
+
+/// How many ranges of so many rows of the last axis there are at all indices of the axes before it.
+fn ranges(extents: &[usize], rows: usize) -> usize {
+    let Some((&last, before)) = extents.split_last() else { return 0 };
+    before.iter().fold(last.div_ceil(rows), |count, &extent| count.saturating_mul(extent))
+}
+
+impl Cut {
+    fn new(extents: Sizes<usize>, rows: usize, workers: usize, slots: &[&Slot], symbols: &Symbols) -> Result<Cut> {
+        let all = extents.iter().fold(1, |count: usize, &extent| count.saturating_mul(extent)).max(1);
+        let (mut places, mut scratch) = (SmallVec::new(), 0_usize);
+        for slot in slots {
+            places.push(scratch);
+            let bytes = (size(&slot.count, symbols)? / all).checked_mul(rows).and_then(|n| n.checked_mul(slot.element));
+            let next = bytes.and_then(|bytes| scratch.checked_add(bytes)?.checked_next_multiple_of(LINE));
+            scratch = next.ok_or_else(too_large)?;
+        }
+        let memory = Block::new(scratch.checked_mul(workers).ok_or_else(too_large)?)?;
+        Ok(Cut { extents, rows, workers, places, scratch, memory })
+    }
+
+    /// Runs kernels over all ranges.
+    ///
+    /// # Safety
+    /// Each of the launches may run over its whole extents; what one of them reads of what another writes it reads at
+    /// its own index of the axes that are cut; slots of the block are row-major, these axes first.
+    ///
+    /// # Errors
+    /// The first that a launch returns.
+    pub unsafe fn run(&mut self, launches: &[RowLaunch<'_>], parallelism: &Parallelism) -> Result<()> {
+        let start = self.memory.bytes_mut().as_mut_ptr().expose_provenance();
+        let (cut, ranges) = (&*self, ranges(&self.extents, self.rows));
+        let (next, failed) = (AtomicUsize::new(0), OnceLock::new());
+        parallelism.run(self.workers, |worker| {
+            let mut worker = Worker::new(cut, launches, start + worker * cut.scratch);
+            loop {
+                let range = next.fetch_add(1, Ordering::Relaxed);
+                if range >= ranges || failed.get().is_some() {
+                    return;
+                }
+                // SAFETY: by the caller's word: no two ranges have a row in common, and each worker its own scratch.
+                if let Err(error) = unsafe { worker.range(range) } {
+                    // Another worker's error is as good.
+                    let _ = failed.set(error);
+                }
+            }
+        });
+        failed.into_inner().map_or(Ok(()), Err)
+    }
+
+    /// The first index of a range along each axis that is cut, and its length along the last one.
+    fn range(&self, number: usize) -> (Sizes<usize>, usize) {
+        let (mut first, mut rest) = (self.extents.clone(), number);
+        let Some((last, before)) = first.split_last_mut() else { return (first, 0) };
+        let along = last.div_ceil(self.rows);
+        let start = rest % along * self.rows;
+        let length = self.rows.min(*last - start);
+        (*last, rest) = (start, rest / along);
+        for index in before.iter_mut().rev() {
+            let extent = *index;
+            (*index, rest) = (rest % extent, rest / extent);
+        }
+        (first, length)
+    }
+}
+
+#[cold]
+fn too_large() -> Error {
+    Error::Memory("what some rows hand from kernel to kernel exceeds the address space".to_string())
+}
+
+/// What a thread needs for one range after the other.
+struct Worker<'a> {
+    cut: &'a Cut,
+    launches: &'a [RowLaunch<'a>],
+    bindings: Vec<SmallVec<[Binding; 4]>>,
+    extents: Vec<SmallVec<[usize; 4]>>,
+    scratch: usize,
+}
+
+impl<'a> Worker<'a> {
+    fn new(cut: &'a Cut, launches: &'a [RowLaunch<'a>], scratch: usize) -> Worker<'a> {
+        let binding = |operand: &RowOperand| Binding { base: Base::Position(0), strides: operand.strides.clone() };
+        let bindings = launches.iter().map(|launch| launch.operands.iter().map(binding).collect()).collect();
+        let extents = launches.iter().map(|launch| launch.extents.clone()).collect();
+        Worker { cut, launches, bindings, extents, scratch }
+    }
+
+    /// # Safety
+    /// As `Cut::run`, for the rows of this range.
+    unsafe fn range(&mut self, number: usize) -> Result<()> {
+        /// The worker itself.
+        const ALONE: Parallelism = Parallelism { pool: None, threshold: Some(usize::MAX) };
+        let (first, length) = self.cut.range(number);
+        for ((launch, extents), bindings) in self.launches.iter().zip(&mut self.extents).zip(&mut self.bindings) {
+            extents[..first.len()].fill(1);
+            extents[first.len() - 1] = length;
+            for (binding, operand) in bindings.iter_mut().zip(&launch.operands) {
+                binding.base = operand.base_at(&first, self.scratch, &self.cut.places);
+            }
+            // SAFETY: by the caller's word.
+            unsafe { launch.kernel.launch(&Launch { extents, bindings }, &ALONE)? };
+        }
+        Ok(())
+    }
+}
+
+impl RowOperand {
+    fn base_at(&self, first: &[usize], scratch: usize, places: &[usize]) -> Base {
+        let steps = first.iter().zip(&self.strides).map(|(&index, &stride)| (index as isize).wrapping_mul(stride));
+        let offset = steps.fold(0_isize, isize::wrapping_add);
+        let host = |address: usize| Base::Host(std::ptr::with_exposed_provenance_mut(address));
+        match self.base {
+            RowBase::Address(address) => host(address.wrapping_add_signed(offset)),
+            RowBase::Position(position) => Base::Position(position.wrapping_add(offset as i64)),
+            RowBase::Slot(slot, start) => host((scratch + places[slot]).wrapping_add_signed(start)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(extents: &[usize], rows: usize) -> Cut {
+        Cut::new(Sizes::from_slice(extents), rows, 1, &[], &Symbols::default()).unwrap()
+    }
+
+    #[test]
+    fn ranges_cover_every_row_once() {
+        for (extents, rows) in [(&[7][..], 3), (&[7], 7), (&[2, 5], 2), (&[3, 1, 4], 3), (&[1, 1], 1)] {
+            let (cut, last) = (cut(extents, rows), extents.len() - 1);
+            let mut seen = Vec::new();
+            for range in 0..ranges(extents, rows) {
+                let (first, length) = cut.range(range);
+                seen.extend((0..length).map(|row| {
+                    let mut index = first.to_vec();
+                    index[last] += row;
+                    index
+                }));
+            }
+            let count = extents.iter().product();
+            let index = |mut number: usize| {
+                let mut index = vec![0; extents.len()];
+                for (place, extent) in index.iter_mut().zip(extents).rev() {
+                    (*place, number) = (number % extent, number / extent);
+                }
+                index
+            };
+            assert_eq!(seen, (0..count).map(index).collect::<Vec<_>>(), "{extents:?} {rows}");
+        }
+    }
+
+    #[test]
+    fn slots_of_a_range_lie_behind_each_other() {
+        let slot = |count: i64, element| Slot { count: Dim::from(count), element };
+        let (sums, rows) = (slot(10, 8), slot(70, 4));
+        let cut = Cut::new(Sizes::from_slice(&[10]), 3, 2, &[&sums, &rows], &Symbols::default()).unwrap();
+        // 3 · 8 bytes fill one line, 3 · 7 · 4 two.
+        assert_eq!((cut.places.as_slice(), cut.scratch, cut.memory.byte_len()), (&[0, 64][..], 192, 384));
+        let huge = slot(i64::MAX, 8);
+        let error = Cut::new(Sizes::from_slice(&[2]), 2, 1, &[&huge], &Symbols::default()).err();
+        assert!(matches!(error, Some(Error::Memory(_))));
+    }
+
+    #[test]
+    fn operands_move_with_their_range_and_slots_stay() {
+        let at = |base: RowBase| {
+            RowOperand { base, strides: SmallVec::from_slice(&[-100, 8]) }.base_at(&[2, 3], 5000, &[0, 64])
+        };
+        assert!(matches!(at(RowBase::Address(1000)), Base::Host(pointer) if pointer.addr() == 824));
+        assert!(matches!(at(RowBase::Position(7)), Base::Position(-169)));
+        assert!(matches!(at(RowBase::Slot(1, 16)), Base::Host(pointer) if pointer.addr() == 5080));
+    }
+    /// How softmax of the rows of such an array is cut: the extents up to the axis that is cut, and the rows of a range.
+    fn softmax(shape: [i64; 3], cache: usize, threads: usize) -> Option<(Vec<usize>, usize, usize)> {
+        let source = "kroton 1\n%0 = input \"x\" f64[?, ?, ?]\n%1 = max axes=[2] %0 : f64[%0.0, %0.1]\n\
+            %2 = reshape [%0.0, %0.1, 1] %1 : f64[%0.0, %0.1, 1]\n%3 = sub %0, %2 : f64[%0.0, %0.1, %0.2]\n\
+            %4 = exp %3 : f64[%0.0, %0.1, %0.2]\n%5 = sum axes=[2] %4 : f64[%0.0, %0.1]\n\
+            %6 = reshape [%0.0, %0.1, 1] %5 : f64[%0.0, %0.1, 1]\n%7 = div %4, %6 : f64[%0.0, %0.1, %0.2]\n\
+            return %7\ninputs %0\n";
+        let graph = crate::graph::text::parse(source).unwrap().0;
+        let target = crate::loops::Target::host(false);
+        let plan = crate::lower::lower(&graph, &crate::schedule::schedule(&graph, &target).unwrap(), "k").unwrap();
+        let mut symbols = Symbols::default();
+        let crate::graph::Node::Input(input) = graph.node(graph.inputs[0]) else { panic!("no input") };
+        for (axis, size) in (0..).zip(shape) {
+            let measure = crate::shape::Measure::Extent(axis);
+            symbols.set(crate::shape::Symbol { input: input.id, measure }, size);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let who = Parallelism { pool: Some(std::sync::Arc::new(pool)), threshold: None };
+        let [rows] = Rows::of(&plan).try_into().unwrap();
+        let cut: Option<Cut> = rows.cut(&plan, &symbols, cache, &who).unwrap();
+        cut.map(|cut| (cut.extents.to_vec(), cut.rows, cut.workers))
+    }
+
+    #[test]
+    fn blocks_are_cut_where_that_helps() {
+        // A row of 100 is read, written as exponentials and as results: 2400 bytes, and 8 more for what is reduced.
+        assert_eq!(softmax([10, 20, 100], 1 << 20, 1), None, "it fits the cache");
+        assert_eq!(softmax([10, 20, 100], 100_000, 1), Some((vec![10], 2, 1)));
+        assert_eq!(softmax([10, 20, 100], 25_000, 1), Some((vec![10, 20], 10, 1)));
+        assert_eq!(softmax([10, 20, 100], 1000, 1), Some((vec![10, 20], 1, 1)));
+        assert_eq!(softmax([10, 20, 100], 1000, 3), Some((vec![10, 20], 1, 3)));
+        // Two rows that do not fit are better shared by all threads.
+        assert_eq!(softmax([1, 2, 100], 1000, 3), None);
+        assert_eq!(softmax([1, 2, 100], 1000, 1), Some((vec![1, 2], 1, 1)));
+        // There is no row at all.
+        assert_eq!(softmax([0, 2, 100], 1, 1), None);
+        // Many threads have smaller ranges, but not tiny ones.
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 1), Some((vec![1000], 384, 1)));
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 4), Some((vec![1000], 62, 4)));
+        assert_eq!(softmax([1000, 1, 100], 1 << 20, 64), Some((vec![1000], 54, 19)));
+    }
+}

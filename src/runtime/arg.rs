@@ -55,8 +55,17 @@ enum Content<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Layout<'a> {
-    Borrowed { shape: &'a [usize], strides: &'a [isize] },
-    Inline { rank: usize, shape: [usize; INLINE_AXES], strides: [isize; INLINE_AXES] },
+    /// Rank 1 without gaps.
+    Slice(usize),
+    Borrowed {
+        shape: &'a [usize],
+        strides: &'a [isize],
+    },
+    Inline {
+        rank: usize,
+        shape: [usize; INLINE_AXES],
+        strides: [isize; INLINE_AXES],
+    },
     TooManyAxes(usize),
 }
 
@@ -85,8 +94,10 @@ impl<'a> Arg<'a> {
     }
 
     /// The sizes, outermost first.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         match &self.layout {
+            Layout::Slice(len) => std::slice::from_ref(len),
             Layout::Borrowed { shape, .. } => shape,
             Layout::Inline { rank, shape, .. } => &shape[..*rank],
             Layout::TooManyAxes(_) => &[],
@@ -95,8 +106,10 @@ impl<'a> Arg<'a> {
 
     /// The steps along each axis, in elements.
     #[doc(hidden)]
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         match &self.layout {
+            Layout::Slice(_) => &[1],
             Layout::Borrowed { strides, .. } => strides,
             Layout::Inline { rank, strides, .. } => &strides[..*rank],
             Layout::TooManyAxes(_) => &[],
@@ -104,8 +117,10 @@ impl<'a> Arg<'a> {
     }
 
     /// The number of axes.
+    #[inline]
     pub fn rank(&self) -> usize {
         match self.layout {
+            Layout::Slice(_) => 1,
             Layout::Borrowed { shape, .. } => shape.len(),
             Layout::Inline { rank, .. } | Layout::TooManyAxes(rank) => rank,
         }
@@ -123,6 +138,17 @@ impl<'a> Arg<'a> {
         };
         let (shape, strides) = (self.shape(), self.strides());
         Operand::Host(Memory { pointer: pointer.cast_mut(), dtype, shape, strides })
+    }
+
+    /// The address of the first element of an argument in the memory of the host; none of one of rank 0.
+    #[inline]
+    pub(super) fn pointer(&self) -> Option<*const u8> {
+        match self.content {
+            Content::Memory(pointer, _) => Some(pointer),
+            Content::Weak(_) | Content::Value(_) => None,
+            #[cfg(feature = "gpu")]
+            Content::Device(_) => None,
+        }
     }
 
     /// The value of an argument of rank 0 on the host.
@@ -148,6 +174,7 @@ impl<'a> Arg<'a> {
     /// # Errors
     /// `Argument`, naming the parameter, what it is and what came.
     #[doc(hidden)]
+    #[inline]
     pub fn fit(&self, parameter: &Parameter<'_>) -> Result<Option<Scalar>> {
         if let Layout::TooManyAxes(rank) = self.layout {
             return Err(mismatch(parameter, &too_many_axes(rank)));
@@ -172,30 +199,47 @@ impl<'a> Arg<'a> {
     pub(super) fn check_layout(&self) -> Result<()> {
         match self.layout {
             Layout::TooManyAxes(rank) => Err(Error::Argument(too_many_axes(rank))),
-            Layout::Borrowed { .. } | Layout::Inline { .. } => Ok(()),
+            Layout::Slice(_) | Layout::Borrowed { .. } | Layout::Inline { .. } => Ok(()),
         }
     }
 
+    #[inline]
     fn weak_scalar(value: Scalar) -> Arg<'a> {
         Arg { content: Content::Weak(value), ..Arg::value(value) }
     }
 
+    #[inline]
     fn value(value: Scalar) -> Arg<'a> {
         let layout = Layout::Borrowed { shape: &[], strides: &[] };
         Arg { dtype: value.dtype(), content: Content::Value(value), layout }
     }
 
-    fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
-        let mut shape = [0; INLINE_AXES];
-        shape[0] = source.len();
-        Arg::memory::<T>(source.as_ptr(), Layout::Inline { rank: 1, shape, strides: [1; INLINE_AXES] })
+    /// The same argument, with a layout that is kept inline lent: it is cheaper to move.
+    #[inline]
+    pub(super) fn lent(&self) -> Arg<'_> {
+        let layout = match &self.layout {
+            Layout::Inline { rank, shape, strides } => {
+                Layout::Borrowed { shape: &shape[..*rank], strides: &strides[..*rank] }
+            }
+            Layout::Slice(len) => Layout::Slice(*len),
+            Layout::Borrowed { shape, strides } => Layout::Borrowed { shape, strides },
+            Layout::TooManyAxes(rank) => Layout::TooManyAxes(*rank),
+        };
+        Arg { dtype: self.dtype, content: self.content, layout }
     }
 
+    #[inline]
+    fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
+        Arg::memory::<T>(source.as_ptr(), Layout::Slice(source.len()))
+    }
+
+    #[inline]
     fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
         Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout }
     }
 }
 
+#[inline]
 pub(super) fn address(value: &Scalar) -> *const u8 {
     match value {
         Scalar::Bool(value) => ptr::from_ref(value).cast(),
@@ -211,6 +255,9 @@ pub(super) fn address(value: &Scalar) -> *const u8 {
 }
 
 fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
+    if value.dtype() == parameter.dtype {
+        return Ok(value);
+    }
     value.cast_exact(parameter.dtype).ok_or_else(|| {
         let (from, to) = (value.dtype(), parameter.dtype);
         let advice =
@@ -260,24 +307,28 @@ impl<'a> From<isize> for Arg<'a> {
 }
 
 impl<'a, T: Element> From<&'a [T]> for Arg<'a> {
+    #[inline]
     fn from(source: &'a [T]) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element, const N: usize> From<&'a [T; N]> for Arg<'a> {
+    #[inline]
     fn from(source: &'a [T; N]) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element> From<&'a Vec<T>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a Vec<T>) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element, D: Dimension> From<&'a ArrayRef<T, D>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a ArrayRef<T, D>) -> Arg<'a> {
         match source.first() {
             Some(value) if source.ndim() == 0 => Arg::value(value.to_scalar()),
@@ -290,6 +341,7 @@ impl<'a, T: Element, D: Dimension> From<&'a ArrayRef<T, D>> for Arg<'a> {
 }
 
 impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a ArrayBase<S, D>) -> Arg<'a> {
         let source: &'a ArrayRef<T, D> = source;
         Arg::from(source)
@@ -297,6 +349,7 @@ impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> 
 }
 
 impl<'a, T: Element, D: Dimension> From<ArrayView<'a, T, D>> for Arg<'a> {
+    #[inline]
     fn from(source: ArrayView<'a, T, D>) -> Arg<'a> {
         let rank = source.ndim();
         match source.first() {
@@ -313,6 +366,7 @@ impl<'a, T: Element, D: Dimension> From<ArrayView<'a, T, D>> for Arg<'a> {
 }
 
 impl<'a> From<&'a Array> for Arg<'a> {
+    #[inline]
     fn from(source: &'a Array) -> Arg<'a> {
         if source.rank() == 0 {
             return Arg::value(source.get(0));

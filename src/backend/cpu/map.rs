@@ -2,11 +2,14 @@
 //!
 //! Must not know: how code is made; reductions.
 
+use std::sync::Arc;
+
 use super::emit::map_function;
 use super::form::Program;
 use super::isa::Isa;
 use super::jit::Code;
-use super::parallel::{run, share, tasks};
+use super::parallel::{is_split, run, share, tasks};
+use super::settled::{SettledMap, operands};
 use super::space::{Bases, Space, advance, origin, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
@@ -44,9 +47,36 @@ impl Map {
     }
 
     /// The code for operands of such classes.
-    pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        let make = |classes: &[_]| Code::new(self.isa, map_function(self.isa, &self.program, classes, self.single)?);
+    pub fn code(&self, classes: &Classes) -> Result<&Arc<Code>> {
+        let make = |classes: &[_]| {
+            Code::new(self.isa, map_function(self.isa, &self.program, classes, self.single)?).map(Arc::new)
+        };
         self.variants.get(classes, &self.program, make)
+    }
+
+    /// A launch whose addresses are to come, if it runs on the caller's thread.
+    ///
+    /// # Errors
+    /// As `launch`.
+    pub fn settle(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<SettledMap>> {
+        let ports = &self.program.ports;
+        let mut space = Space::new(launch, axes, ports)?;
+        if is_split(parallelism, space.len(), self.weight) {
+            return Ok(None);
+        }
+        space.sort_for(ports);
+        let strides = self.row_strides(&space);
+        let code =
+            if space.len() > 0 { Some(Arc::clone(self.code(&classify(&self.program, &strides))?)) } else { None };
+        Ok(Some(SettledMap { code, strides, row: space.row(), outer: space.without_rows(), operands: operands(ports) }))
+    }
+
+    /// The strides of the operands along the innermost axis.
+    fn row_strides(&self, space: &Space) -> Bases {
+        match space.axes() {
+            0 => single_strides(&self.program),
+            axes => Bases::from_slice(space.strides(axes - 1)),
+        }
     }
 
     /// Runs it over some axes of a launch.
@@ -81,10 +111,7 @@ impl Map {
     /// # Safety
     /// The elements of the space may be accessed as the operands' uses say.
     unsafe fn rows(&self, space: &Space, origin: &[i64], parallelism: &Parallelism) -> Result<()> {
-        let strides = match space.axes() {
-            0 => single_strides(&self.program),
-            axes => Bases::from_slice(space.strides(axes - 1)),
-        };
+        let strides = self.row_strides(space);
         let code = self.code(&classify(&self.program, &strides))?;
         let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());
         let outer = space.without_rows();

@@ -18,13 +18,18 @@ const TASK: usize = 100_000;
 /// Tasks per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;
 
+/// Whether a launch of so many elements of such weight is split if there are several threads.
+pub(super) fn is_split(parallelism: &Parallelism, elements: usize, weight: usize) -> bool {
+    let worthwhile = || elements.saturating_mul(weight) >= WORTHWHILE;
+    elements >= 2 && parallelism.threshold.map_or_else(worthwhile, |threshold| elements >= threshold)
+}
+
 /// How many tasks a launch of so many elements of such weight is split into; 1 means no split.
 pub(super) fn tasks(parallelism: &Parallelism, elements: usize, weight: usize) -> usize {
-    let cost = elements.saturating_mul(weight);
-    let split = parallelism.threshold.map_or(cost >= WORTHWHILE, |threshold| elements >= threshold);
-    if !split || elements < 2 {
+    if !is_split(parallelism, elements, weight) {
         return 1;
     }
+    let cost = elements.saturating_mul(weight);
     let threads = parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads());
     if threads == 1 {
         return 1;

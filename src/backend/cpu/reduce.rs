@@ -4,7 +4,7 @@
 //! split. Must not know: how code is made.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
@@ -15,7 +15,7 @@ use super::gather::Gather;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
-use super::parallel::{run, share, tasks};
+use super::parallel::{is_split, run, share, tasks};
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
@@ -26,6 +26,13 @@ use crate::ops::reduction::BLOCK;
 
 /// Results that go through the epilogue at once.
 const BATCH: usize = 256;
+
+/// A reduction of one row to one result, but for addresses.
+#[derive(Debug)]
+pub(super) struct Row {
+    count: usize,
+    strides: Bases,
+}
 
 /// A reduction with its code.
 #[derive(Debug)]
@@ -40,7 +47,7 @@ pub(super) struct Reduce {
     weight: usize,
     block: Variants,
     columns: Variants,
-    merge: OnceLock<Result<Code>>,
+    merge: OnceLock<Result<Arc<Code>>>,
     epilogue: Map,
     /// The operands of the body, then of the epilogue.
     ports: Vec<Port>,
@@ -87,8 +94,8 @@ impl Reduce {
     }
 
     fn merge_code(&self) -> Result<&Code> {
-        let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?);
-        self.merge.get_or_init(make).as_ref().map_err(Error::clone)
+        let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?).map(Arc::new);
+        self.merge.get_or_init(make).as_deref().map_err(Error::clone)
     }
 
     /// What does neighboring results at once, if the operands lie better along these than along the reduction; with
@@ -107,7 +114,9 @@ impl Reduce {
         if strided(along) || !strided(inner.strides(0)) {
             return Ok(None);
         }
-        let make = |classes: &[_]| Code::new(self.isa, columns_function(self.isa, &self.body, &self.folds, classes)?);
+        let make = |classes: &[_]| {
+            Code::new(self.isa, columns_function(self.isa, &self.body, &self.folds, classes)?).map(Arc::new)
+        };
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
         Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
     }
@@ -117,12 +126,10 @@ impl Reduce {
     /// # Safety
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
-        let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
-        if one_result
-            && let Some((count, bases, strides)) = single_row(launch, &self.inner, &self.body.ports)?
+        if let Some((count, bases, strides)) = self.one_row(launch)?
             && (count <= BLOCK || tasks(parallelism, count, self.weight) == 1)
         {
-            return self.single_result(launch, count, &bases, &strides);
+            return self.single_result(count, &bases, &strides, |port| base(launch, port));
         }
         let outer = Space::new(launch, &self.outer, &self.ports)?;
         let results = outer.len();
@@ -144,6 +151,37 @@ impl Reduce {
         Ok(())
     }
 
+    /// The length, bases and strides of a launch that has one result, whose elements are a row.
+    fn one_row(&self, launch: &Launch<'_>) -> Result<Option<(usize, Bases, Bases)>> {
+        let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
+        if one_result { single_row(launch, &self.inner, &self.body.ports) } else { Ok(None) }
+    }
+
+    /// A launch whose addresses are to come, if it has one row and runs on the caller's thread.
+    ///
+    /// # Errors
+    /// As `launch`.
+    pub fn settle(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Row>> {
+        let row = self.one_row(launch)?.map(|(count, _, strides)| Row { count, strides });
+        Ok(row.filter(|row| row.count <= BLOCK || !is_split(parallelism, row.count, self.weight)))
+    }
+
+    /// Runs a launch that was settled, with operands that begin here.
+    ///
+    /// # Safety
+    /// The launch keeps what `Launch` promises.
+    pub unsafe fn run(&self, row: &Row, operands: &[i64]) -> Result<()> {
+        let base = |port: Port| match port.source {
+            Source::State(_) => Ok(0),
+            Source::Kernel(id) => Ok(operands[id.0 as usize]),
+        };
+        let mut bases = Bases::new();
+        for &port in &self.body.ports {
+            bases.push(base(port)?);
+        }
+        self.single_result(row.count, &bases, &row.strides, base)
+    }
+
     /// The strides of the body's operands along the reduction, or along copies of its elements.
     fn inner_strides(&self, inner: &Space) -> Bases {
         match inner.axes() {
@@ -157,8 +195,9 @@ impl Reduce {
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let body = &self.body;
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make = |classes: &[_]| Code::new(self.isa, blocks_function(self.isa, body, &self.folds, classes)?);
-        let code = if count > 0 { Some(self.block.get(&classes, body, make)?) } else { None };
+        let make =
+            |classes: &[_]| Code::new(self.isa, blocks_function(self.isa, body, &self.folds, classes)?).map(Arc::new);
+        let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
         Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
     }
 
@@ -169,7 +208,13 @@ impl Reduce {
     }
 
     /// Runs it for one result whose elements are a row, which needs no spaces.
-    fn single_result(&self, launch: &Launch<'_>, count: usize, bases: &[i64], strides: &[i64]) -> Result<()> {
+    fn single_result(
+        &self,
+        count: usize,
+        bases: &[i64],
+        strides: &[i64],
+        base: impl Fn(Port) -> Result<i64>,
+    ) -> Result<()> {
         let blocks = self.blocks(count, strides, None)?;
         let epilogue = self.epilogue.code(&classify(self.epilogue.program(), &self.single))?;
         let mut state: SmallVec<[u64; 8]> = SmallVec::from_slice(&self.initial);
@@ -180,7 +225,7 @@ impl Reduce {
         for &port in &self.epilogue.program().ports {
             bases.push(match port.source {
                 Source::State(slot) => address + slot as i64 * 8,
-                Source::Kernel(_) => base(launch, port)?,
+                Source::Kernel(_) => base(port)?,
             });
         }
         // SAFETY: the kernel's operands are the launch's; there is one state.

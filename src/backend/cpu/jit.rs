@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 pub(super) struct Code {
     module: ManuallyDrop<Box<JITModule>>,
     entry: *const u8,
+    bytes: usize,
 }
 
 // SAFETY: the module is finalised when a `Code` is made. From then on it is only dropped, by whoever owns it; what
@@ -52,9 +53,15 @@ impl Code {
                 builder.symbol(symbol.name(), address);
             }
         }
-        let mut code = Code { module: ManuallyDrop::new(Box::new(JITModule::new(builder))), entry: std::ptr::null() };
-        code.entry = define(&mut code.module, isa, unit).map_err(failed)?;
+        let module = ManuallyDrop::new(Box::new(JITModule::new(builder)));
+        let mut code = Code { module, entry: std::ptr::null(), bytes: 0 };
+        (code.entry, code.bytes) = define(&mut code.module, isa, unit).map_err(failed)?;
         Ok(code)
+    }
+
+    /// The bytes of the machine code.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Runs a map function on one row.
@@ -110,8 +117,9 @@ impl Code {
     }
 }
 
-/// Defines the function with the external name 0, after declaring what it calls under the names that follow.
-fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Failure> {
+/// Defines the function with the external name 0, after declaring what it calls under the names that follow; gives
+/// where it is and its size.
+fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<(*const u8, usize), Failure> {
     let entry = module.declare_function("kernel", Linkage::Export, &unit.function.signature)?;
     let mut expected = entry.as_u32();
     for &symbol in &unit.symbols {
@@ -125,7 +133,8 @@ fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Fa
     let mut context = Context::for_function(unit.function);
     module.define_function_with_control_plane(entry, &mut context, &mut ControlPlane::default())?;
     module.finalize_definitions()?;
-    Ok(module.get_finalized_function(entry))
+    let bytes = context.compiled_code().map_or(0, |code| code.code_buffer().len());
+    Ok((module.get_finalized_function(entry), bytes))
 }
 
 /// Why there is no code.

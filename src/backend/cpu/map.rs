@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::cache::{Key, Of, shared};
 use super::emit::map_function;
 use super::form::Program;
 use super::isa::Isa;
@@ -23,7 +24,7 @@ const GRAIN: usize = 64;
 #[derive(Debug)]
 pub(super) struct Map {
     isa: &'static Isa,
-    program: Program,
+    program: Arc<Program>,
     /// Whether it only ever has one element.
     single: bool,
     weight: usize,
@@ -33,7 +34,7 @@ pub(super) struct Map {
 impl Map {
     /// A map of which nothing is compiled yet.
     pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
-        Map { isa, weight: program.weight(), program, single, variants: Variants::default() }
+        Map { isa, weight: program.weight(), program: Arc::new(program), single, variants: Variants::default() }
     }
 
     /// The program.
@@ -49,7 +50,10 @@ impl Map {
     /// The code for operands of such classes.
     pub fn code(&self, classes: &Classes) -> Result<&Arc<Code>> {
         let make = |classes: &[_]| {
-            Code::new(self.isa, map_function(self.isa, &self.program, classes, self.single)?).map(Arc::new)
+            let of = Of::Map { single: self.single };
+            shared(Key::new(self.isa, of, &self.program, classes), || {
+                map_function(self.isa, &self.program, classes, self.single)
+            })
         };
         self.variants.get(classes, &self.program, make)
     }

@@ -1,11 +1,13 @@
 //! The CPU engine: kernels of the loop IR as machine code, made by Cranelift when a launch needs it, run in chunks.
 //!
-//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `variant` keeps one piece
+//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
+//! an equal kernel has, `variant` keeps one piece
 //! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`; `settled` are
 //! launches that only lack addresses. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
 mod blocks;
+mod cache;
 mod emit;
 mod form;
 mod gather;

@@ -1,5 +1,11 @@
 //! When a launch is split, into how many tasks, and who runs them.
 //!
+//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond, about
+//! what a cheap op takes on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
+//! split, into tasks of at least [`TASK`]. Weights are guesses that need to be right to a factor of two or so: at the
+//! threshold a launch gains little from a second thread and loses little. `cargo bench --bench calls` prints what launches
+//! around the threshold gain.
+//!
 //! Invariant: below the threshold nothing of rayon is touched. Must not know: what the tasks do.
 
 use std::ops::Range;
@@ -7,9 +13,24 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::backend::Parallelism;
+use crate::ops::Cost;
 
-/// The cost from which splitting pays, in the units of `Program::weight`: about 20 µs, some times what it takes to
-/// wake a thread.
+/// What an op costs for one element.
+pub(super) const fn op_weight(cost: Cost) -> usize {
+    match cost {
+        Cost::Cheap => 1,
+        Cost::Moderate => 40,
+        // A call for each lane.
+        Cost::Function => 400,
+    }
+}
+
+/// What it costs to move so many bytes for an element, with the loop around it.
+pub(super) const fn moved_weight(bytes: usize) -> usize {
+    bytes / 8 + 1
+}
+
+/// The cost from which splitting pays: about 20 µs, some times what it takes to wake a thread.
 const WORTHWHILE: usize = 800_000;
 
 /// The least cost of a task.

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use smallvec::SmallVec;
 
 use super::blocks::{Blocks, Work};
+use super::cache::{Key, Of, shared};
 use super::emit::{Class, blocks_function, columns_function, merge_function};
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
@@ -40,8 +41,8 @@ pub(super) struct Reduce {
     isa: &'static Isa,
     outer: Vec<Axis>,
     inner: Vec<Axis>,
-    body: Program,
-    folds: Vec<Fold>,
+    body: Arc<Program>,
+    folds: Arc<[Fold]>,
     slots: usize,
     initial: Vec<u64>,
     weight: usize,
@@ -71,8 +72,8 @@ impl Reduce {
             isa,
             outer,
             inner,
-            body,
-            folds,
+            body: Arc::new(body),
+            folds: folds.into(),
             slots,
             initial,
             weight,
@@ -94,7 +95,10 @@ impl Reduce {
     }
 
     fn merge_code(&self) -> Result<&Code> {
-        let make = || Code::new(self.isa, merge_function(self.isa, &self.body, &self.folds)?).map(Arc::new);
+        let make = || {
+            let key = Key::new(self.isa, Of::Merge(Arc::clone(&self.folds)), &self.body, &[]);
+            shared(key, || merge_function(self.isa, &self.body, &self.folds))
+        };
         self.merge.get_or_init(make).as_deref().map_err(Error::clone)
     }
 
@@ -115,7 +119,8 @@ impl Reduce {
             return Ok(None);
         }
         let make = |classes: &[_]| {
-            Code::new(self.isa, columns_function(self.isa, &self.body, &self.folds, classes)?).map(Arc::new)
+            let key = Key::new(self.isa, Of::Columns(Arc::clone(&self.folds)), &self.body, classes);
+            shared(key, || columns_function(self.isa, &self.body, &self.folds, classes))
         };
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
         Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
@@ -195,8 +200,10 @@ impl Reduce {
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let body = &self.body;
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make =
-            |classes: &[_]| Code::new(self.isa, blocks_function(self.isa, body, &self.folds, classes)?).map(Arc::new);
+        let make = |classes: &[_]| {
+            let key = Key::new(self.isa, Of::Blocks(Arc::clone(&self.folds)), body, classes);
+            shared(key, || blocks_function(self.isa, body, &self.folds, classes))
+        };
         let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
         Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
     }

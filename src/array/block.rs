@@ -2,12 +2,16 @@
 //!
 //! A block is 64-byte aligned and always holds initialized bytes: fresh memory is zeroed by the system, recycled
 //! memory holds what was written before, which is a value of every number type; `Array` clears it where it becomes
-//! bools. The pool keeps blocks by size class and is bounded in bytes; what does not fit goes back to the system.
+//! bools. The pool keeps blocks by size class and is bounded in bytes; what does not fit goes back to the system. Large
+//! blocks are mapped: the system zeroes their pages when they are first touched, in huge pages where it has them, so that
+//! nobody writes them twice.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::Mutex;
+
+use memmap2::MmapMut;
 
 use crate::dtype::Element;
 use crate::error::{Error, Result};
@@ -21,11 +25,19 @@ const POOL_LIMIT: usize = 1 << 30;
 /// Smaller blocks are left to the allocator, which recycles them itself.
 const POOLED_FROM: usize = 1 << 16;
 
+/// Blocks of this size and more are mapped.
+const MAPPED_FROM: usize = 4 << 20;
+
+/// The size of a huge page, at multiples of which mapped blocks begin.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Owned, aligned, initialised memory.
 pub struct Block {
     pointer: NonNull<u8>,
     len: usize,
     capacity: usize,
+    /// What owns the memory, if it is mapped.
+    mapping: Option<MmapMut>,
 }
 
 // SAFETY: a block owns its memory, and shared access is only to bytes.
@@ -68,10 +80,23 @@ impl Block {
     }
 
     fn allocate(len: usize, capacity: usize) -> Option<Block> {
+        if capacity >= MAPPED_FROM {
+            return Block::map(len, capacity);
+        }
         let layout = Layout::from_size_align(capacity, ALIGNMENT).ok()?;
         // SAFETY: the layout has a size above zero (`capacity_for` rounds up).
         let pointer = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Block { pointer, len, capacity })
+        Some(Block { pointer, len, capacity, mapping: None })
+    }
+
+    fn map(len: usize, capacity: usize) -> Option<Block> {
+        let mut mapping = MmapMut::map_anon(capacity.checked_add(HUGE_PAGE)?).ok()?;
+        // A system without huge pages serves small ones as well.
+        #[cfg(target_os = "linux")]
+        let _ = mapping.advise(memmap2::Advice::HugePage);
+        let offset = mapping.as_ptr().align_offset(HUGE_PAGE);
+        let pointer = NonNull::from(mapping.get_mut(offset..)?.first_mut()?);
+        Some(Block { pointer, len, capacity, mapping: Some(mapping) })
     }
 
     /// The size in bytes.
@@ -109,7 +134,10 @@ impl Drop for Block {
         if self.capacity >= POOLED_FROM && return_to_pool(self) {
             return;
         }
-        // SAFETY: allocated with this layout in `allocate`, and not handed to the pool.
+        if self.mapping.is_some() {
+            return;
+        }
+        // SAFETY: allocated with this layout in `allocate`, not mapped, and not handed to the pool.
         unsafe { dealloc(self.pointer.as_ptr(), Layout::from_size_align_unchecked(self.capacity, ALIGNMENT)) }
     }
 }
@@ -144,7 +172,7 @@ fn return_to_pool(block: &mut Block) -> bool {
         return false;
     }
     pool.bytes += block.capacity;
-    let kept = Block { pointer: block.pointer, len: 0, capacity: block.capacity };
+    let kept = Block { pointer: block.pointer, len: 0, capacity: block.capacity, mapping: block.mapping.take() };
     pool.free.entry(block.capacity).or_default().push(kept);
     true
 }
@@ -160,6 +188,19 @@ mod tests {
         let again = Block::new(len).unwrap();
         assert_eq!(again.pointer, address);
         assert_eq!(again.pointer.as_ptr() as usize % ALIGNMENT, 0);
+    }
+
+    #[test]
+    fn large_blocks_are_mapped_zeroed_and_recycled() {
+        let len = MAPPED_FROM + 271_828;
+        let mut block = Block::new(len).unwrap();
+        assert!(block.mapping.is_some() && block.bytes().iter().all(|&byte| byte == 0));
+        assert_eq!(block.pointer.as_ptr() as usize % HUGE_PAGE, 0);
+        block.bytes_mut()[len - 1] = 7;
+        let address = block.pointer;
+        drop(block);
+        let again = Block::new(len).unwrap();
+        assert_eq!((again.pointer, again.bytes()[len - 1]), (address, 7), "recycled memory was cleared");
     }
 
     #[test]

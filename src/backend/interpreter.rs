@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, EngineStage, Executable, Parallelism};
+use crate::backend::{Backend, EngineStage, Executable, Parallelism, Settled};
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target, interpret, verify};
 
@@ -43,6 +43,10 @@ impl Executable for Interpreted {
     unsafe fn launch(&self, launch: &Launch<'_>, _: &Parallelism) -> Result<()> {
         // SAFETY: the caller keeps what `Launch` promises.
         unsafe { interpret::run(&self.kernel, launch) }
+    }
+
+    fn settle(self: Arc<Self>, _: &Launch<'_>, _: &Parallelism) -> Result<Option<Box<dyn Settled>>> {
+        Ok(None)
     }
 
     fn dump(&self, _: EngineStage) -> Result<Option<String>> {

@@ -42,6 +42,13 @@ pub trait Executable: Send + Sync + fmt::Debug {
     /// `Memory` or `Internal`, before anything is written.
     unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()>;
 
+    /// The same launch for any addresses, if the engine can say beforehand what it comes to: it runs on the caller's
+    /// thread then, whatever the number of threads.
+    ///
+    /// # Errors
+    /// As `launch`.
+    fn settle(self: Arc<Self>, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Box<dyn Settled>>>;
+
     /// The engine's own text of a stage (CLIF, assembly …), if it has one.
     ///
     /// # Errors
@@ -50,6 +57,19 @@ pub trait Executable: Send + Sync + fmt::Debug {
 
     /// How many variants of machine code have been made for it so far.
     fn compilations(&self) -> usize;
+}
+
+/// A launch of which everything but the addresses is decided.
+pub trait Settled: Send + Sync + fmt::Debug {
+    /// Runs it with operands that begin at these addresses or positions, in the order of the kernel's.
+    ///
+    /// # Safety
+    /// A launch with the extents and strides that were settled and these bases keeps what `Launch` promises. Addresses
+    /// have been exposed.
+    ///
+    /// # Errors
+    /// As `Executable::launch`.
+    unsafe fn run(&self, bases: &[i64]) -> Result<()>;
 }
 
 /// A text that an engine can give of a kernel.

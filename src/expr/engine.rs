@@ -11,7 +11,7 @@ use crate::runtime::function::Implementation;
 use crate::runtime::memory::Operand;
 use crate::runtime::program::Program;
 use crate::runtime::site::Site;
-use crate::runtime::{OutPlace, Stage};
+use crate::runtime::{OutPlace, Replay, Stage};
 use crate::schedule::Schedule;
 use crate::shape::Symbols;
 
@@ -142,6 +142,10 @@ impl Implementation for OnHost {
     ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
+    }
+
+    fn settle(&self, inputs: &[Operand<'_>], outputs: &[OutPlace<'_>], symbols: &Symbols) -> Result<Option<Replay>> {
+        self.program.settle(inputs, outputs, symbols, &self.parallelism)
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {

@@ -27,6 +27,9 @@ mod tests;
 pub use rule::{Class, Rule, When};
 pub use trace::{Firing, Trace};
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
@@ -118,11 +121,7 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
     if options.level == Level::None {
         return Ok((graph, trace));
     }
-    let passes: Vec<(&'static Pass, rewrite::Index)> = PASSES
-        .iter()
-        .filter(|pass| !options.excludes(pass.name))
-        .map(|pass| (pass, rewrite::Index::new(pass.rules().filter(|rule| options.admits(rule)))))
-        .collect();
+    let passes = options.prepared();
     let mut graph = graph;
     // For each pass, whether the graph may have changed since it last found nothing to do.
     let mut pending = vec![true; passes.len()];
@@ -148,7 +147,25 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
     Ok((graph, trace))
 }
 
+/// A pass with its rules made ready.
+type Prepared = (&'static Pass, rewrite::Index);
+
 impl Options {
+    /// The passes that are admitted; those without exclusions are made ready once for the process.
+    fn prepared(&self) -> Cow<'static, [Prepared]> {
+        static READY: [OnceLock<Vec<Prepared>>; 4] = [const { OnceLock::new() }; 4];
+        if !self.exclude.is_empty() {
+            return self.prepare().into();
+        }
+        let place = 2 * usize::from(self.level == Level::Fast) + usize::from(self.has_fma);
+        READY[place].get_or_init(|| self.prepare()).as_slice().into()
+    }
+
+    fn prepare(&self) -> Vec<Prepared> {
+        let passes = PASSES.iter().filter(|pass| !self.excludes(pass.name));
+        passes.map(|pass| (pass, rewrite::Index::new(pass.rules().filter(|rule| self.admits(rule))))).collect()
+    }
+
     fn excludes(&self, name: &str) -> bool {
         self.exclude.iter().any(|excluded| excluded == name)
     }

@@ -21,7 +21,7 @@ use crate::optimize::trace::{Trace, describe};
 use crate::shape::{Dim, Shape};
 
 /// Rules by the names of the nodes at which they are tried.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Index(HashMap<&'static str, Vec<Entry>, FxBuildHasher>);
 
 #[derive(Debug, Clone)]

@@ -55,8 +55,20 @@ enum Content<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Layout<'a> {
-    Borrowed { shape: &'a [usize], strides: &'a [isize] },
-    Inline { rank: usize, shape: [usize; INLINE_AXES], strides: [isize; INLINE_AXES] },
+    /// Rank 1.
+    Row {
+        len: usize,
+        stride: isize,
+    },
+    Borrowed {
+        shape: &'a [usize],
+        strides: &'a [isize],
+    },
+    Inline {
+        rank: usize,
+        shape: [usize; INLINE_AXES],
+        strides: [isize; INLINE_AXES],
+    },
     TooManyAxes(usize),
 }
 
@@ -85,8 +97,10 @@ impl<'a> Arg<'a> {
     }
 
     /// The sizes, outermost first.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         match &self.layout {
+            Layout::Row { len, .. } => std::slice::from_ref(len),
             Layout::Borrowed { shape, .. } => shape,
             Layout::Inline { rank, shape, .. } => &shape[..*rank],
             Layout::TooManyAxes(_) => &[],
@@ -95,8 +109,10 @@ impl<'a> Arg<'a> {
 
     /// The steps along each axis, in elements.
     #[doc(hidden)]
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         match &self.layout {
+            Layout::Row { stride, .. } => std::slice::from_ref(stride),
             Layout::Borrowed { strides, .. } => strides,
             Layout::Inline { rank, strides, .. } => &strides[..*rank],
             Layout::TooManyAxes(_) => &[],
@@ -104,8 +120,10 @@ impl<'a> Arg<'a> {
     }
 
     /// The number of axes.
+    #[inline]
     pub fn rank(&self) -> usize {
         match self.layout {
+            Layout::Row { .. } => 1,
             Layout::Borrowed { shape, .. } => shape.len(),
             Layout::Inline { rank, .. } | Layout::TooManyAxes(rank) => rank,
         }
@@ -123,6 +141,17 @@ impl<'a> Arg<'a> {
         };
         let (shape, strides) = (self.shape(), self.strides());
         Operand::Host(Memory { pointer: pointer.cast_mut(), dtype, shape, strides })
+    }
+
+    /// The address of the first element of an argument in the memory of the host; none of one of rank 0.
+    #[inline]
+    pub(super) fn pointer(&self) -> Option<*const u8> {
+        match self.content {
+            Content::Memory(pointer, _) => Some(pointer),
+            Content::Weak(_) | Content::Value(_) => None,
+            #[cfg(feature = "gpu")]
+            Content::Device(_) => None,
+        }
     }
 
     /// The value of an argument of rank 0 on the host.
@@ -148,6 +177,7 @@ impl<'a> Arg<'a> {
     /// # Errors
     /// `Argument`, naming the parameter, what it is and what came.
     #[doc(hidden)]
+    #[inline]
     pub fn fit(&self, parameter: &Parameter<'_>) -> Result<Option<Scalar>> {
         if let Layout::TooManyAxes(rank) = self.layout {
             return Err(mismatch(parameter, &too_many_axes(rank)));
@@ -172,30 +202,47 @@ impl<'a> Arg<'a> {
     pub(super) fn check_layout(&self) -> Result<()> {
         match self.layout {
             Layout::TooManyAxes(rank) => Err(Error::Argument(too_many_axes(rank))),
-            Layout::Borrowed { .. } | Layout::Inline { .. } => Ok(()),
+            Layout::Row { .. } | Layout::Borrowed { .. } | Layout::Inline { .. } => Ok(()),
         }
     }
 
+    #[inline]
     fn weak_scalar(value: Scalar) -> Arg<'a> {
         Arg { content: Content::Weak(value), ..Arg::value(value) }
     }
 
+    #[inline]
     fn value(value: Scalar) -> Arg<'a> {
         let layout = Layout::Borrowed { shape: &[], strides: &[] };
         Arg { dtype: value.dtype(), content: Content::Value(value), layout }
     }
 
-    fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
-        let mut shape = [0; INLINE_AXES];
-        shape[0] = source.len();
-        Arg::memory::<T>(source.as_ptr(), Layout::Inline { rank: 1, shape, strides: [1; INLINE_AXES] })
+    /// The same argument, with a layout that is kept inline lent: it is cheaper to move.
+    #[inline]
+    pub(super) fn lent(&self) -> Arg<'_> {
+        let layout = match &self.layout {
+            Layout::Inline { rank, shape, strides } => {
+                Layout::Borrowed { shape: &shape[..*rank], strides: &strides[..*rank] }
+            }
+            Layout::Row { len, stride } => Layout::Row { len: *len, stride: *stride },
+            Layout::Borrowed { shape, strides } => Layout::Borrowed { shape, strides },
+            Layout::TooManyAxes(rank) => Layout::TooManyAxes(*rank),
+        };
+        Arg { dtype: self.dtype, content: self.content, layout }
     }
 
+    #[inline]
+    fn slice<T: Element>(source: &'a [T]) -> Arg<'a> {
+        Arg::memory::<T>(source.as_ptr(), Layout::Row { len: source.len(), stride: 1 })
+    }
+
+    #[inline]
     fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
         Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout }
     }
 }
 
+#[inline]
 pub(super) fn address(value: &Scalar) -> *const u8 {
     match value {
         Scalar::Bool(value) => ptr::from_ref(value).cast(),
@@ -211,6 +258,9 @@ pub(super) fn address(value: &Scalar) -> *const u8 {
 }
 
 fn weak(value: Scalar, parameter: &Parameter<'_>) -> Result<Scalar> {
+    if value.dtype() == parameter.dtype {
+        return Ok(value);
+    }
     value.cast_exact(parameter.dtype).ok_or_else(|| {
         let (from, to) = (value.dtype(), parameter.dtype);
         let advice =
@@ -260,24 +310,28 @@ impl<'a> From<isize> for Arg<'a> {
 }
 
 impl<'a, T: Element> From<&'a [T]> for Arg<'a> {
+    #[inline]
     fn from(source: &'a [T]) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element, const N: usize> From<&'a [T; N]> for Arg<'a> {
+    #[inline]
     fn from(source: &'a [T; N]) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element> From<&'a Vec<T>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a Vec<T>) -> Arg<'a> {
         Arg::slice(source)
     }
 }
 
 impl<'a, T: Element, D: Dimension> From<&'a ArrayRef<T, D>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a ArrayRef<T, D>) -> Arg<'a> {
         match source.first() {
             Some(value) if source.ndim() == 0 => Arg::value(value.to_scalar()),
@@ -290,6 +344,7 @@ impl<'a, T: Element, D: Dimension> From<&'a ArrayRef<T, D>> for Arg<'a> {
 }
 
 impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for Arg<'a> {
+    #[inline]
     fn from(source: &'a ArrayBase<S, D>) -> Arg<'a> {
         let source: &'a ArrayRef<T, D> = source;
         Arg::from(source)
@@ -297,10 +352,15 @@ impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> 
 }
 
 impl<'a, T: Element, D: Dimension> From<ArrayView<'a, T, D>> for Arg<'a> {
+    #[inline]
     fn from(source: ArrayView<'a, T, D>) -> Arg<'a> {
         let rank = source.ndim();
         match source.first() {
             Some(value) if rank == 0 => Arg::value(value.to_scalar()),
+            Some(_) | None if rank == 1 => {
+                let (len, stride) = (source.len(), source.strides()[0]);
+                Arg::memory(source.as_ptr(), Layout::Row { len, stride })
+            }
             Some(_) | None if rank <= INLINE_AXES => {
                 let (mut shape, mut strides) = ([0; INLINE_AXES], [0; INLINE_AXES]);
                 shape[..rank].copy_from_slice(source.shape());
@@ -313,6 +373,7 @@ impl<'a, T: Element, D: Dimension> From<ArrayView<'a, T, D>> for Arg<'a> {
 }
 
 impl<'a> From<&'a Array> for Arg<'a> {
+    #[inline]
     fn from(source: &'a Array) -> Arg<'a> {
         if source.rank() == 0 {
             return Arg::value(source.get(0));
@@ -337,93 +398,4 @@ impl<'a> From<&'a DeviceArray> for Arg<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use ndarray::{Array1, ArrayD, IxDyn, array, s};
-
-    use super::*;
-
-    fn parameter(dtype: DType, rank: usize) -> Parameter<'static> {
-        Parameter { index: 1, name: "x", dtype, rank }
-    }
-
-    /// The address of an argument of the host.
-    fn pointer(arg: &Arg<'_>) -> *const u8 {
-        arg.operand(arg.dtype()).host().unwrap().pointer
-    }
-
-    fn text(arg: Arg<'_>, dtype: DType, rank: usize) -> String {
-        arg.fit(&parameter(dtype, rank)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn strides_of_either_sign_and_zero_keep_the_logical_first_element() {
-        let a = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
-        let flipped = a.slice(s![.., ..;-2]);
-        for arg in [Arg::from(flipped), Arg::from(&flipped)] {
-            assert_eq!((arg.shape(), arg.strides()), ([2, 2].as_slice(), [3, -2].as_slice()));
-            assert_eq!(pointer(&arg), ptr::from_ref(&a[[0, 2]]).cast());
-        }
-        let row = array![1_i32, 2];
-        let repeated = row.broadcast((5, 2)).unwrap();
-        let arg = Arg::from(&repeated);
-        assert_eq!((arg.shape(), arg.strides()), ([5, 2].as_slice(), [0, 1].as_slice()));
-        assert_eq!(pointer(&arg), row.as_ptr().cast());
-        assert_eq!(Arg::from(a.t()).strides(), [1, 3]);
-    }
-
-    #[test]
-    fn scalars_by_value_convert_when_exact() {
-        assert_eq!(Arg::from(5).fit(&parameter(DType::F64, 0)).unwrap(), Some(Scalar::F64(5.0)));
-        assert_eq!(Arg::from(5_usize).fit(&parameter(DType::U8, 0)).unwrap(), Some(Scalar::U8(5)));
-        assert_eq!(
-            text(Arg::from(0.1), DType::F32, 0),
-            "argument 1 (`x`) is f32 of rank 0; the call passed the f64 0.1, which f32 does not hold exactly; \
-             convert it with `as f32`"
-        );
-        assert!(text(Arg::from(2), DType::Bool, 0).ends_with("does not hold exactly; pass `true` or `false`"));
-        assert!(Arg::from(&5).fit(&parameter(DType::F64, 0)).is_err());
-        assert!(text(Arg::from(5.0), DType::F64, 1).ends_with("is f64 of rank 1; the call passed f64 of rank 0"));
-    }
-
-    #[test]
-    fn arrays_are_strict() {
-        let xs = [1.0_f32, 2.0];
-        assert_eq!(
-            text(Arg::from(&xs), DType::F64, 1),
-            "argument 1 (`x`) is f64 of rank 1; the call passed f32 of rank 1"
-        );
-        assert_eq!(Arg::from(&xs).fit(&parameter(DType::F32, 1)).unwrap(), None);
-        assert!(text(Arg::from(&xs[..]), DType::F32, 2).contains("of rank 2; the call passed f32 of rank 1"));
-    }
-
-    #[test]
-    fn rank_zero_carries_its_value_and_its_address() {
-        let (zero, own) = (ndarray::arr0(2.5), Array::from_scalar(Scalar::F64(2.5)));
-        let dynamic = zero.clone().into_dyn();
-        for arg in [Arg::from(&zero), Arg::from(zero.view()), Arg::from(&own), Arg::from(&2.5), Arg::from(&dynamic)] {
-            assert_eq!((arg.scalar(), arg.rank(), arg.is_weak_scalar()), (Some(Scalar::F64(2.5)), 0, false));
-            // SAFETY: the address is inside `arg`, which lives.
-            assert_eq!(unsafe { pointer(&arg).cast::<f64>().read() }, 2.5);
-        }
-    }
-
-    #[test]
-    fn views_of_many_axes_go_by_reference() {
-        let many = ArrayD::<u8>::zeros(IxDyn(&[1; 7]));
-        let view = many.view();
-        assert!(text(Arg::from(view.clone()), DType::U8, 7).contains("rank 7 by value"));
-        assert_eq!(Arg::from(&view).fit(&parameter(DType::U8, 7)).unwrap(), None);
-        let own = Array::from(&many);
-        assert_eq!(Arg::from(&own).strides(), [1; 7]);
-    }
-
-    #[test]
-    fn empty_arrays_are_arguments() {
-        let (none, empty): (Vec<f64>, Array1<f64>) = (vec![], Array1::zeros(0));
-        for arg in [Arg::from(&none), Arg::from(&empty), Arg::from(empty.view())] {
-            assert_eq!((arg.shape(), arg.scalar()), ([0].as_slice(), None));
-        }
-        let own = Array::zeros(DType::F64, &[2, 0]).unwrap();
-        assert_eq!(Arg::from(&own).shape(), [2, 0]);
-    }
-}
+mod tests;

@@ -29,11 +29,13 @@ pub trait IntoArg<'a> {
 #[diagnostic::do_not_recommend]
 impl<'a, X: Into<Arg<'a>>> IntoArg<'a> for X {
     type Held = Arg<'a>;
+    #[inline]
     fn hold(self) -> Arg<'a> {
         self.into()
     }
+    #[inline]
     fn view<'h>(held: &'h Arg<'a>) -> Arg<'h> {
-        *held
+        held.lent()
     }
 }
 

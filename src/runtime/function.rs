@@ -16,8 +16,9 @@ use crate::runtime::DeviceArray;
 use crate::runtime::arg::{Parameter, address};
 use crate::runtime::memory::{Operand, Sizes};
 use crate::runtime::place::{OutPlace, OutputSpec};
+use crate::runtime::recorded::Recordings;
 use crate::runtime::site::Site;
-use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
+use crate::runtime::{Arg, Args, FromOutputs, OutArgs, Replay};
 use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
 
 /// A stage of compilation that can be printed with [`Function::dump`].
@@ -104,6 +105,14 @@ pub trait Implementation: Send + Sync {
         symbols: &Symbols,
     ) -> Result<()>;
 
+    /// What later calls of the same layouts come to; none if nothing is gained.
+    ///
+    /// # Errors
+    /// As `run`.
+    fn settle(&self, _: &[Operand<'_>], _: &[OutPlace<'_>], _: &Symbols) -> Result<Option<Replay>> {
+        Ok(None)
+    }
+
     /// The text of one stage.
     ///
     /// # Errors
@@ -135,6 +144,7 @@ struct Inner {
     inputs: Vec<InputSpec>,
     outputs: Vec<OutputType>,
     implementation: Box<dyn Implementation>,
+    recordings: Recordings,
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
@@ -161,7 +171,8 @@ impl Function {
         outputs: Vec<OutputType>,
         implementation: Box<dyn Implementation>,
     ) -> Function {
-        Function(Arc::new(Inner { name, inputs, outputs, implementation }))
+        let recordings = Recordings::default();
+        Function(Arc::new(Inner { name, inputs, outputs, implementation, recordings }))
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
@@ -182,10 +193,17 @@ impl Function {
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
+            if let Some(recorded) = self.0.recordings.of_new_memory(&self.0.inputs, arguments) {
+                return R::produce(&recorded.specs(), |places| match recorded.has_places(places) {
+                    // SAFETY: just checked.
+                    true => unsafe { recorded.run(places) },
+                    false => self.call_anew(arguments, places),
+                });
+            }
             let mut bound = Bound::at(self.0.implementation.site()?);
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, places))
+            R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, arguments, places))
         })
     }
 
@@ -206,22 +224,10 @@ impl Function {
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
-            let mut bound = Bound::at(self.0.implementation.site()?);
-            self.bind(arguments, &mut bound)?;
-            let shapes = self.output_shapes(&bound.symbols)?;
-            let specs = self.output_specs(&shapes, &bound.site);
-            outputs.with(|places| {
-                if places.len() != specs.len() {
-                    let (wanted, came) = (counted(specs.len(), "output"), places.len());
-                    return Err(Error::Argument(format!(
-                        "{} has {wanted}; the call passed places for {came}",
-                        self.title()
-                    )));
-                }
-                for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
-                    place.fit(index, spec)?;
-                }
-                self.run(&bound, places)
+            outputs.with(|places| match self.0.recordings.of_places(&self.0.inputs, arguments, places) {
+                // SAFETY: it is the recording of a call with such places.
+                Some(recorded) => unsafe { recorded.run(places) },
+                None => self.call_anew(arguments, places),
             })
         })
     }
@@ -346,10 +352,31 @@ impl Function {
         self.0.outputs.iter().zip(shapes).map(spec).collect()
     }
 
-    fn run(&self, bound: &Bound<'_>, places: &mut [OutPlace<'_>]) -> Result<()> {
+    /// A call with all checks.
+    fn call_anew(&self, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
+        let mut bound = Bound::at(self.0.implementation.site()?);
+        self.bind(arguments, &mut bound)?;
+        let shapes = self.output_shapes(&bound.symbols)?;
+        let specs = self.output_specs(&shapes, &bound.site);
+        if places.len() != specs.len() {
+            let (wanted, came) = (counted(specs.len(), "output"), places.len());
+            return Err(Error::Argument(format!("{} has {wanted}; the call passed places for {came}", self.title())));
+        }
+        for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
+            place.fit(index, spec)?;
+        }
+        self.run(&bound, arguments, places)
+    }
+
+    /// Runs a call that passed all checks, and records it if the one before was of the same layouts.
+    fn run(&self, bound: &Bound<'_>, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
+        let implementation = &self.0.implementation;
         // SAFETY: arguments borrow their memory for the call and passed `fit`, those on a device `bind_on_device`;
         // places are exclusive and fit their outputs, and the symbols passed `check` in `bind`.
-        unsafe { self.0.implementation.run(&bound.site, &bound.operands, places, &bound.symbols) }
+        unsafe { implementation.run(&bound.site, &bound.operands, places, &bound.symbols)? };
+        let settle = |places: &[OutPlace<'_>]| implementation.settle(&bound.operands, places, &bound.symbols);
+        self.0.recordings.note(&self.0.inputs, arguments, places, settle);
+        Ok(())
     }
 }
 

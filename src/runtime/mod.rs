@@ -2,7 +2,7 @@
 //!
 //! `arg`, `args`, `outputs`, `out_args` and `place` are the types of a call's two ends; `memory` is strided memory
 //! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
-//! device, with `windows` and `custom` in common; `function` ties them together; `devices` lists what there is to run on.
+//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `function` ties them together; `devices` lists what there is to run on.
 //! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
 pub mod arg;
@@ -17,6 +17,8 @@ pub mod out_args;
 pub mod outputs;
 pub mod place;
 pub mod program;
+mod recorded;
+mod replay;
 mod rows;
 pub mod site;
 mod windows;
@@ -30,6 +32,7 @@ pub use gpu::DeviceArray;
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
 pub use place::{OutPlace, OutputSpec};
+pub use replay::Replay;
 
 #[cfg(test)]
 mod tests;

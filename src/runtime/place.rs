@@ -96,10 +96,12 @@ pub struct OutPlace<'b> {
 }
 
 impl<'b> OutPlace<'b> {
+    #[inline]
     pub(super) fn new<T: Element>(pointer: *mut T, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         OutPlace::of_dtype(T::DTYPE, pointer.cast(), shape, strides)
     }
 
+    #[inline]
     pub(crate) fn of_dtype(dtype: DType, pointer: *mut u8, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
         OutPlace::made(dtype, Target::Host(pointer, PhantomData), shape, strides)
     }
@@ -110,9 +112,9 @@ impl<'b> OutPlace<'b> {
         OutPlace::made(dtype, Target::Device(place), shape, strides)
     }
 
+    #[inline]
     fn made(dtype: DType, target: Target<'b>, shape: &[usize], strides: &[isize]) -> OutPlace<'b> {
-        let (shape, strides) = (SmallVec::from_slice(shape), SmallVec::from_slice(strides));
-        OutPlace { dtype, target, shape, strides }
+        OutPlace { dtype, target, shape: few(shape), strides: few(strides) }
     }
 
     /// The dtype of the elements.
@@ -121,11 +123,13 @@ impl<'b> OutPlace<'b> {
     }
 
     /// The sizes, outermost first.
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The steps along each axis, in elements.
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
@@ -181,4 +185,17 @@ impl<'b> OutPlace<'b> {
             _ => Ok(()),
         }
     }
+}
+
+/// A copy of some numbers, element by element, since so few are not worth a call of `memcpy`.
+#[inline]
+fn few<T: Copy>(numbers: &[T]) -> SmallVec<[T; 6]>
+where
+    [T; 6]: smallvec::Array<Item = T>,
+{
+    let mut copy = SmallVec::new();
+    for &number in numbers {
+        copy.push(number);
+    }
+    copy
 }

@@ -1,8 +1,9 @@
 //! Runs a lowered plan on the memory of a call.
 //!
 //! All memory is had before the first step runs, so that running out of it leaves the results untouched. Arguments
-//! that must be contiguous and are not are copied first; results that are not contiguous are made beside and
-//! copied last.
+//! that must be contiguous and are not are copied first; results that are not contiguous are written where they are if
+//! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
+//! layouts decide, and leaves the rest to a [`Replay`].
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Source, Step, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
-use crate::runtime::memory::Operand;
+use crate::runtime::memory::{Memory, Operand, Sizes};
+use crate::runtime::replay::{Origin, Relaunch, Replay, ReplayOperand, ReplayStep};
 use crate::runtime::rows::{CACHE, Cut, RowBase, RowLaunch, RowOperand, Rows};
 use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
@@ -37,11 +39,22 @@ struct Frame<'a> {
     inputs: &'a [Operand<'a>],
     /// Where arguments that had to be copied are.
     packed: SmallVec<[(usize, *mut u8); 2]>,
-    /// Where the outputs are made, row-major.
-    outputs: SmallVec<[*mut u8; 4]>,
+    outputs: SmallVec<[Made<'a>; 4]>,
     slots: SmallVec<[Block; 4]>,
     constants: &'a [Array],
     symbols: &'a Symbols,
+    /// Keeps copies alive until the end.
+    _copies: SmallVec<[Block; 2]>,
+}
+
+/// Where an output is made.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    place: Memory<'a>,
+    /// The address of its first element while it is made.
+    pointer: *mut u8,
+    /// The strides of the place; none if it is made row-major.
+    strides: Option<&'a [isize]>,
 }
 
 /// What a window's memory is.
@@ -99,36 +112,12 @@ impl Program {
         symbols: &Symbols,
         parallelism: &Parallelism,
     ) -> Result<()> {
-        // Keeps the copies alive until the end.
-        let mut blocks: SmallVec<[Block; 2]> = SmallVec::new();
-        let mut packed: SmallVec<[(usize, *mut u8); 2]> = SmallVec::new();
-        for &argument in &self.packed {
-            let input = inputs[argument].host()?;
-            if !input.is_contiguous() {
-                blocks.push(input.allocate_like()?);
-                packed.extend(blocks.last_mut().map(|block| (argument, block.bytes_mut().as_mut_ptr())));
-            }
-        }
-        let mut made: SmallVec<[*mut u8; 4]> = SmallVec::new();
-        for output in outputs {
-            let output = output.on_host()?;
-            if output.is_contiguous() {
-                made.push(output.pointer);
-            } else {
-                blocks.push(output.allocate_like()?);
-                made.extend(blocks.last_mut().map(|block| block.bytes_mut().as_mut_ptr()));
-            }
-        }
         let mut cuts = self.cuts(symbols, parallelism)?;
-        let mut slots = SmallVec::new();
-        for (number, slot) in self.plan.slots.iter().enumerate() {
-            slots.push(if self.is_whole(number, &cuts) { allocate(slot, symbols)? } else { Block::new(0)? });
-        }
-        for &(argument, copy) in &packed {
+        let mut frame = self.frame(inputs, outputs, symbols, &cuts)?;
+        for &(argument, copy) in &frame.packed {
             // SAFETY: the copy has room for the argument's elements and is its own memory.
             unsafe { inputs[argument].host()?.gather(copy) };
         }
-        let mut frame = Frame { inputs, packed, outputs: made, slots, constants: &self.plan.constants, symbols };
         let mut done = 0;
         for (rows, cut) in self.rows.iter().zip(&mut cuts) {
             let Some(cut) = cut else { continue };
@@ -142,14 +131,88 @@ impl Program {
         }
         // SAFETY: see above.
         unsafe { frame.steps(&self.plan.steps[done..], parallelism)? };
-        for (output, &made) in outputs.iter().zip(&frame.outputs) {
-            let output = output.on_host()?;
-            if output.pointer != made {
+        for made in &frame.outputs {
+            if made.pointer != made.place.pointer {
                 // SAFETY: both are valid for the output's shape, and the one is the call's own.
-                unsafe { output.scatter(made) };
+                unsafe { made.place.scatter(made.pointer) };
             }
         }
         Ok(())
+    }
+
+    /// All that layouts decide of a call; none for a program with steps or copies that a replay has no room for.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn settle(
+        &self,
+        inputs: &[Operand<'_>],
+        outputs: &[OutPlace<'_>],
+        symbols: &Symbols,
+        parallelism: &Parallelism,
+    ) -> Result<Option<Replay>> {
+        let cuts = self.cuts(symbols, parallelism)?;
+        if cuts.iter().any(Option::is_some) {
+            return Ok(None);
+        }
+        let mut frame = self.frame(inputs, outputs, symbols, &cuts)?;
+        let beside = |made: &Made<'_>| made.pointer != made.place.pointer;
+        if !frame.packed.is_empty() || frame.outputs.iter().any(beside) {
+            return Ok(None);
+        }
+        let mut replay = Replay::default();
+        let starts: Vec<usize> = frame.slots.iter().map(|slot| replay.reserve(slot.byte_len())).collect();
+        for step in &self.plan.steps {
+            let Step::Kernel(step) = step else { return Ok(None) };
+            replay.push(frame.settled(step, &starts, parallelism)?);
+        }
+        Ok(Some(replay))
+    }
+
+    /// The memory of a call; nothing has been copied yet.
+    fn frame<'a>(
+        &'a self,
+        inputs: &'a [Operand<'a>],
+        outputs: &'a [OutPlace<'_>],
+        symbols: &'a Symbols,
+        cuts: &[Option<Cut>],
+    ) -> Result<Frame<'a>> {
+        let mut copies: SmallVec<[Block; 2]> = SmallVec::new();
+        let mut packed: SmallVec<[(usize, *mut u8); 2]> = SmallVec::new();
+        for &argument in &self.packed {
+            let input = inputs[argument].host()?;
+            if !input.is_contiguous() {
+                packed.push((argument, address(&mut copies, input.allocate_like()?)));
+            }
+        }
+        let mut made: SmallVec<[Made<'_>; 4]> = SmallVec::new();
+        for (number, output) in outputs.iter().enumerate() {
+            let place = output.on_host()?;
+            let (pointer, strides) = if place.is_contiguous() {
+                (place.pointer, None)
+            } else if self.takes_strides(number, place.shape, symbols)? {
+                (place.pointer, Some(place.strides))
+            } else {
+                (address(&mut copies, place.allocate_like()?), None)
+            };
+            made.push(Made { place, pointer, strides });
+        }
+        let mut slots = SmallVec::new();
+        for (number, slot) in self.plan.slots.iter().enumerate() {
+            slots.push(if self.is_whole(number, cuts) { allocate(slot, symbols)? } else { Block::new(0)? });
+        }
+        let constants = &self.plan.constants;
+        Ok(Frame { inputs, packed, outputs: made, slots, constants, symbols, _copies: copies })
+    }
+
+    /// Whether every window on an output sees it in its own shape, so that it may have any strides.
+    fn takes_strides(&self, output: usize, shape: &[usize], symbols: &Symbols) -> Result<bool> {
+        for window in self.plan.steps.iter().flat_map(windows) {
+            if window.source == Source::Output(output) && sizes(&window.shape, symbols)?.as_slice() != shape {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -170,6 +233,13 @@ impl Program {
     }
 }
 
+/// Keeps a block for the length of the call; gives where it is.
+fn address(blocks: &mut SmallVec<[Block; 2]>, mut block: Block) -> *mut u8 {
+    let pointer = block.bytes_mut().as_mut_ptr();
+    blocks.push(block);
+    pointer
+}
+
 /// Whether a step tells no device from the host, and no product from its epilogue.
 fn is_for_host(step: &Step<Arc<dyn Executable>>) -> bool {
     match step {
@@ -183,11 +253,11 @@ fn allocate(slot: &Slot, symbols: &Symbols) -> Result<Block> {
     Block::new(byte_size(&[size(&slot.count, symbols)?], slot.element)?)
 }
 
-fn windows(step: &Step<Arc<dyn Executable>>) -> Vec<&Window> {
+fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
     match step {
         Step::Kernel(step) => step.windows.iter().collect(),
-        Step::MatMul(step) => vec![&step.left, &step.right],
-        Step::Custom(step) => step.operands.iter().map(|(window, _)| window).collect(),
+        Step::MatMul(step) => [&step.left, &step.right].into_iter().chain(&step.result).collect(),
+        Step::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
     }
 }
 
@@ -222,17 +292,62 @@ impl Frame<'_> {
     /// # Safety
     /// As `Program::run`.
     unsafe fn kernel(&mut self, step: &KernelStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let mut extents: SmallVec<[usize; 4]> = SmallVec::new();
-        for dim in &step.extents {
-            extents.push(size(dim, self.symbols)?);
-        }
+        let (extents, bindings) = self.bindings(step)?;
+        let launch = Launch { extents: &extents, bindings: &bindings };
+        // SAFETY: the windows stay within their sources, and what is written is read by nobody else in the step.
+        unsafe { step.kernel.launch(&launch, parallelism) }
+    }
+
+    fn bindings(&mut self, step: &KernelStep<Arc<dyn Executable>>) -> Result<(Sizes<usize>, SmallVec<[Binding; 4]>)> {
+        let extents = sizes(&step.extents, self.symbols)?;
         let mut bindings: SmallVec<[Binding; 4]> = SmallVec::new();
         for window in &step.windows {
             bindings.push(self.bind(window, extents.len())?);
         }
+        Ok((extents, bindings))
+    }
+
+    /// A launch with places instead of addresses; slots start at these offsets of the scratch memory.
+    fn settled(
+        &mut self,
+        step: &KernelStep<Arc<dyn Executable>>,
+        starts: &[usize],
+        parallelism: &Parallelism,
+    ) -> Result<ReplayStep> {
+        let (extents, bindings) = self.bindings(step)?;
+        let mut operands = SmallVec::new();
+        for (window, binding) in step.windows.iter().zip(&bindings) {
+            operands.push(self.replayed(&window.source, binding.base, starts)?);
+        }
         let launch = Launch { extents: &extents, bindings: &bindings };
-        // SAFETY: the windows stay within their sources, and what is written is read by nobody else in the step.
-        unsafe { step.kernel.launch(&launch, parallelism) }
+        let settled = match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
+            Some(settled) => settled,
+            None => Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism)),
+        };
+        Ok(ReplayStep { settled, operands })
+    }
+
+    /// Where an operand begins, relative to its source.
+    fn replayed(&mut self, source: &Source, base: Base, starts: &[usize]) -> Result<ReplayOperand> {
+        let pointer = match base {
+            Base::Position(position) => return Ok(ReplayOperand { origin: Origin::Fixed, offset: position }),
+            Base::Host(pointer) => pointer,
+        };
+        let from = |start: *mut u8| (pointer.addr() as i64).wrapping_sub(start.addr() as i64);
+        let (origin, offset) = match source {
+            Source::Input(argument) | Source::PackedInput(argument) => {
+                (Origin::Input(*argument), from(self.inputs[*argument].host()?.pointer))
+            }
+            Source::Output(output) => (Origin::Output(*output), from(self.outputs[*output].pointer)),
+            Source::Slot(slot) => {
+                (Origin::Scratch, from(self.slots[*slot].bytes_mut().as_mut_ptr()) + starts[*slot] as i64)
+            }
+            Source::Constant(_) => (Origin::Fixed, pointer.expose_provenance() as i64),
+            Source::Positions | Source::Size(_) | Source::Product => {
+                return Err(Error::Internal(format!("{source:?} has no address")));
+            }
+        };
+        Ok(ReplayOperand { origin, offset })
     }
 
     /// The kernels of a row block, for any rows.
@@ -279,7 +394,10 @@ impl Frame<'_> {
                 Found::RowMajor(copied.unwrap_or(own))
             }
             Source::Constant(index) => Found::RowMajor(self.constants[*index].bytes().as_ptr().cast_mut()),
-            Source::Output(output) => Found::RowMajor(self.outputs[*output]),
+            Source::Output(output) => match self.outputs[*output] {
+                Made { pointer, strides: Some(strides), .. } => Found::Strided(pointer, strides),
+                Made { pointer, strides: None, .. } => Found::RowMajor(pointer),
+            },
             Source::Slot(slot) => Found::RowMajor(self.slots[*slot].bytes_mut().as_mut_ptr()),
             Source::Positions => Found::Position(0),
             Source::Size(dim) => Found::Position(dim.evaluate(self.symbols)?),

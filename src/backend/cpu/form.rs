@@ -7,6 +7,7 @@
 
 use smallvec::SmallVec;
 
+use super::parallel::{moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::{
@@ -15,7 +16,7 @@ use crate::loops::{
 use crate::ops::Cost;
 
 /// Where an operand of a program comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// An operand of the kernel.
     Kernel(OperandId),
@@ -24,7 +25,7 @@ pub(super) enum Source {
 }
 
 /// An operand of a program.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Port {
     /// Its dtype and use.
     pub operand: Operand,
@@ -33,7 +34,7 @@ pub(super) struct Port {
 }
 
 /// Straight-line code for one element.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Program {
     /// What it loads and stores.
     pub ports: Vec<Port>,
@@ -44,7 +45,7 @@ pub(super) struct Program {
 }
 
 /// A reduction of a kernel with the place of its state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Fold {
     /// The state of no elements.
     pub init: SmallVec<[Scalar; 3]>,
@@ -205,10 +206,10 @@ impl Program {
         moved.chain(value_types(&self.statements, &self.types))
     }
 
-    /// Rough cost of one element; the unit is a fortieth of a nanosecond, about a cheap op on one lane of a vector.
+    /// Rough cost of one element, in the units of `parallel`.
     pub fn weight(&self) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
-        self.statements.iter().map(statement_weight).sum::<usize>() + moved / 8 + 1
+        self.statements.iter().filter_map(cost).map(op_weight).sum::<usize>() + moved_weight(moved)
     }
 
     /// Whether an element needs a call of a scalar function.
@@ -237,16 +238,6 @@ fn cost(statement: &Statement) -> Option<Cost> {
             Operation::Cast(..) => Some(Cost::Cheap),
         },
         Statement::Store(..) => None,
-    }
-}
-
-fn statement_weight(statement: &Statement) -> usize {
-    match cost(statement) {
-        None => 0,
-        Some(Cost::Cheap) => 1,
-        Some(Cost::Moderate) => 40,
-        // A call for each lane.
-        Some(Cost::Function) => 400,
     }
 }
 

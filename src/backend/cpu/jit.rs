@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 pub(super) struct Code {
     memory: Memory,
     entry: *const u8,
+    bytes: usize,
 }
 
 /// What holds a function.
@@ -66,9 +67,10 @@ impl Code {
             }
         }
         let mut module = ManuallyDrop::new(Box::new(JITModule::new(builder)));
-        let entry = define(&mut module, isa, unit);
-        let code = Code { memory: Memory::Module(module), entry: *entry.as_ref().unwrap_or(&std::ptr::null()) };
-        entry.map_err(failed)?;
+        let defined = define(&mut module, isa, unit);
+        let (entry, bytes) = *defined.as_ref().unwrap_or(&(std::ptr::null(), 0));
+        let code = Code { memory: Memory::Module(module), entry, bytes };
+        defined.map_err(failed)?;
         Ok(code)
     }
 
@@ -81,9 +83,14 @@ impl Code {
     }
 
     /// Makes finished code runnable.
-    pub fn place(assembled: &Assembled) -> Result<Code> {
+    fn place(assembled: &Assembled) -> Result<Code> {
         let pages = place(&assembled.bytes).map_err(|error| Error::Memory(format!("no memory for code: {error}")))?;
-        Ok(Code { entry: pages.as_ptr(), memory: Memory::Pages(pages) })
+        Ok(Code { entry: pages.as_ptr(), bytes: assembled.bytes.len(), memory: Memory::Pages(pages) })
+    }
+
+    /// The bytes of the machine code.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Runs a map function on one row.
@@ -140,8 +147,9 @@ impl Code {
     }
 }
 
-/// Defines the function with the external name 0, after declaring what it calls under the names that follow.
-fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Failure> {
+/// Defines the function with the external name 0, after declaring what it calls under the names that follow; gives
+/// where it is and its size.
+fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<(*const u8, usize), Failure> {
     let entry = module.declare_function("kernel", Linkage::Export, &unit.function.signature)?;
     let mut expected = entry.as_u32();
     for &symbol in &unit.symbols {
@@ -155,7 +163,8 @@ fn define(module: &mut JITModule, isa: &Isa, unit: Unit) -> Result<*const u8, Fa
     let mut context = Context::for_function(unit.function);
     module.define_function_with_control_plane(entry, &mut context, &mut ControlPlane::default())?;
     module.finalize_definitions()?;
-    Ok(module.get_finalized_function(entry))
+    let bytes = context.compiled_code().map_or(0, |code| code.code_buffer().len());
+    Ok((module.get_finalized_function(entry), bytes))
 }
 
 /// Copies code to pages of its own, which are then executable and no longer writable.

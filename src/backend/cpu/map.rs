@@ -2,12 +2,16 @@
 //!
 //! Must not know: how code is made; reductions.
 
+use std::sync::Arc;
+
+use super::cache::{Key, Of, shared};
 use super::emit::Class;
 use super::form::{Port, Program};
-use super::generate::Generator;
+use super::generate::{Generator, Made};
 use super::isa::Isa;
 use super::jit::Code;
-use super::parallel::{run, share, tasks};
+use super::parallel::{is_split, run, share, tasks};
+use super::settled::{SettledMap, operands};
 use super::space::{Bases, Space, advance, origin, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
@@ -27,7 +31,7 @@ const ALIGNED: i64 = 32;
 #[derive(Debug)]
 pub(super) struct Map {
     isa: &'static Isa,
-    program: Program,
+    program: Arc<Program>,
     /// Whether it only ever has one element.
     single: bool,
     weight: usize,
@@ -42,7 +46,7 @@ impl Map {
         Map {
             isa,
             weight: program.weight(),
-            program,
+            program: Arc::new(program),
             single,
             variants: Variants::default(),
             streaming: Variants::default(),
@@ -60,14 +64,18 @@ impl Map {
     }
 
     /// The code for operands of such classes.
-    pub fn code(&self, classes: &Classes) -> Result<&Code> {
-        let make =
-            |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).map(&self.program, classes, self.single)?);
+    pub fn code(&self, classes: &Classes) -> Result<&Arc<Code>> {
+        let make = |classes: &[_]| {
+            let of = Of::Map { single: self.single };
+            shared(Key::new(self.isa, of, &self.program, classes), || {
+                Generator::new(self.isa).map(&self.program, classes, self.single)
+            })
+        };
         self.variants.get(classes, &self.program, make)
     }
 
     /// The code for results too large for the cache; none where they cannot bypass it.
-    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Code>> {
+    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Arc<Code>>> {
         let written =
             || self.program.ports.iter().zip(classes).filter(|(port, _)| port.operand.access == Access::Write);
         let large = |(port, _): (&Port, &Class)| elements.saturating_mul(port.operand.dtype.size()) >= STREAMED;
@@ -75,9 +83,11 @@ impl Map {
         if !written().any(large) || !written().all(in_vectors) {
             return Ok(None);
         }
-        let make = |classes: &[_]| match Generator::new(self.isa).streaming_map(&self.program, classes)? {
-            Some(assembled) => Code::place(&assembled),
-            None => Err(Error::Unsupported("no streaming stores".into())),
+        let make = |classes: &[_]| {
+            shared(Key::new(self.isa, Of::StreamingMap, &self.program, classes), || {
+                let made = Generator::new(self.isa).streaming_map(&self.program, classes)?;
+                made.map(Made::Wide).ok_or_else(|| Error::Unsupported("no streaming stores".into()))
+            })
         };
         match self.streaming.get(classes, &self.program, make) {
             Ok(code) => Ok(Some(code)),
@@ -95,6 +105,34 @@ impl Map {
         };
         let first = before(written.next()?)?;
         written.all(|port| before(port) == Some(first)).then_some(first)
+    }
+
+    /// A launch whose addresses are to come, if it runs on the caller's thread and its results are to stay in the cache.
+    ///
+    /// # Errors
+    /// As `launch`.
+    pub fn settle(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<SettledMap>> {
+        let ports = &self.program.ports;
+        let mut space = Space::new(launch, axes, ports)?;
+        if is_split(parallelism, space.len(), self.weight) {
+            return Ok(None);
+        }
+        space.sort_for(ports);
+        let strides = self.row_strides(&space);
+        let classes = classify(&self.program, &strides);
+        if self.streaming_code(&classes, space.len())?.is_some() {
+            return Ok(None);
+        }
+        let code = if space.len() > 0 { Some(Arc::clone(self.code(&classes)?)) } else { None };
+        Ok(Some(SettledMap { code, strides, row: space.row(), outer: space.without_rows(), operands: operands(ports) }))
+    }
+
+    /// The strides of the operands along the innermost axis.
+    fn row_strides(&self, space: &Space) -> Bases {
+        match space.axes() {
+            0 => single_strides(&self.program),
+            axes => Bases::from_slice(space.strides(axes - 1)),
+        }
     }
 
     /// Runs it over some axes of a launch.
@@ -129,10 +167,7 @@ impl Map {
     /// # Safety
     /// The elements of the space may be accessed as the operands' uses say.
     unsafe fn rows(&self, space: &Space, origin: &[i64], parallelism: &Parallelism) -> Result<()> {
-        let strides = match space.axes() {
-            0 => single_strides(&self.program),
-            axes => Bases::from_slice(space.strides(axes - 1)),
-        };
+        let strides = self.row_strides(space);
         let classes = classify(&self.program, &strides);
         let (code, streaming) = (self.code(&classes)?, self.streaming_code(&classes, space.len())?);
         let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());

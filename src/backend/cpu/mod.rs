@@ -1,10 +1,13 @@
 //! The CPU engine: kernels of the loop IR as machine code, made by Cranelift when a launch needs it, run in chunks.
 //!
-//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `variant` keeps one piece
-//! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`. Elementary functions
+//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
+//! an equal kernel has, `variant` keeps one piece
+//! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`; `settled` are
+//! launches that only lack addresses. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
 mod blocks;
+mod cache;
 mod emit;
 mod form;
 mod gather;
@@ -16,6 +19,7 @@ mod map;
 mod math;
 mod parallel;
 mod reduce;
+mod settled;
 mod space;
 mod states;
 #[cfg(test)]
@@ -28,13 +32,14 @@ pub use isa::NamedTarget;
 
 use std::sync::{Arc, OnceLock};
 
-use crate::backend::{Backend, EngineStage, Executable, Parallelism};
+use crate::backend::{Backend, EngineStage, Executable, Parallelism, Settled};
 use crate::error::{Error, Result};
 use crate::loops::{Axis, Kernel, Launch, Target};
 use form::{Form, classify};
 use isa::{Isa, native};
 use map::Map;
 use reduce::Reduce;
+use settled::SettledReduce;
 
 /// The engine of this process.
 ///
@@ -116,6 +121,16 @@ impl Executable for Prepared {
             // SAFETY: by the caller's word.
             Body::Reduce(reduce) => unsafe { reduce.launch(launch, parallelism) },
         }
+    }
+
+    fn settle(self: Arc<Self>, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Box<dyn Settled>>> {
+        Ok(match &self.body {
+            Body::Map(axes, map) => map.settle(axes, launch, parallelism)?.map(|map| Box::new(map) as Box<dyn Settled>),
+            Body::Reduce(reduce) => {
+                let row = reduce.settle(launch, parallelism)?;
+                row.map(|row| Box::new(SettledReduce { prepared: Arc::clone(&self), row }) as Box<dyn Settled>)
+            }
+        })
     }
 
     fn dump(&self, stage: EngineStage) -> Result<Option<String>> {

@@ -1,13 +1,34 @@
 //! When a launch is split, into how many tasks, and who runs them.
 //!
+//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond, about
+//! what a cheap op takes on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
+//! split, into tasks of at least [`TASK`]. Weights are guesses that need to be right to a factor of two or so: at the
+//! threshold a launch gains little from a second thread and loses little. `cargo bench --bench calls` prints what launches
+//! around the threshold gain.
+//!
 //! Invariant: below the threshold nothing of rayon is touched. Must not know: what the tasks do.
 
 use std::ops::Range;
 
 use crate::backend::Parallelism;
+use crate::ops::Cost;
 
-/// The cost from which splitting pays, in the units of `Program::weight`: about 20 µs, some times what it takes to
-/// wake a thread.
+/// What an op costs for one element.
+pub(super) const fn op_weight(cost: Cost) -> usize {
+    match cost {
+        Cost::Cheap => 1,
+        Cost::Moderate => 40,
+        // Kernels take one to five nanoseconds.
+        Cost::Function => 60,
+    }
+}
+
+/// What it costs to move so many bytes for an element, with the loop around it.
+pub(super) const fn moved_weight(bytes: usize) -> usize {
+    bytes / 8 + 1
+}
+
+/// The cost from which splitting pays: about 20 µs, some times what it takes to wake a thread.
 const WORTHWHILE: usize = 800_000;
 
 /// The least cost of a task.
@@ -16,13 +37,18 @@ const TASK: usize = 100_000;
 /// Tasks per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;
 
+/// Whether a launch of so many elements of such weight is split if there are several threads.
+pub(super) fn is_split(parallelism: &Parallelism, elements: usize, weight: usize) -> bool {
+    let worthwhile = || elements.saturating_mul(weight) >= WORTHWHILE;
+    elements >= 2 && parallelism.threshold.map_or_else(worthwhile, |threshold| elements >= threshold)
+}
+
 /// How many tasks a launch of so many elements of such weight is split into; 1 means no split.
 pub(super) fn tasks(parallelism: &Parallelism, elements: usize, weight: usize) -> usize {
-    let cost = elements.saturating_mul(weight);
-    let split = parallelism.threshold.map_or(cost >= WORTHWHILE, |threshold| elements >= threshold);
-    if !split || elements < 2 {
+    if !is_split(parallelism, elements, weight) {
         return 1;
     }
+    let cost = elements.saturating_mul(weight);
     let threads = parallelism.threads();
     if threads == 1 {
         return 1;

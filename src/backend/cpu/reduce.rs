@@ -4,11 +4,12 @@
 //! split. Must not know: how code is made.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
 use super::blocks::{Blocks, Work};
+use super::cache::{Key, Of, shared};
 use super::emit::Class;
 use super::form::{Fold, Port, Program, ReduceForm, Source};
 use super::gather::Gather;
@@ -16,7 +17,7 @@ use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
-use super::parallel::{run, share, tasks};
+use super::parallel::{is_split, run, share, tasks};
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
@@ -28,20 +29,27 @@ use crate::ops::reduction::BLOCK;
 /// Results that go through the epilogue at once.
 const BATCH: usize = 256;
 
+/// A reduction of one row to one result, but for addresses.
+#[derive(Debug)]
+pub(super) struct Row {
+    count: usize,
+    strides: Bases,
+}
+
 /// A reduction with its code.
 #[derive(Debug)]
 pub(super) struct Reduce {
     isa: &'static Isa,
     outer: Vec<Axis>,
     inner: Vec<Axis>,
-    body: Program,
-    folds: Vec<Fold>,
+    body: Arc<Program>,
+    folds: Arc<[Fold]>,
     slots: usize,
     initial: Vec<u64>,
     weight: usize,
     block: Variants,
     columns: Variants,
-    merge: OnceLock<Result<Code>>,
+    merge: OnceLock<Result<Arc<Code>>>,
     epilogue: Map,
     /// The operands of the body, then of the epilogue.
     ports: Vec<Port>,
@@ -65,8 +73,8 @@ impl Reduce {
             isa,
             outer,
             inner,
-            body,
-            folds,
+            body: Arc::new(body),
+            folds: folds.into(),
             slots,
             initial,
             weight,
@@ -88,8 +96,11 @@ impl Reduce {
     }
 
     fn merge_code(&self) -> Result<&Code> {
-        let make = || Code::new(self.isa, Generator::new(self.isa).merge(&self.body, &self.folds)?);
-        self.merge.get_or_init(make).as_ref().map_err(Error::clone)
+        let make = || {
+            let key = Key::new(self.isa, Of::Merge(Arc::clone(&self.folds)), &self.body, &[]);
+            shared(key, || Generator::new(self.isa).merge(&self.body, &self.folds))
+        };
+        self.merge.get_or_init(make).as_deref().map_err(Error::clone)
     }
 
     /// What does neighboring results at once, if the operands lie better along these than along the reduction; with
@@ -108,8 +119,10 @@ impl Reduce {
         if strided(along) || !strided(inner.strides(0)) {
             return Ok(None);
         }
-        let make =
-            |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).columns(&self.body, &self.folds, classes)?);
+        let make = |classes: &[_]| {
+            let key = Key::new(self.isa, Of::Columns(Arc::clone(&self.folds)), &self.body, classes);
+            shared(key, || Generator::new(self.isa).columns(&self.body, &self.folds, classes))
+        };
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
         Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
     }
@@ -119,12 +132,10 @@ impl Reduce {
     /// # Safety
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
-        let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
-        if one_result
-            && let Some((count, bases, strides)) = single_row(launch, &self.inner, &self.body.ports)?
+        if let Some((count, bases, strides)) = self.one_row(launch)?
             && (count <= BLOCK || tasks(parallelism, count, self.weight) == 1)
         {
-            return self.single_result(launch, count, &bases, &strides);
+            return self.single_result(count, &bases, &strides, |port| base(launch, port));
         }
         let outer = Space::new(launch, &self.outer, &self.ports)?;
         let results = outer.len();
@@ -146,6 +157,37 @@ impl Reduce {
         Ok(())
     }
 
+    /// The length, bases and strides of a launch that has one result, whose elements are a row.
+    fn one_row(&self, launch: &Launch<'_>) -> Result<Option<(usize, Bases, Bases)>> {
+        let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
+        if one_result { single_row(launch, &self.inner, &self.body.ports) } else { Ok(None) }
+    }
+
+    /// A launch whose addresses are to come, if it has one row and runs on the caller's thread.
+    ///
+    /// # Errors
+    /// As `launch`.
+    pub fn settle(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Row>> {
+        let row = self.one_row(launch)?.map(|(count, _, strides)| Row { count, strides });
+        Ok(row.filter(|row| row.count <= BLOCK || !is_split(parallelism, row.count, self.weight)))
+    }
+
+    /// Runs a launch that was settled, with operands that begin here.
+    ///
+    /// # Safety
+    /// The launch keeps what `Launch` promises.
+    pub unsafe fn run(&self, row: &Row, operands: &[i64]) -> Result<()> {
+        let base = |port: Port| match port.source {
+            Source::State(_) => Ok(0),
+            Source::Kernel(id) => Ok(operands[id.0 as usize]),
+        };
+        let mut bases = Bases::new();
+        for &port in &self.body.ports {
+            bases.push(base(port)?);
+        }
+        self.single_result(row.count, &bases, &row.strides, base)
+    }
+
     /// The strides of the body's operands along the reduction, or along copies of its elements.
     fn inner_strides(&self, inner: &Space) -> Bases {
         match inner.axes() {
@@ -159,8 +201,11 @@ impl Reduce {
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let body = &self.body;
         let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make = |classes: &[_]| Code::new(self.isa, Generator::new(self.isa).blocks(body, &self.folds, classes)?);
-        let code = if count > 0 { Some(self.block.get(&classes, body, make)?) } else { None };
+        let make = |classes: &[_]| {
+            let key = Key::new(self.isa, Of::Blocks(Arc::clone(&self.folds)), body, classes);
+            shared(key, || Generator::new(self.isa).blocks(body, &self.folds, classes))
+        };
+        let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
         Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
     }
 
@@ -171,7 +216,13 @@ impl Reduce {
     }
 
     /// Runs it for one result whose elements are a row, which needs no spaces.
-    fn single_result(&self, launch: &Launch<'_>, count: usize, bases: &[i64], strides: &[i64]) -> Result<()> {
+    fn single_result(
+        &self,
+        count: usize,
+        bases: &[i64],
+        strides: &[i64],
+        base: impl Fn(Port) -> Result<i64>,
+    ) -> Result<()> {
         let blocks = self.blocks(count, strides, None)?;
         let epilogue = self.epilogue.code(&classify(self.epilogue.program(), &self.single))?;
         let mut state: SmallVec<[u64; 8]> = SmallVec::from_slice(&self.initial);
@@ -182,7 +233,7 @@ impl Reduce {
         for &port in &self.epilogue.program().ports {
             bases.push(match port.source {
                 Source::State(slot) => address + slot as i64 * 8,
-                Source::Kernel(_) => base(launch, port)?,
+                Source::Kernel(_) => base(port)?,
             });
         }
         // SAFETY: the kernel's operands are the launch's; there is one state.

@@ -3,8 +3,8 @@
 //! Variants are published append-only and read without a lock; each is compiled once, however many threads ask for it.
 //! When all places are taken, code for any strides serves the rest. Must not know: what the code does.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
@@ -23,15 +23,20 @@ const SPECIALIZED: usize = 6;
 /// The variants of one function.
 #[derive(Debug, Default)]
 pub(super) struct Variants {
-    specialized: [OnceLock<(Classes, Result<Code>)>; SPECIALIZED],
-    any_strides: OnceLock<Result<Code>>,
-    gathered: OnceLock<Result<Code>>,
+    specialized: [OnceLock<(Classes, Result<Arc<Code>>)>; SPECIALIZED],
+    any_strides: OnceLock<Result<Arc<Code>>>,
+    gathered: OnceLock<Result<Arc<Code>>>,
     compilations: AtomicUsize,
 }
 
 impl Variants {
     /// The code for such operands, made now if there is none yet.
-    pub fn get(&self, classes: &Classes, program: &Program, make: impl Fn(&[Class]) -> Result<Code>) -> Result<&Code> {
+    pub fn get(
+        &self,
+        classes: &Classes,
+        program: &Program,
+        make: impl Fn(&[Class]) -> Result<Arc<Code>>,
+    ) -> Result<&Arc<Code>> {
         let counted = |classes: &[Class]| {
             self.compilations.fetch_add(1, Ordering::Relaxed);
             make(classes)

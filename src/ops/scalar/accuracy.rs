@@ -4,7 +4,7 @@
 //! that n steps of the type lie between a result and the reference. A second source, `statrs`, guards against a mistake
 //! in the script itself.
 
-use super::{Float, special};
+use super::Float;
 
 const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/functions.csv"));
 
@@ -160,12 +160,12 @@ fn special_functions_agree_with_statrs() {
     use statrs::function::{erf, gamma};
     type Pair = (&'static str, fn(f64) -> f64, fn(f64) -> f64, f64, f64);
     let pairs: [Pair; 6] = [
-        ("erf", special::erf, erf::erf, -4.0, 4.0),
-        ("erfc", special::erfc, erf::erfc, -4.0, 20.0),
-        ("erfinv", special::erfinv, erf::erf_inv, -0.999, 0.999),
-        ("gamma", special::gamma, gamma::gamma, 0.05, 60.0),
-        ("lgamma", special::lgamma, gamma::ln_gamma, 2.5, 1000.0),
-        ("digamma", special::digamma, gamma::digamma, 2.0, 1000.0),
+        ("erf", Float::erf, erf::erf, -4.0, 4.0),
+        ("erfc", Float::erfc, erf::erfc, -4.0, 20.0),
+        ("erfinv", Float::erfinv, erf::erf_inv, -0.999, 0.999),
+        ("gamma", Float::gamma, gamma::gamma, 0.05, 60.0),
+        ("lgamma", Float::lgamma, gamma::ln_gamma, 2.5, 1000.0),
+        ("digamma", Float::digamma, gamma::digamma, 2.0, 1000.0),
     ];
     for (name, ours, theirs, low, high) in pairs {
         for i in 0..=500 {
@@ -181,38 +181,38 @@ fn special_cases_are_scipys() {
     let (inf, nan) = (f64::INFINITY, f64::NAN);
     type Case = (fn(f64) -> f64, f64, f64);
     let cases: [Case; 44] = [
-        (special::erfinv, 1.0, inf),
-        (special::erfinv, -1.0, -inf),
-        (special::erfinv, 1.5, nan),
-        (special::erfinv, nan, nan),
-        (special::erfinv, -0.0, -0.0),
-        (special::erf, inf, 1.0),
-        (special::erfc, inf, 0.0),
-        (special::erfc, -inf, 2.0),
-        (special::erfc, 28.0, 0.0),
-        (special::gamma, 0.0, inf),
-        (special::gamma, -0.0, -inf),
-        (special::gamma, -3.0, nan),
-        (special::gamma, inf, inf),
-        (special::gamma, -inf, nan),
-        (special::gamma, 5.0, 24.0),
-        (special::gamma, 23.0, 1_124_000_727_777_607_680_000.0),
-        (special::gamma, 171.7, inf),
-        (special::gamma, 1e-310, inf),
-        (special::lgamma, 0.0, inf),
-        (special::lgamma, -0.0, inf),
-        (special::lgamma, -2.0, inf),
-        (special::lgamma, -inf, inf),
-        (special::lgamma, inf, inf),
-        (special::lgamma, 1.0, 0.0),
-        (special::lgamma, 2.0, 0.0),
-        (special::lgamma, -1e17, inf),
-        (special::digamma, 0.0, -inf),
-        (special::digamma, -0.0, inf),
-        (special::digamma, -4.0, nan),
-        (special::digamma, -inf, nan),
-        (special::digamma, inf, inf),
-        (special::digamma, f64::MAX, 709.782712893384),
+        (Float::erfinv, 1.0, inf),
+        (Float::erfinv, -1.0, -inf),
+        (Float::erfinv, 1.5, nan),
+        (Float::erfinv, nan, nan),
+        (Float::erfinv, -0.0, -0.0),
+        (Float::erf, inf, 1.0),
+        (Float::erfc, inf, 0.0),
+        (Float::erfc, -inf, 2.0),
+        (Float::erfc, 28.0, 0.0),
+        (Float::gamma, 0.0, inf),
+        (Float::gamma, -0.0, -inf),
+        (Float::gamma, -3.0, nan),
+        (Float::gamma, inf, inf),
+        (Float::gamma, -inf, nan),
+        (Float::gamma, 5.0, 24.0),
+        (Float::gamma, 23.0, 1_124_000_727_777_607_680_000.0),
+        (Float::gamma, 171.7, inf),
+        (Float::gamma, 1e-310, inf),
+        (Float::lgamma, 0.0, inf),
+        (Float::lgamma, -0.0, inf),
+        (Float::lgamma, -2.0, inf),
+        (Float::lgamma, -inf, inf),
+        (Float::lgamma, inf, inf),
+        (Float::lgamma, 1.0, 0.0),
+        (Float::lgamma, 2.0, 0.0),
+        (Float::lgamma, -1e17, inf),
+        (Float::digamma, 0.0, -inf),
+        (Float::digamma, -0.0, inf),
+        (Float::digamma, -4.0, nan),
+        (Float::digamma, -inf, nan),
+        (Float::digamma, inf, inf),
+        (Float::digamma, f64::MAX, 709.782712893384),
         (Float::sinh, 800.0, inf),
         (Float::sinh, -inf, -inf),
         (Float::sinh, -0.0, -0.0),
@@ -234,7 +234,7 @@ fn special_cases_are_scipys() {
     for function in [Float::sinh, Float::cosh, Float::tanh, Float::asinh, Float::acosh, Float::atanh] {
         assert!(f64::is_nan(function(nan)));
     }
-    for function in [special::erf, special::erfc, special::gamma, special::lgamma, special::digamma] {
+    for function in [Float::erf, Float::erfc, Float::gamma, Float::lgamma, Float::digamma] {
         assert!(function(nan).is_nan());
     }
 }

@@ -6,12 +6,8 @@
 //!
 //! Must not know: expressions, dtypes as values, engines, arrays.
 
-mod double;
 mod float;
-mod hyperbolic;
 mod integer;
-mod power;
-pub mod special;
 
 #[cfg(test)]
 mod accuracy;

@@ -1,0 +1,186 @@
+//! Calls of layouts that came before: the same results and the same checks as the first one, and no allocation.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use kroton::{Array, Compiler, Device, Expr, Function, Result, compile, constant, matrix, scalar, vector};
+use ndarray::{Array1, Array2, array, s};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations of each of some calls, after enough of them for their layout to be known.
+fn allocations(mut call: impl FnMut() -> Result<()>) -> Result<usize> {
+    for _ in 0..4 {
+        call()?;
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..10 {
+        call()?;
+    }
+    Ok(ALLOCATIONS.get() - before)
+}
+
+fn squares() -> Result<Function> {
+    let (a, b) = (vector::<f64>("a"), vector::<f64>("b"));
+    compile([&a, &b], &a * &a + &b * &b)
+}
+
+#[test]
+fn small_calls_into_memory_allocate_nothing() -> Result<()> {
+    let f = squares()?;
+    let (a, b, mut out) = (vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0], vec![0.0; 3]);
+    assert_eq!(allocations(|| f.call_into((&a, &b), (&mut out,)))?, 0);
+    let (wide, mut gaps) = (Array1::from_iter((0..6).map(f64::from)), Array1::<f64>::zeros(9));
+    let (x, y) = (wide.slice(s![..;2]), wide.slice(s![..;-2]));
+    assert_eq!(allocations(|| f.call_into((x, &y), (gaps.slice_mut(s![..;-3]),)))?, 0);
+    assert_eq!(gaps, array![0.0, 0.0, 17.0, 0.0, 0.0, 13.0, 0.0, 0.0, 25.0]);
+    let m = matrix::<f64>("m");
+    let softmax = compile([&m], m.softmax(1))?;
+    let (values, mut rows) = (array![[1.0, 2.0], [3.0, 3.0]], Array2::<f64>::zeros((2, 2)));
+    assert_eq!(allocations(|| softmax.call_into((&values,), (&mut rows,)))?, 0);
+    assert_eq!(rows[[1, 0]], 0.5);
+    let sum = compile([&m], m.sum(..))?;
+    let mut total = 0.0;
+    assert_eq!(allocations(|| sum.call_into((&values,), (&mut total,)))?, 0);
+    assert_eq!((total, allocations(|| sum.call::<f64>((&values,)).map(|_| ()))?), (9.0, 0));
+    Ok(())
+}
+
+/// Functions of two vectors, several kernels and views among them.
+fn samples(a: &Expr, b: &Expr) -> [Expr; 5] {
+    let shifted = a.slice(s![1..]) * b.slice(s![..-1]);
+    [
+        a * 2.0 + b,
+        a - a.mean(..) + b.exp() / b.exp().sum(..),
+        a * b + (a * b).slice(s![..;-1]),
+        shifted,
+        a.expand_dims(1) * b + constant(array![[0.5]]),
+    ]
+}
+
+#[test]
+fn repeated_calls_give_what_the_first_one_gave() -> Result<()> {
+    let (a, b) = (vector::<f64>("a"), vector::<f64>("b"));
+    for device in [Device::Cpu, Device::Loops] {
+        for sample in samples(&a, &b) {
+            let oracle = Compiler::new().device(Device::Interpreter).compile([&a, &b], &sample)?;
+            let f = Compiler::new().device(device).compile([&a, &b], &sample)?;
+            for round in 0..5 {
+                for n in [3, 1, 7, 3, 3, 0] {
+                    let x = Array1::from_iter((0..2 * n).map(|i| f64::from(i + round)));
+                    let y = Array1::from_iter((0..n).map(|i| 1.0 / f64::from(i + round + 1)));
+                    if n == 0 {
+                        assert_eq!(f.call::<Array>((&x, &y)).is_err(), oracle.call::<Array>((&x, &y)).is_err());
+                        continue;
+                    }
+                    for x in [x.slice(s![..;2]), x.slice(s![..;-2]), x.slice(s![n..])] {
+                        let (ours, right): (Array, Array) = (f.call((&x, &y))?, oracle.call((&x, &y))?);
+                        close(&ours, &right);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn close(ours: &Array, right: &Array) {
+    assert_eq!(ours.shape(), right.shape());
+    for (a, b) in ours.as_slice::<f64>().unwrap().iter().zip(right.as_slice::<f64>().unwrap()) {
+        assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} {b}");
+    }
+}
+
+#[test]
+fn checks_stay_when_a_layout_is_known() -> Result<()> {
+    let f = squares()?;
+    let (a, mut out) = (vec![1.0, 2.0, 3.0], vec![0.0; 3]);
+    for _ in 0..4 {
+        f.call_into((&a, &a), (&mut out,))?;
+    }
+    let (longer, single) = (vec![1.0; 4], vec![1.0_f32; 3]);
+    assert!(f.call_into((&a, &longer), (&mut out,)).is_err());
+    assert!(f.call_into((&a, &single), (&mut out,)).is_err());
+    assert!(f.call_into((&a,), (&mut out,)).is_err());
+    assert!(f.call_into((&a, &a), ()).is_err());
+    assert!(f.call_into((&a, 1.0), (&mut out,)).is_err());
+    assert!(f.call_into((&a, &a), (&mut [0.0; 4],)).is_err());
+    assert!(f.call_into((&a, &a), (&mut [0_i64; 3],)).is_err());
+    assert!(f.call_into((&a, &a), (&mut Array2::<f64>::zeros((1, 3)),)).is_err());
+    assert!(f.call::<f64>((&a, &a)).is_err());
+    assert_eq!(f.call::<Vec<f64>>((&longer, &longer))?, [2.0; 4]);
+    f.call_into((&a, &a), (&mut out,))?;
+    assert_eq!(out, [2.0, 8.0, 18.0]);
+    Ok(())
+}
+
+#[test]
+fn numbers_are_read_anew_and_sizes_checked() -> Result<()> {
+    let (x, n) = (vector::<f64>("x"), scalar::<i64>("n"));
+    let f = compile([&x, &n], x.reshape((&n, 2)).sum(1) * 1.0)?;
+    let values = [1.0, 2.0, 3.0, 4.0];
+    for _ in 0..4 {
+        assert_eq!(f.call::<Vec<f64>>((&values, 2))?, [3.0, 7.0]);
+    }
+    assert!(f.call::<Vec<f64>>((&values, 3)).is_err());
+    assert_eq!(f.call::<Vec<f64>>((&values[..2], 1))?, [3.0]);
+    let p = scalar::<f64>("p");
+    let g = compile([&x, &p], &x * &p)?;
+    for factor in 0..6 {
+        assert_eq!(g.call::<Vec<f64>>((&values[..2], factor))?, [f64::from(factor), 2.0 * f64::from(factor)]);
+    }
+    assert!(compile([&p], &p + 1.0)?.call::<f64>(((1_i64 << 53) + 1,)).is_err());
+    Ok(())
+}
+
+#[test]
+fn empty_matrices_come_back_in_every_container() -> Result<()> {
+    let m = matrix::<f64>("m");
+    let f = compile([&m], &m + 1.0)?;
+    let empty = Array2::<f64>::zeros((0, 4));
+    for _ in 0..4 {
+        assert_eq!(f.call::<Array>((&empty,))?.shape(), [0, 4]);
+        assert_eq!(f.call::<Array2<f64>>((&empty,))?.dim(), (0, 4));
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_share_what_is_known() -> Result<()> {
+    let f = squares()?;
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let f = &f;
+            scope.spawn(move || {
+                for n in (1..40).chain([5; 50]) {
+                    let a = vec![f64::from(thread); n];
+                    let expected = vec![f64::from(thread * thread) + 1.0; n];
+                    assert_eq!(f.call::<Vec<f64>>((&a, &vec![1.0; n])).unwrap(), expected);
+                }
+            });
+        }
+    });
+    Ok(())
+}

@@ -174,7 +174,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cpu::emit::map_function;
+    use crate::backend::cpu::generate::Generator;
     use crate::backend::cpu::isa::native;
     use crate::dtype::{DType, Scalar};
     use crate::loops::{Access, Operand, OperandId, Operation, Statement, ValueId};
@@ -195,7 +195,7 @@ mod tests {
         let (isa, program) = (native().unwrap(), program(value));
         let make = || {
             *made += 1;
-            map_function(isa, &program, &[Class::Contiguous], false)
+            Generator::new(isa).map(&program, &[Class::Contiguous], false)
         };
         shared(Key::new(isa, Of::Map { single: false }, &program, &[Class::Contiguous]), make).unwrap()
     }

@@ -11,15 +11,28 @@ use crate::backend::EngineStage;
 use crate::error::Result;
 use crate::loops::{Access, Kernel};
 
-/// The functions of a kernel as one text, for contiguous operands.
+/// The functions of a kernel as one text: for contiguous operands, and, in Cranelift's IR, for operands at any strides
+/// where contiguous ones have code that was made without it.
 pub(super) fn dump(kernel: &Kernel, isa: &Isa, stage: EngineStage) -> Result<String> {
     let mut text = String::new();
-    for (name, made) in functions(kernel, Generator { isa, text: true }, Class::Contiguous)? {
+    let generator = Generator { isa, text: true };
+    let mut strided = match stage {
+        EngineStage::Clif => functions(kernel, generator, Class::Strided)?.into_iter(),
+        EngineStage::Asm => Vec::new().into_iter(),
+    };
+    for (name, made) in functions(kernel, generator, Class::Contiguous)? {
         text += &format!("; {} {name}\n", kernel.name);
-        text += &match (made, stage) {
-            (Made::Narrow(unit), stage) => narrow(isa, unit, stage)?,
-            (Made::Wide(assembled), EngineStage::Asm) => assembled.text.unwrap_or_default(),
-            (Made::Wide(_), EngineStage::Clif) => "; 256-bit vectors, made without Cranelift: see Stage::Asm\n".into(),
+        let strided = strided.next().map(|(_, made)| made);
+        text += &match (made, strided) {
+            (Made::Narrow(unit), _) => narrow(isa, unit, stage)?,
+            (Made::Wide(assembled), None) => assembled.text.unwrap_or_default(),
+            (Made::Wide(_), Some(strided)) => {
+                let note = "; contiguous operands have 256-bit code made without Cranelift: see Stage::Asm";
+                match strided {
+                    Made::Wide(_) => format!("{note}\n"),
+                    Made::Narrow(unit) => format!("{note}; at other strides:\n{}", narrow(isa, unit, stage)?),
+                }
+            }
         };
         text += "\n";
     }

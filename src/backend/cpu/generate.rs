@@ -50,7 +50,8 @@ impl<'a> Generator<'a> {
 
     /// The function that reduces neighboring results.
     pub fn columns(self, body: &Program, folds: &[Fold], classes: &[Class]) -> Result<Made> {
-        emit::columns_function(self.isa, body, folds, classes).map(Made::Narrow)
+        let wide = || wide::columns_function(body, folds, classes, self.options());
+        self.choose(wide, || emit::columns_function(self.isa, body, folds, classes))
     }
 
     /// The function that merges states.

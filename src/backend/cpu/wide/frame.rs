@@ -105,7 +105,7 @@ impl Frame {
     }
 
     /// Some bytes behind the start of the tile's buffers.
-    pub fn tile(&self, offset: i32) -> Memory {
+    pub fn buffer(offset: i32) -> Memory {
         Memory::base(RSP, LARGEST + offset)
     }
 

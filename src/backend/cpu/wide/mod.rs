@@ -8,6 +8,7 @@
 
 mod allocate;
 mod body;
+mod columns;
 mod convert;
 mod encode;
 mod frame;
@@ -25,6 +26,7 @@ mod trace;
 
 use crate::elementary::kernel::Level;
 
+pub(super) use columns::columns_function;
 pub(super) use encode::Assembled;
 pub(super) use map::map_function;
 pub(super) use reduce::{blocks_function, merge_function};

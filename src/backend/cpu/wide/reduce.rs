@@ -112,7 +112,13 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
 }
 
 /// Merges two states.
-fn merge(t: &mut Tracer<'_>, body: &Program, fold: &Fold, left: &[Lanes], right: &[Lanes]) -> Result<Vec<Lanes>> {
+pub(super) fn merge(
+    t: &mut Tracer<'_>,
+    body: &Program,
+    fold: &Fold,
+    left: &[Lanes],
+    right: &[Lanes],
+) -> Result<Vec<Lanes>> {
     let mut values = Values::new(body.types.len());
     let ids = fold.merge.left.iter().zip(left).chain(fold.merge.right.iter().zip(right));
     ids.for_each(|(&id, value)| values.set(id, value.clone()));

@@ -3,7 +3,7 @@
 //! Must not know: values, allocation.
 
 use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RCX, RSP, Vector};
-use super::frame::{BASES, FIRST, INDEX, LEFT, STRIDES, WORD};
+use super::frame::{BASES, FIRST, INDEX, LEFT, OTHER, STRIDES, WORD};
 use super::instruction::{BROADCASTSD, Immediate, LOAD};
 use super::step::Count;
 
@@ -16,8 +16,8 @@ pub(super) fn broadcast(asm: &mut Assembler, result: Vector, count: Count) {
             asm.multiply(RAX, Memory::base(RCX, port as i32 * 8));
             asm.load(RCX, Memory::base(BASES, port as i32 * 8));
         }
-        Count::Position => {
-            asm.copy(RAX, INDEX);
+        Count::Position | Count::Row => {
+            asm.copy(RAX, if count == Count::Row { OTHER } else { INDEX });
             asm.load(RCX, Memory::base(RSP, FIRST));
         }
     }

@@ -44,6 +44,8 @@ pub(super) enum Count {
     Port(usize),
     /// The position within the reduction.
     Position,
+    /// The same, where lanes are results.
+    Row,
 }
 
 /// A step of straight-line vector code.

@@ -239,7 +239,7 @@ impl Tiled {
             store_kept(asm, kept);
         }
         match &segment.call {
-            Some(call) => call_kernel(asm, frame, call),
+            Some(call) => call_kernel(asm, call),
             None => Ok(()),
         }
     }
@@ -261,12 +261,12 @@ pub(super) fn store_kept(asm: &mut Assembler, kept: &[Kept]) {
     }
 }
 
-fn call_kernel(asm: &mut Assembler, frame: &Frame, call: &Call) -> Result<()> {
+fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
     asm.zero_upper();
     let mut registers = [RSI, RDX, RCX].into_iter();
-    asm.address(RDI, frame.tile(call.result));
+    asm.address(RDI, Frame::buffer(call.result));
     for (&argument, register) in call.arguments.iter().zip(&mut registers) {
-        asm.address(register, frame.tile(argument));
+        asm.address(register, Frame::buffer(argument));
     }
     let count = registers.next().ok_or_else(|| Error::Internal("a kernel of so many arguments".into()))?;
     asm.load(count, Memory::base(RSP, COUNT));

@@ -69,6 +69,8 @@ pub(super) struct Tracer<'a> {
     reach: Reach,
     /// Whether stores bypass the cache.
     pub streaming: bool,
+    /// Whether lanes are results, so that a position is that of all lanes.
+    pub rows: bool,
     /// The level of kernels.
     pub level: Level,
     ports: &'a [Port],
@@ -112,6 +114,7 @@ impl<'a> Tracer<'a> {
             lanes,
             reach,
             streaming: false,
+            rows: false,
             level,
             ports: subject.ports,
             classes: subject.classes,
@@ -432,10 +435,12 @@ impl Code for Tracer<'_> {
     }
 
     fn position(&mut self) -> Result<Lanes> {
-        self.affine(Count::Position, |tracer, part| {
+        let rows = self.rows;
+        self.affine(if rows { Count::Row } else { Count::Position }, |tracer, part| {
             let mut bytes = [0; VECTOR];
             for (lane, bytes) in bytes.chunks_exact_mut(8).enumerate() {
-                bytes.copy_from_slice(&((part * 4 + lane) as u64).to_le_bytes());
+                let distance = if rows { 0 } else { part * 4 + lane };
+                bytes.copy_from_slice(&(distance as u64).to_le_bytes());
             }
             Ok(tracer.constant_bytes(bytes))
         })

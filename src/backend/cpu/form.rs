@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::loops::{
     Access, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement, ValueId,
 };
-use crate::ops::Cost;
+use crate::ops::{Cost, TernaryOp};
 
 /// Where an operand of a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -206,9 +206,14 @@ impl Program {
         moved.chain(value_types(&self.statements, &self.types))
     }
 
-    /// Rough cost of one element, in the units of `parallel`.
-    pub fn weight(&self) -> usize {
+    /// Rough cost of one element, in the units of `parallel`, where `mul_add` is one instruction or not.
+    pub fn weight(&self, has_fma: bool) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
+        let cost = |statement: &Statement| match statement {
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if !has_fma => Some(Cost::Function),
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => Some(Cost::Cheap),
+            statement => cost(statement),
+        };
         self.statements.iter().filter_map(cost).map(op_weight).sum::<usize>() + moved_weight(moved)
     }
 

@@ -34,7 +34,13 @@ pub(super) struct Map {
 impl Map {
     /// A map of which nothing is compiled yet.
     pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
-        Map { isa, weight: program.weight(), program: Arc::new(program), single, variants: Variants::default() }
+        Map {
+            isa,
+            weight: program.weight(isa.features.fma),
+            program: Arc::new(program),
+            single,
+            variants: Variants::default(),
+        }
     }
 
     /// The program.

@@ -20,8 +20,8 @@ pub(super) const fn op_weight(cost: Cost) -> usize {
     match cost {
         Cost::Cheap => 1,
         Cost::Moderate => 40,
-        // A call for each lane.
-        Cost::Function => 400,
+        // A call for each lane: sin takes 5 ns.
+        Cost::Function => 200,
     }
 }
 
@@ -87,6 +87,50 @@ mod tests {
             let all: Vec<usize> = (0..tasks).flat_map(|task| share(count, tasks, task)).collect();
             assert!(all.into_iter().eq(0..count), "{count} {tasks}");
         }
+    }
+
+    /// The threads that run some tasks, by name.
+    fn names(parallelism: &Parallelism, count: usize) -> std::collections::BTreeSet<String> {
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let started = std::sync::atomic::AtomicUsize::new(0);
+        run(parallelism, count, |_| {
+            let name = std::thread::current().name().unwrap_or("unnamed").to_string();
+            seen.lock().unwrap().insert(name);
+            // Waits for another task, so that one thread does not run them all.
+            started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let start = std::time::Instant::now();
+            while started.load(std::sync::atomic::Ordering::Relaxed) < 2 && start.elapsed().as_secs() < 60 {
+                std::thread::yield_now();
+            }
+        });
+        seen.into_inner().unwrap()
+    }
+
+    fn pool(threads: usize, name: &'static str) -> std::sync::Arc<rayon::ThreadPool> {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        std::sync::Arc::new(builder.thread_name(move |index| format!("{name}-{index}")).build().unwrap())
+    }
+
+    #[test]
+    fn the_callers_pool_runs_the_tasks_unless_the_function_has_its_own() {
+        let (callers, own) = (pool(2, "callers"), pool(2, "own"));
+        let inside =
+            callers.install(|| (tasks(&Parallelism::default(), 10_000_000, 4), names(&Parallelism::default(), 8)));
+        assert_eq!(inside.0, 2 * PER_THREAD);
+        assert_eq!(inside.1.into_iter().collect::<Vec<_>>(), ["callers-0", "callers-1"]);
+        let parallelism = Parallelism { pool: Some(own), threshold: None };
+        let inside = callers.install(|| names(&parallelism, 8));
+        assert_eq!(inside.into_iter().collect::<Vec<_>>(), ["own-0", "own-1"]);
+        let alone = pool(1, "alone").install(|| tasks(&Parallelism::default(), 10_000_000, 4));
+        assert_eq!(alone, 1, "one thread needs no tasks");
+    }
+
+    #[test]
+    fn small_launches_stay_on_the_callers_thread() {
+        let caller = std::thread::current().id();
+        let parallelism = Parallelism::default();
+        let count = tasks(&parallelism, 1000, 4);
+        run(&parallelism, count, |_| assert_eq!(std::thread::current().id(), caller));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use smallvec::SmallVec;
 
-use super::parallel::{moved_weight, op_weight};
+use super::parallel::{MUL_ADD_WEIGHT, moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::{
@@ -209,12 +209,12 @@ impl Program {
     /// Rough cost of one element, in the units of `parallel`, where `mul_add` is one instruction or not.
     pub fn weight(&self, has_fma: bool) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
-        let cost = |statement: &Statement| match statement {
-            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if !has_fma => Some(Cost::Function),
-            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => Some(Cost::Cheap),
-            statement => cost(statement),
+        let weight = |statement: &Statement| match statement {
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if has_fma => MUL_ADD_WEIGHT,
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => op_weight(Cost::Function),
+            statement => cost(statement).map_or(0, op_weight),
         };
-        self.statements.iter().filter_map(cost).map(op_weight).sum::<usize>() + moved_weight(moved)
+        self.statements.iter().map(weight).sum::<usize>() + moved_weight(moved)
     }
 
     /// Whether an element needs a call of a scalar function.

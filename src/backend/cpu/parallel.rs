@@ -1,7 +1,7 @@
 //! When a launch is split, into how many tasks, and who runs them.
 //!
-//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond, about
-//! what a cheap op takes on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
+//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond; a cheap
+//! op takes about two of these on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
 //! split, into tasks of at least [`TASK`]. Weights are guesses that need to be right to a factor of two or so: at the
 //! threshold a launch gains little from a second thread and loses little. `cargo bench --bench calls` prints what launches
 //! around the threshold gain.
@@ -18,12 +18,15 @@ use crate::ops::Cost;
 /// What an op costs for one element.
 pub(super) const fn op_weight(cost: Cost) -> usize {
     match cost {
-        Cost::Cheap => 1,
+        Cost::Cheap => 2,
         Cost::Moderate => 40,
         // A call for each lane: sin takes 5 ns.
         Cost::Function => 200,
     }
 }
+
+/// What `mul_add` costs where it is one instruction.
+pub(super) const MUL_ADD_WEIGHT: usize = 2 * op_weight(Cost::Cheap);
 
 /// What it costs to move so many bytes for an element, with the loop around it.
 pub(super) const fn moved_weight(bytes: usize) -> usize {

@@ -184,3 +184,55 @@ fn threads_share_what_is_known() -> Result<()> {
     });
     Ok(())
 }
+
+fn address(array: &Array) -> Result<*const f64> {
+    Ok(array.as_slice::<f64>()?.as_ptr())
+}
+
+#[test]
+fn an_array_by_value_becomes_the_result_where_it_is_read_in_place() -> Result<()> {
+    let x = vector::<f64>("x");
+    let f = compile([&x], &x * &x + 1.0)?;
+    let mut state = Array::from_slice(&[2.0; 1000]);
+    let first = address(&state)?;
+    for expected in [5.0, 26.0, 677.0, 458_330.0] {
+        state = f.call((state,))?;
+        assert_eq!(address(&state)?, first);
+        assert!(state.as_slice::<f64>()?.iter().all(|&x| x == expected), "{state:?}");
+    }
+    let other = state.clone();
+    let result: Array = f.call((state,))?;
+    assert_ne!(address(&result)?, first);
+    assert_eq!(other.as_slice::<f64>()?[999], 458_330.0);
+    assert_eq!(f.call::<Vec<f64>>((other,))?.len(), 1000);
+    Ok(())
+}
+
+/// Functions of a vector that read it in other places than they write, or more than once.
+fn in_place_or_not(x: &Expr) -> [Vec<Expr>; 6] {
+    [
+        vec![x + x.slice(s![..;-1])],
+        vec![x - x.mean(..)],
+        vec![x + 1.0, x * 2.0],
+        vec![x * 2.0, x.sum(..) + x],
+        vec![x.sin(), x.slice(s![..;-1]) * 1.0, x + x.slice(s![..;-1]).cos()],
+        vec![x.reshape((2, -1)).transpose().reshape(-1) + x, x.exp() / x.exp().sum(..)],
+    ]
+}
+
+#[test]
+fn results_do_not_depend_on_who_owns_the_argument() -> Result<()> {
+    let x = vector::<f64>("x");
+    for device in [Device::Cpu, Device::Loops, Device::Interpreter] {
+        for outputs in in_place_or_not(&x) {
+            let f = Compiler::new().device(device).parallel_threshold(7).compile([&x], &outputs)?;
+            for n in [2, 8, 8, 8, 3000] {
+                let owned = Array::from_slice(&(0..n).map(|i| f64::from(i % 11) - 3.0).collect::<Vec<_>>());
+                let borrowed: Vec<Array> = f.call((&owned,))?;
+                let donated: Vec<Array> = f.call((owned,))?;
+                assert_eq!(borrowed, donated, "{device:?} {n}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -144,6 +144,10 @@ impl Implementation for OnHost {
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
     }
 
+    fn donations(&self) -> Vec<Option<usize>> {
+        self.program.donations()
+    }
+
     fn settle(&self, inputs: &[Operand<'_>], outputs: &[OutPlace<'_>], symbols: &Symbols) -> Result<Option<Replay>> {
         self.program.settle(inputs, outputs, symbols, &self.parallelism)
     }

@@ -15,6 +15,7 @@ use crate::dtype::{DType, Element, Scalar};
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::runtime::DeviceArray;
+use crate::runtime::donor::Donor;
 use crate::runtime::memory::{Memory, Operand};
 
 /// The highest rank of a view that is passed by value.
@@ -38,6 +39,8 @@ pub struct Arg<'a> {
     dtype: DType,
     content: Content<'a>,
     layout: Layout<'a>,
+    /// What owns it, if a result may be made of it.
+    donor: Option<&'a Donor>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -214,7 +217,7 @@ impl<'a> Arg<'a> {
     #[inline]
     fn value(value: Scalar) -> Arg<'a> {
         let layout = Layout::Borrowed { shape: &[], strides: &[] };
-        Arg { dtype: value.dtype(), content: Content::Value(value), layout }
+        Arg { dtype: value.dtype(), content: Content::Value(value), layout, donor: None }
     }
 
     /// The same argument, with a layout that is kept inline lent: it is cheaper to move.
@@ -228,7 +231,7 @@ impl<'a> Arg<'a> {
             Layout::Borrowed { shape, strides } => Layout::Borrowed { shape, strides },
             Layout::TooManyAxes(rank) => Layout::TooManyAxes(*rank),
         };
-        Arg { dtype: self.dtype, content: self.content, layout }
+        Arg { dtype: self.dtype, content: self.content, layout, donor: self.donor }
     }
 
     #[inline]
@@ -238,7 +241,22 @@ impl<'a> Arg<'a> {
 
     #[inline]
     fn memory<T: Element>(pointer: *const T, layout: Layout<'a>) -> Arg<'a> {
-        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout }
+        Arg { dtype: T::DTYPE, content: Content::Memory(pointer.cast(), PhantomData), layout, donor: None }
+    }
+
+    /// An array that the call owns, with a copy of its layout that stays when a result is made of it.
+    pub(super) fn donated(array: &Array, donor: &'a Donor, shape: &'a [usize], strides: &'a [isize]) -> Arg<'a> {
+        if array.rank() == 0 {
+            return Arg::value(array.get(0));
+        }
+        let content = Content::Memory(array.bytes().as_ptr(), PhantomData);
+        Arg { dtype: array.dtype(), content, layout: Layout::Borrowed { shape, strides }, donor: Some(donor) }
+    }
+
+    /// What owns the array, if a result may be made of it.
+    #[inline]
+    pub(super) fn donor(&self) -> Option<&'a Donor> {
+        self.donor
     }
 }
 
@@ -382,6 +400,7 @@ impl<'a> From<&'a Array> for Arg<'a> {
             dtype: source.dtype(),
             content: Content::Memory(source.bytes().as_ptr(), PhantomData),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
+            donor: None,
         }
     }
 }
@@ -393,6 +412,7 @@ impl<'a> From<&'a DeviceArray> for Arg<'a> {
             dtype: source.dtype(),
             content: Content::Device(source),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
+            donor: None,
         }
     }
 }

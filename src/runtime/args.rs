@@ -1,13 +1,14 @@
 //! The arguments of a call: tuples of whatever can be viewed, slices of `Arg`, or none.
 //!
 //! Nothing is allocated: a tuple becomes an array of `Arg` on the stack. An `Array` passed by value is owned by the
-//! call until it ends, so its `Arg` borrows from the call's own frame; that is why a user of [`Args::with`] sees
-//! arguments of a lifetime that is shorter than `'a`.
+//! call until it ends or a result is made of it, so its `Arg` borrows from the call's own frame; that is why a user of
+//! [`Args::with`] sees arguments of a lifetime that is shorter than `'a`.
 
 use crate::array::Array;
 use crate::runtime::Arg;
 #[cfg(feature = "gpu")]
 use crate::runtime::DeviceArray;
+use crate::runtime::donor::Donor;
 
 /// One argument in a tuple: anything that is `Into<Arg>`, or an `Array` by value, whose memory the call may reuse.
 #[diagnostic::on_unimplemented(
@@ -40,12 +41,12 @@ impl<'a, X: Into<Arg<'a>>> IntoArg<'a> for X {
 }
 
 impl<'a> IntoArg<'a> for Array {
-    type Held = Array;
-    fn hold(self) -> Array {
-        self
+    type Held = Donor;
+    fn hold(self) -> Donor {
+        Donor::new(self)
     }
-    fn view(held: &Array) -> Arg<'_> {
-        Arg::from(held)
+    fn view(held: &Donor) -> Arg<'_> {
+        held.view()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::runtime::DeviceArray;
 use crate::runtime::arg::{Parameter, address};
 use crate::runtime::memory::{Operand, Sizes};
 use crate::runtime::place::{OutPlace, OutputSpec};
-use crate::runtime::recorded::Recordings;
+use crate::runtime::recorded::{Recordings, donor};
 use crate::runtime::site::Site;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs, Replay};
 use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
@@ -93,7 +93,7 @@ pub trait Implementation: Send + Sync {
     ///
     /// # Safety
     /// Inputs are valid for reads and outputs for writes of the types of the function under these symbols, which
-    /// passed `check`; outputs overlap nothing; what is on a device is on that of `site`, or is to be replaced.
+    /// passed `check`; outputs overlap nothing but the input that `donations` names; what is on a device is on that of `site`, or is to be replaced.
     ///
     /// # Errors
     /// `Memory`, before anything is written; `Device` if the device is lost.
@@ -111,6 +111,12 @@ pub trait Implementation: Send + Sync {
     /// As `run`.
     fn settle(&self, _: &[Operand<'_>], _: &[OutPlace<'_>], _: &Symbols) -> Result<Option<Replay>> {
         Ok(None)
+    }
+
+    /// For each output, the argument that may become it: what writes the one reads the other at the same element only,
+    /// and nothing reads it later.
+    fn donations(&self) -> Vec<Option<usize>> {
+        Vec::new()
     }
 
     /// The text of one stage.
@@ -145,6 +151,8 @@ struct Inner {
     outputs: Vec<OutputType>,
     implementation: Box<dyn Implementation>,
     recordings: Recordings,
+    /// For each output, the argument that may become it.
+    donations: Vec<Option<usize>>,
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
@@ -171,8 +179,8 @@ impl Function {
         outputs: Vec<OutputType>,
         implementation: Box<dyn Implementation>,
     ) -> Function {
-        let recordings = Recordings::default();
-        Function(Arc::new(Inner { name, inputs, outputs, implementation, recordings }))
+        let (recordings, donations) = (Recordings::default(), implementation.donations());
+        Function(Arc::new(Inner { name, inputs, outputs, implementation, recordings, donations }))
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
@@ -194,7 +202,7 @@ impl Function {
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
             if let Some(recorded) = self.0.recordings.of_new_memory(&self.0.inputs, arguments) {
-                return R::produce(&recorded.specs(), |places| match recorded.has_places(places) {
+                return R::produce(&recorded.specs(&self.0.donations), |places| match recorded.has_places(places) {
                     // SAFETY: just checked.
                     true => unsafe { recorded.run(places) },
                     false => self.call_anew(arguments, places),
@@ -203,7 +211,8 @@ impl Function {
             let mut bound = Bound::at(self.0.implementation.site()?);
             self.bind(arguments, &mut bound)?;
             let shapes = self.output_shapes(&bound.symbols)?;
-            R::produce(&self.output_specs(&shapes, &bound.site), |places| self.run(&bound, arguments, places))
+            let specs = self.output_specs(&shapes, &bound.site, arguments);
+            R::produce(&specs, |places| self.run(&bound, arguments, places))
         })
     }
 
@@ -342,14 +351,17 @@ impl Function {
         Ok(shapes)
     }
 
-    fn output_specs<'s>(&self, shapes: &'s [Sizes<usize>], site: &'s Site) -> SmallVec<[OutputSpec<'s>; 2]> {
-        let spec = |(output, shape): (&OutputType, &'s Sizes<usize>)| OutputSpec {
-            title: "",
-            dtype: output.dtype,
-            shape,
-            site,
+    fn output_specs<'s>(
+        &self,
+        shapes: &'s [Sizes<usize>],
+        site: &'s Site,
+        arguments: &[Arg<'s>],
+    ) -> SmallVec<[OutputSpec<'s>; 2]> {
+        let spec = |(index, (output, shape)): (usize, (&OutputType, &'s Sizes<usize>))| {
+            let donor = donor(&self.0.donations, index, arguments);
+            OutputSpec { title: "", dtype: output.dtype, shape, site, donor }
         };
-        self.0.outputs.iter().zip(shapes).map(spec).collect()
+        self.0.outputs.iter().zip(shapes).enumerate().map(spec).collect()
     }
 
     /// A call with all checks.
@@ -357,7 +369,8 @@ impl Function {
         let mut bound = Bound::at(self.0.implementation.site()?);
         self.bind(arguments, &mut bound)?;
         let shapes = self.output_shapes(&bound.symbols)?;
-        let specs = self.output_specs(&shapes, &bound.site);
+        // No argument becomes an output here: there are places for these.
+        let specs = self.output_specs(&shapes, &bound.site, &[]);
         if places.len() != specs.len() {
             let (wanted, came) = (counted(specs.len(), "output"), places.len());
             return Err(Error::Argument(format!("{} has {wanted}; the call passed places for {came}", self.title())));

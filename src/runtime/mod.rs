@@ -9,6 +9,7 @@ pub mod arg;
 pub mod args;
 mod custom;
 mod devices;
+mod donor;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;

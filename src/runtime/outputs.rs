@@ -2,7 +2,7 @@
 //!
 //! A call asks for `R: FromOutputs`: dtypes and ranks are checked first, then memory is made directly in the final
 //! containers, the kernels write to it, and it is handed over. `Vec` and ndarray results are fresh, zeroed memory;
-//! `kroton::Array` is pooled; a `DeviceArray` is memory of the device on which the function runs. Memory that cannot be
+//! `kroton::Array` is pooled, or an argument that was passed by value; a `DeviceArray` is memory of the device on which the function runs. Memory that cannot be
 //! had is an error, never an abort.
 
 use std::alloc::{Layout, alloc_zeroed};
@@ -134,7 +134,10 @@ impl FromOutput for Array {
     }
 
     fn allocate(spec: &OutputSpec<'_>) -> Result<Array> {
-        Array::uninitialized(spec.dtype, spec.shape)
+        match spec.donor.and_then(|donor| donor.take(spec)) {
+            Some(array) => Ok(array),
+            None => Array::uninitialized(spec.dtype, spec.shape),
+        }
     }
 
     fn place(&mut self) -> OutPlace<'_> {

@@ -14,6 +14,7 @@ use crate::backend::gpu::DeviceMemory;
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use crate::runtime::arg::described;
+use crate::runtime::donor::Donor;
 use crate::runtime::memory::Memory;
 use crate::runtime::site::Site;
 
@@ -28,6 +29,8 @@ pub struct OutputSpec<'a> {
     pub shape: &'a [usize],
     /// Where it is computed.
     pub site: &'a Site,
+    /// An argument of the call that may become this output: the kernel that writes it reads the same element only.
+    pub donor: Option<&'a Donor>,
 }
 
 impl OutputSpec<'_> {

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::runtime::arg::{Parameter, address};
+use crate::runtime::donor::Donor;
 use crate::runtime::function::InputSpec;
 use crate::runtime::memory::Sizes;
 use crate::runtime::site::Site;
@@ -199,11 +200,12 @@ impl Recording {
 }
 
 impl Recorded<'_> {
-    /// The outputs.
-    pub fn specs(&self) -> SmallVec<[OutputSpec<'_>; 2]> {
+    /// The outputs, and the arguments that may become them.
+    pub fn specs(&self, donations: &[Option<usize>]) -> SmallVec<[OutputSpec<'_>; 2]> {
         let mut specs = SmallVec::new();
-        for output in &self.recording.outputs {
-            specs.push(OutputSpec { title: "", dtype: output.dtype, shape: &output.shape, site: &Site::Host });
+        for (index, output) in self.recording.outputs.iter().enumerate() {
+            let (dtype, shape, donor) = (output.dtype, &output.shape, donor(donations, index, self.arguments));
+            specs.push(OutputSpec { title: "", dtype, shape, site: &Site::Host, donor });
         }
         specs
     }
@@ -239,6 +241,13 @@ impl Recorded<'_> {
         // a call that passed all checks (of places by the caller's word), and so are the values that sizes depend on.
         unsafe { self.recording.replay.run(&inputs, &outputs) }
     }
+}
+
+/// The argument that may become an output.
+#[inline]
+pub(super) fn donor<'a>(donations: &[Option<usize>], output: usize, arguments: &[Arg<'a>]) -> Option<&'a Donor> {
+    let input = donations.get(output).copied().flatten()?;
+    arguments.get(input)?.donor()
 }
 
 #[inline]

@@ -10,7 +10,7 @@ use crate::runtime::site::Site;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs, OutPlace, OutputSpec};
 
 const fn spec(dtype: DType, shape: &[usize]) -> OutputSpec<'_> {
-    OutputSpec { title: "", dtype, shape, site: &Site::Host }
+    OutputSpec { title: "", dtype, shape, site: &Site::Host, donor: None }
 }
 
 /// A function with these outputs, all filled with 1, 2, 3, … in row-major order.

@@ -7,13 +7,13 @@
 
 use smallvec::SmallVec;
 
-use super::parallel::{moved_weight, op_weight};
+use super::parallel::{MUL_ADD_WEIGHT, moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::{
     Access, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement, ValueId,
 };
-use crate::ops::Cost;
+use crate::ops::{Cost, TernaryOp};
 
 /// Where an operand of a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -206,10 +206,15 @@ impl Program {
         moved.chain(value_types(&self.statements, &self.types))
     }
 
-    /// Rough cost of one element, in the units of `parallel`.
-    pub fn weight(&self) -> usize {
+    /// Rough cost of one element, in the units of `parallel`, where `mul_add` is one instruction or not.
+    pub fn weight(&self, has_fma: bool) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
-        self.statements.iter().filter_map(cost).map(op_weight).sum::<usize>() + moved_weight(moved)
+        let weight = |statement: &Statement| match statement {
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if has_fma => MUL_ADD_WEIGHT,
+            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => op_weight(Cost::Function),
+            statement => cost(statement).map_or(0, op_weight),
+        };
+        self.statements.iter().map(weight).sum::<usize>() + moved_weight(moved)
     }
 
     /// Whether an element needs a call of a scalar function.

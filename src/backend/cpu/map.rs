@@ -45,7 +45,7 @@ impl Map {
     pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
         Map {
             isa,
-            weight: program.weight(),
+            weight: program.weight(isa.features.fma),
             program: Arc::new(program),
             single,
             variants: Variants::default(),

@@ -1,7 +1,7 @@
 //! When a launch is split, into how many tasks, and who runs them.
 //!
-//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond, about
-//! what a cheap op takes on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
+//! The cost model: an element costs the weights of its ops and of the bytes it moves, in fortieths of a nanosecond; a cheap
+//! op takes about two of these on one lane of a vector. A launch costs that times its elements. From [`WORTHWHILE`] on it is
 //! split, into tasks of at least [`TASK`]. Weights are guesses that need to be right to a factor of two or so: at the
 //! threshold a launch gains little from a second thread and loses little. `cargo bench --bench calls` prints what launches
 //! around the threshold gain.
@@ -16,12 +16,15 @@ use crate::ops::Cost;
 /// What an op costs for one element.
 pub(super) const fn op_weight(cost: Cost) -> usize {
     match cost {
-        Cost::Cheap => 1,
+        Cost::Cheap => 2,
         Cost::Moderate => 40,
         // Kernels take one to five nanoseconds.
         Cost::Function => 60,
     }
 }
+
+/// What `mul_add` costs where it is one instruction.
+pub(super) const MUL_ADD_WEIGHT: usize = 2 * op_weight(Cost::Cheap);
 
 /// What it costs to move so many bytes for an element, with the loop around it.
 pub(super) const fn moved_weight(bytes: usize) -> usize {
@@ -78,6 +81,50 @@ mod tests {
             let all: Vec<usize> = (0..tasks).flat_map(|task| share(count, tasks, task)).collect();
             assert!(all.into_iter().eq(0..count), "{count} {tasks}");
         }
+    }
+
+    /// The threads that run some tasks, by name.
+    fn names(parallelism: &Parallelism, count: usize) -> std::collections::BTreeSet<String> {
+        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let started = std::sync::atomic::AtomicUsize::new(0);
+        run(parallelism, count, |_| {
+            let name = std::thread::current().name().unwrap_or("unnamed").to_string();
+            seen.lock().unwrap().insert(name);
+            // Waits for another task, so that one thread does not run them all.
+            started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let start = std::time::Instant::now();
+            while started.load(std::sync::atomic::Ordering::Relaxed) < 2 && start.elapsed().as_secs() < 60 {
+                std::thread::yield_now();
+            }
+        });
+        seen.into_inner().unwrap()
+    }
+
+    fn pool(threads: usize, name: &'static str) -> std::sync::Arc<rayon::ThreadPool> {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        std::sync::Arc::new(builder.thread_name(move |index| format!("{name}-{index}")).build().unwrap())
+    }
+
+    #[test]
+    fn the_callers_pool_runs_the_tasks_unless_the_function_has_its_own() {
+        let (callers, own) = (pool(2, "callers"), pool(2, "own"));
+        let inside =
+            callers.install(|| (tasks(&Parallelism::default(), 10_000_000, 4), names(&Parallelism::default(), 8)));
+        assert_eq!(inside.0, 2 * PER_THREAD);
+        assert_eq!(inside.1.into_iter().collect::<Vec<_>>(), ["callers-0", "callers-1"]);
+        let parallelism = Parallelism { pool: Some(own), threshold: None };
+        let inside = callers.install(|| names(&parallelism, 8));
+        assert_eq!(inside.into_iter().collect::<Vec<_>>(), ["own-0", "own-1"]);
+        let alone = pool(1, "alone").install(|| tasks(&Parallelism::default(), 10_000_000, 4));
+        assert_eq!(alone, 1, "one thread needs no tasks");
+    }
+
+    #[test]
+    fn small_launches_stay_on_the_callers_thread() {
+        let caller = std::thread::current().id();
+        let parallelism = Parallelism::default();
+        let count = tasks(&parallelism, 1000, 4);
+        run(&parallelism, count, |_| assert_eq!(std::thread::current().id(), caller));
     }
 
     #[test]

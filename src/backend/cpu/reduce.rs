@@ -63,7 +63,7 @@ impl Reduce {
         let ReduceForm { outer, inner, body, folds, slots, epilogue } = form;
         let initial = folds.iter().flat_map(|fold| fold.init.iter().map(|value| value.bits())).collect();
         let merging: usize = folds.iter().map(|fold| fold.merge.block.statements.len()).sum();
-        let weight = body.weight() + merging;
+        let weight = body.weight(isa.features.fma) + merging;
         let (block, columns) = (Variants::default(), Variants::default());
         let ports = body.ports.iter().chain(&epilogue.ports).copied().collect();
         let mut single = single_strides(&epilogue);

@@ -86,7 +86,8 @@ impl DeviceArray {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn download<R: FromOutput>(&self) -> Result<R> {
-        let spec = OutputSpec { title: "the array", dtype: self.dtype, shape: &self.shape, site: &Site::Host };
+        let (dtype, shape) = (self.dtype, &self.shape);
+        let spec = OutputSpec { title: "the array", dtype, shape, site: &Site::Host, donor: None };
         R::check(0, &spec)?;
         let mut recorder = self.memory.gpu().recorder();
         let reading = recorder.read(&self.memory)?;

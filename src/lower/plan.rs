@@ -165,16 +165,18 @@ impl<K> MatMulStep<K> {
 
 impl<K> Step<K> {
     /// The windows that it reads or writes.
-    pub fn windows(&self) -> impl Iterator<Item = &Window> {
-        let (some, more, operands): (&[Window], [Option<&Window>; 4], &[(Window, Shape)]) = match self {
-            Step::Kernel(step) => (&step.windows, [None; 4], &[]),
+    pub fn windows(&self) -> Vec<&Window> {
+        match self {
+            Step::Kernel(step) => step.windows.iter().collect(),
             Step::MatMul(step) => {
-                let epilogue = step.epilogue.as_ref().map_or(&[][..], |epilogue| &epilogue.step.windows);
-                (epilogue, [Some(&step.left), Some(&step.right), step.result.as_ref(), None], &[])
+                let epilogue = step.epilogue.iter().flat_map(|epilogue| &epilogue.step.windows);
+                [&step.left, &step.right].into_iter().chain(&step.result).chain(epilogue).collect()
             }
-            Step::Custom(step) => (&[], [Some(&step.result.0), None, None, None], &step.operands),
-        };
-        some.iter().chain(more.into_iter().flatten()).chain(operands.iter().map(|(window, _)| window))
+            Step::Custom(step) => {
+                let operands = step.operands.iter().chain([&step.result]);
+                operands.map(|(window, _)| window).collect()
+            }
+        }
     }
 }
 

@@ -22,8 +22,9 @@ use crate::runtime::windows::{size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Dim, Symbols, element_count};
 
-/// What the kernels of a block may touch while they run for some rows: half of the L2 cache of common processors.
-pub(super) const CACHE: usize = 512 << 10;
+/// What the kernels of a block may touch while they run for some rows: about a core's share of the caches. Ranges that
+/// fit the L2 cache alone begin and end streams through memory so often that they gain nothing.
+pub(super) const CACHE: usize = 2 << 20;
 
 /// Ranges per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;

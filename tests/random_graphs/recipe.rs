@@ -101,7 +101,7 @@ fn kinds() -> Vec<Kind> {
         (Dense, 1),
         (Iota, 1),
         (Size, 1),
-        (Idiom, 2),
+        (Idiom, 3),
         (Phrase, 7),
     ];
     weights.into_iter().flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()

@@ -5,6 +5,8 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a [`Replay`].
 
+mod settle;
+
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -18,7 +20,6 @@ use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Sou
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
 use crate::runtime::memory::{Memory, Operand, Sizes};
-use crate::runtime::replay::{Origin, Relaunch, Replay, ReplayOperand, ReplayStep};
 use crate::runtime::rows::{CACHE, Cut, RowBase, RowLaunch, RowOperand, Rows};
 use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
@@ -162,35 +163,6 @@ impl Program {
             }
         }
         Ok(())
-    }
-
-    /// All that layouts decide of a call; none for a program with steps or copies that a replay has no room for.
-    ///
-    /// # Errors
-    /// As `run`.
-    pub fn settle(
-        &self,
-        inputs: &[Operand<'_>],
-        outputs: &[OutPlace<'_>],
-        symbols: &Symbols,
-        parallelism: &Parallelism,
-    ) -> Result<Option<Replay>> {
-        let cuts = self.cuts(symbols, parallelism)?;
-        if cuts.iter().any(Option::is_some) {
-            return Ok(None);
-        }
-        let mut frame = self.frame(inputs, outputs, symbols, &cuts)?;
-        let beside = |made: &Made<'_>| made.pointer != made.place.pointer;
-        if !frame.packed.is_empty() || frame.outputs.iter().any(beside) {
-            return Ok(None);
-        }
-        let mut replay = Replay::default();
-        let starts: Vec<usize> = frame.slots.iter().map(|slot| replay.reserve(slot.byte_len())).collect();
-        for step in &self.plan.steps {
-            let Step::Kernel(step) = step else { return Ok(None) };
-            replay.push(frame.settled(step, &starts, parallelism)?);
-        }
-        Ok(Some(replay))
     }
 
     /// The memory of a call; nothing has been copied yet.
@@ -361,49 +333,6 @@ impl Frame<'_> {
             bindings.push(self.bind(window, extents.len())?);
         }
         Ok((extents, bindings))
-    }
-
-    /// A launch with places instead of addresses; slots start at these offsets of the scratch memory.
-    fn settled(
-        &mut self,
-        step: &KernelStep<Arc<dyn Executable>>,
-        starts: &[usize],
-        parallelism: &Parallelism,
-    ) -> Result<ReplayStep> {
-        let (extents, bindings) = self.bindings(step)?;
-        let mut operands = SmallVec::new();
-        for (window, binding) in step.windows.iter().zip(&bindings) {
-            operands.push(self.replayed(&window.source, binding.base, starts)?);
-        }
-        let launch = Launch { extents: &extents, bindings: &bindings };
-        let settled = match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
-            Some(settled) => settled,
-            None => Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism)),
-        };
-        Ok(ReplayStep { settled, operands })
-    }
-
-    /// Where an operand begins, relative to its source.
-    fn replayed(&mut self, source: &Source, base: Base, starts: &[usize]) -> Result<ReplayOperand> {
-        let pointer = match base {
-            Base::Position(position) => return Ok(ReplayOperand { origin: Origin::Fixed, offset: position }),
-            Base::Host(pointer) => pointer,
-        };
-        let from = |start: *mut u8| (pointer.addr() as i64).wrapping_sub(start.addr() as i64);
-        let (origin, offset) = match source {
-            Source::Input(argument) | Source::PackedInput(argument) => {
-                (Origin::Input(*argument), from(self.inputs[*argument].host()?.pointer))
-            }
-            Source::Output(output) => (Origin::Output(*output), from(self.outputs[*output].pointer)),
-            Source::Slot(slot) => {
-                (Origin::Scratch, from(self.slots[*slot].bytes_mut().as_mut_ptr()) + starts[*slot] as i64)
-            }
-            Source::Constant(_) => (Origin::Fixed, pointer.expose_provenance() as i64),
-            Source::Positions | Source::Size(_) | Source::Product => {
-                return Err(Error::Internal(format!("{source:?} has no address")));
-            }
-        };
-        Ok(ReplayOperand { origin, offset })
     }
 
     /// The kernels of a row block, for any rows.

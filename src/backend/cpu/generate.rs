@@ -13,7 +13,7 @@ pub(super) enum Made {
     /// Bytes.
     Wide(Assembled),
     /// Cranelift's IR.
-    Narrow(Unit),
+    Narrow(Box<Unit>),
 }
 
 /// How a function is made.
@@ -67,7 +67,7 @@ impl<'a> Generator<'a> {
     fn choose(self, wide: impl FnOnce() -> Result<Assembled>, narrow: impl FnOnce() -> Result<Unit>) -> Result<Made> {
         match self.wide(wide)? {
             Some(assembled) => Ok(Made::Wide(assembled)),
-            None => narrow().map(Made::Narrow),
+            None => Ok(Made::Narrow(Box::new(narrow()?))),
         }
     }
 

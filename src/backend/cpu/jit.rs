@@ -78,7 +78,7 @@ impl Code {
     pub fn new(isa: &Isa, made: Made) -> Result<Code> {
         match made {
             Made::Wide(assembled) => Code::place(&assembled),
-            Made::Narrow(unit) => Code::link(isa, unit),
+            Made::Narrow(unit) => Code::link(isa, *unit),
         }
     }
 

@@ -24,13 +24,13 @@ pub(super) fn dump(kernel: &Kernel, isa: &Isa, stage: EngineStage) -> Result<Str
         text += &format!("; {} {name}\n", kernel.name);
         let strided = strided.next().map(|(_, made)| made);
         text += &match (made, strided) {
-            (Made::Narrow(unit), _) => narrow(isa, unit, stage)?,
+            (Made::Narrow(unit), _) => narrow(isa, *unit, stage)?,
             (Made::Wide(assembled), None) => assembled.text.unwrap_or_default(),
             (Made::Wide(_), Some(strided)) => {
                 let note = "; contiguous operands have 256-bit code made without Cranelift: see Stage::Asm";
                 match strided {
                     Made::Wide(_) => format!("{note}\n"),
-                    Made::Narrow(unit) => format!("{note}; at other strides:\n{}", narrow(isa, unit, stage)?),
+                    Made::Narrow(unit) => format!("{note}; at other strides:\n{}", narrow(isa, *unit, stage)?),
                 }
             }
         };
@@ -58,7 +58,7 @@ pub(super) fn compile(kernel: &Kernel, isa: &Isa) -> Result<usize> {
         for (_, made) in functions(kernel, Generator::new(isa), class)? {
             size += match made {
                 Made::Wide(assembled) => assembled.bytes.len(),
-                Made::Narrow(unit) => assemble(isa, unit, false)?.0,
+                Made::Narrow(unit) => assemble(isa, *unit, false)?.0,
             };
         }
     }

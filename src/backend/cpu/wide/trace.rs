@@ -191,7 +191,7 @@ impl<'a> Tracer<'a> {
         match dtype {
             DType::I32 | DType::U32 | DType::F32 => Ok(4),
             DType::I64 | DType::U64 | DType::F64 => Ok(8),
-            DType::Bool => Ok(if self.lanes % 8 == 0 { 4 } else { 8 }),
+            DType::Bool => Ok(if self.lanes.is_multiple_of(8) { 4 } else { 8 }),
             DType::I8 | DType::U8 => Err(no_wide_form(dtype)),
         }
     }

@@ -4,6 +4,7 @@
 //! calls it, other axes.
 
 use super::Options;
+use super::allocate::Pressure;
 use super::body::{count_left, hold, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps};
 use super::encode::{Assembled, Assembler, Memory, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, Frame, INDEX, STRIDES};
@@ -13,7 +14,7 @@ use super::trace::{Reach, Subject, Tracer};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Program;
 use crate::backend::cpu::lanes::{Values, walk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Vectors of each value in a step, the most first.
 const UNROLLS: [usize; 3] = [4, 2, 1];
@@ -79,8 +80,11 @@ impl Row<'_> {
     fn best(&self, asm: &mut Assembler, frame: &mut Frame, least: usize) -> Result<usize> {
         for unroll in UNROLLS {
             let steps = self.steps(asm, &mut frame.clone(), least * unroll, Reach::Whole)?;
-            if pressure(asm, frame, &steps, &[])?.spills == 0 {
-                return Ok(least * unroll);
+            match pressure(asm, frame, &steps, &[]) {
+                Ok(Pressure { spills: 0, .. }) => return Ok(least * unroll),
+                // Fewer lanes may fit the frame where these do not.
+                Ok(_) | Err(Error::Unsupported(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(least)

@@ -162,8 +162,12 @@ impl<'a> Pieces<'a> {
         let mut call = None;
         for step in self.pieces[index] {
             if let Step::Call { address, name, arguments, results } = step {
-                for &value in arguments.iter().flatten().filter(|value| self.defined[value.0 as usize].is_none()) {
-                    // What is known from the start is defined by no step.
+                // What is known from the start is defined by no step, and is often all vectors of an argument.
+                let is_known = |value: &Value| self.defined[value.0 as usize].is_none();
+                let mut known: Vec<Value> = arguments.iter().flatten().copied().filter(is_known).collect();
+                known.sort_unstable();
+                known.dedup();
+                for value in known {
                     own.steps.extend(buffers.places(value).map(|to| store(value, to)));
                 }
                 let arguments = arguments.iter().map(|values| buffers.start(values)).collect::<Result<_>>()?;

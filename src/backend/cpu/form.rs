@@ -217,7 +217,7 @@ impl Program {
         self.statements.iter().map(weight).sum::<usize>() + moved_weight(moved)
     }
 
-    /// Whether an element needs a call of a scalar function.
+    /// Whether it needs calls of elementary functions.
     pub fn calls_functions(&self) -> bool {
         self.statements.iter().any(|statement| cost(statement) == Some(Cost::Function))
     }

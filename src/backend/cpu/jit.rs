@@ -1,7 +1,8 @@
 //! Ownership of machine code, and the calls into it: all that is unsafe about a JIT.
 //!
-//! [`Code`] owns one finalised function of one module. The module is never touched again until it is dropped with the
-//! code, and its memory is then freed. Must not know: kernels, what the functions compute.
+//! [`Code`] owns one finished function: a module of Cranelift's, or pages of its own with the bytes of the wide emitter.
+//! Neither is touched again until it is dropped with the code, and its memory is then freed. Must not know: kernels,
+//! what the functions compute.
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
@@ -35,10 +36,11 @@ enum Memory {
     Pages(#[allow(dead_code, reason = "held for its memory")] Mmap),
 }
 
-// SAFETY: the module is finalised when a `Code` is made. From then on it is only dropped, by whoever owns it; what
-// `entry` points to is immutable code, which any number of threads may run.
+// SAFETY: the module is finalised, or the pages are executable and no longer writable, when a `Code` is made. From then
+// on it is only dropped, by whoever owns it; what `entry` points to is immutable code, which any number of threads may
+// run.
 unsafe impl Send for Code {}
-// SAFETY: as above; no method reads the module through a shared reference.
+// SAFETY: as above; no method reads the module or the pages through a shared reference.
 unsafe impl Sync for Code {}
 
 impl std::fmt::Debug for Code {
@@ -99,7 +101,7 @@ impl Code {
     /// The code is a map function; the tables have an entry for each of its operands, and all elements of the row may
     /// be accessed as the operands' uses say.
     pub unsafe fn call_map(&self, bases: &[i64], strides: &[i64], count: usize) {
-        // SAFETY: `entry` is a finalised function of this signature, by the caller's word and `emit::map_function`.
+        // SAFETY: `entry` is a finished function of this signature, by the caller's word and both `map_function`s.
         let function: extern "C" fn(*const i64, *const i64, i64) = unsafe { std::mem::transmute(self.entry) };
         function(bases.as_ptr(), strides.as_ptr(), count as i64);
     }
@@ -109,7 +111,7 @@ impl Code {
     /// # Safety
     /// As for `call_map`, of a blocks function; `states` has room for the states of all blocks.
     pub unsafe fn call_blocks(&self, bases: &[i64], strides: &[i64], elements: Range<usize>, states: &mut [u64]) {
-        // SAFETY: as in `call_map`, by `emit::blocks_function`.
+        // SAFETY: as in `call_map`, by both `blocks_function`s.
         let function: extern "C" fn(*const i64, *const i64, i64, i64, *mut u64) =
             unsafe { std::mem::transmute(self.entry) };
         let (first, count) = (elements.start as i64, elements.len() as i64);
@@ -141,7 +143,7 @@ impl Code {
     /// # Safety
     /// The code is a merge function, and there are all these states with all their slots.
     pub unsafe fn call_merge(&self, states: &mut [u64], pairs: usize, distance: usize) {
-        // SAFETY: as in `call_map`, by `emit::merge_function`.
+        // SAFETY: as in `call_map`, by both `merge_function`s.
         let function: extern "C" fn(*mut u64, i64, i64) = unsafe { std::mem::transmute(self.entry) };
         function(states.as_mut_ptr(), pairs as i64, distance as i64 * 8);
     }

@@ -1,7 +1,6 @@
 //! The walk over a program's statements, and the small trait through which it makes code.
 //!
-//! A wider emitter takes the place of the present one by implementing [`Code`]. Must not know: instruction sets,
-//! registers, loops.
+//! Each emitter implements [`Code`]. Must not know: instruction sets, registers, loops.
 
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};

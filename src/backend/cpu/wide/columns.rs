@@ -195,7 +195,8 @@ impl Columns<'_> {
         asm.set(TILE, 0);
         frame.load_bases(asm);
         asm.bind(again);
-        straight(asm, frame, &steps, &[])?;
+        // What is copied in has its place in this frame, beside what is spilled.
+        straight(asm, &own, &steps, &[])?;
         asm.load(RCX, Memory::base(RSP, STRIDES));
         for port in 0..ports {
             asm.load(RAX, Memory::base(RCX, (ports + port) as i32 * 8));

@@ -257,7 +257,8 @@ fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
     }
 }
 
-/// An argument that a kernel reads only where it writes an output through this window, and that no later step reads.
+/// An argument that a kernel reads only where it writes an output through this window, and before it does, and that no
+/// later step reads.
 fn in_place(
     step: &KernelStep<Arc<dyn Executable>>,
     written: &Window,
@@ -273,7 +274,9 @@ fn in_place(
     let own = |input: usize| step.windows.iter().filter(move |window| reads(window) == Some(input));
     let same = |window: &Window| Window { source: written.source.clone(), ..window.clone() } == *written;
     let unread_later = |input: usize| !later.iter().flat_map(windows).any(|window| reads(window) == Some(input));
-    step.windows.iter().filter_map(reads).find(|&input| own(input).all(same) && unread_later(input))
+    // Operands are numbered in the order of their first use, and each is loaded once.
+    let before = step.windows.iter().take_while(|window| window.source != written.source);
+    before.filter_map(reads).find(|&input| own(input).all(same) && unread_later(input))
 }
 
 /// The argument that a window is on.

@@ -3,7 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use kroton::{Array, Compiler, Device, Expr, Function, Result, compile, constant, matrix, scalar, vector};
+use kroton::{
+    Array, Compiler, DType, Device, Expr, Function, Result, compile, constant, input, matrix, scalar, vector,
+};
 use ndarray::{Array1, Array2, array, s};
 
 /// Counts the allocations of each thread.
@@ -233,6 +235,23 @@ fn results_do_not_depend_on_who_owns_the_argument() -> Result<()> {
                 assert_eq!(borrowed, donated, "{device:?} {n}");
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_argument_that_is_read_after_a_result_is_written_does_not_become_it() -> Result<()> {
+    let [x, y] = ["x", "y"].map(|name| input(name, DType::F64, [Some(3), Some(3)]));
+    let outputs = vec![y.transpose() + 1.0, &x * 2.0];
+    let numbers = |first: u8| -> Result<Array> {
+        Array::from_slice(&(first..first + 9).map(f64::from).collect::<Vec<_>>()).reshape(&[3, 3])
+    };
+    for device in [Device::Cpu, Device::Loops, Device::Interpreter] {
+        let f = Compiler::new().device(device).compile([&x, &y], &outputs)?;
+        let (owned, lent) = (numbers(1)?, numbers(50)?);
+        let borrowed: Vec<Array> = f.call((&owned, &lent))?;
+        let donated: Vec<Array> = f.call((owned, &lent))?;
+        assert_eq!(borrowed, donated, "{device:?}");
     }
     Ok(())
 }

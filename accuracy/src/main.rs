@@ -8,7 +8,7 @@
 //! in the table, if two levels with fused multiply-add differ in a bit from each other or from its emulation, or if
 //! an element depends on its position.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/elementary/mod.rs"]
 mod elementary;
 mod functions;

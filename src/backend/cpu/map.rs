@@ -40,6 +40,14 @@ pub(super) struct Map {
     streaming: Variants,
 }
 
+/// Code for rows, and what it is called with.
+struct Row<'a> {
+    code: &'a Code,
+    /// Code whose results bypass the cache, where they are to.
+    streaming: Option<&'a Code>,
+    strides: &'a [i64],
+}
+
 impl Map {
     /// A map of which nothing is compiled yet.
     pub fn new(isa: &'static Isa, program: Program, single: bool) -> Map {
@@ -75,7 +83,7 @@ impl Map {
     }
 
     /// The code for results too large for the cache; none where they cannot bypass it.
-    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Arc<Code>>> {
+    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Code>> {
         let written =
             || self.program.ports.iter().zip(classes).filter(|(port, _)| port.operand.access == Access::Write);
         let large = |(port, _): (&Port, &Class)| elements.saturating_mul(port.operand.dtype.size()) >= STREAMED;
@@ -90,7 +98,7 @@ impl Map {
             })
         };
         match self.streaming.get(classes, &self.program, make) {
-            Ok(code) => Ok(Some(code)),
+            Ok(code) => Ok(Some(&**code)),
             Err(Error::Unsupported(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -145,10 +153,9 @@ impl Map {
             && tasks(parallelism, length, self.weight) == 1
         {
             if length > 0 {
-                let code = self.code(&classify(&self.program, &strides))?;
-                // SAFETY: the row's elements are those of the launch, whose promises are the caller's; the code was
-                // made for this program and the classes of these strides.
-                unsafe { code.call_map(&origin, &strides, length) };
+                let row = self.row(&strides, length)?;
+                // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
+                unsafe { self.run_row(&row, &origin, length) };
             }
             return Ok(());
         }
@@ -162,14 +169,38 @@ impl Map {
         unsafe { self.rows(&space, &origin, parallelism) }
     }
 
+    /// The code for rows at such strides, of a launch of so many elements.
+    fn row<'a>(&'a self, strides: &'a [i64], elements: usize) -> Result<Row<'a>> {
+        let classes = classify(&self.program, strides);
+        Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, elements)?, strides })
+    }
+
+    /// Runs one row; its results bypass the cache from the first on that lies right for it.
+    ///
+    /// # Safety
+    /// The elements of the row may be accessed as the operands' uses say.
+    unsafe fn run_row(&self, row: &Row<'_>, bases: &[i64], count: usize) {
+        let aligned = row.streaming.and_then(|streaming| Some((streaming, self.unaligned(bases)?)));
+        let Some((streaming, before)) = aligned.filter(|(_, before)| *before < count) else {
+            // SAFETY: by the caller's word; the code was made for this program and the classes of these strides.
+            return unsafe { row.code.call_map(bases, row.strides, count) };
+        };
+        let mut rest = Bases::from_slice(bases);
+        advance(&mut rest, row.strides, before as i64);
+        // SAFETY: as above; the results of `rest` are aligned.
+        unsafe {
+            row.code.call_map(bases, row.strides, before);
+            streaming.call_map(&rest, row.strides, count - before);
+        }
+    }
+
     /// Runs it over a space, row by row.
     ///
     /// # Safety
     /// The elements of the space may be accessed as the operands' uses say.
     unsafe fn rows(&self, space: &Space, origin: &[i64], parallelism: &Parallelism) -> Result<()> {
         let strides = self.row_strides(space);
-        let classes = classify(&self.program, &strides);
-        let (code, streaming) = (self.code(&classes)?, self.streaming_code(&classes, space.len())?);
+        let code = self.row(&strides, space.len())?;
         let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());
         let outer = space.without_rows();
         let rows = outer.len();
@@ -180,18 +211,8 @@ impl Map {
             let mut first = Bases::from_slice(origin);
             advance(&mut first, &strides, columns.start as i64);
             outer.visit(&first, share(rows, shares, task / pieces), |bases| {
-                let aligned = streaming.and_then(|streaming| Some((streaming, self.unaligned(bases)?)));
-                let Some((streaming, before)) = aligned.filter(|(_, before)| *before < columns.len()) else {
-                    // SAFETY: by the caller's word; the code was made for this program and the classes of these strides.
-                    return unsafe { code.call_map(bases, &strides, columns.len()) };
-                };
-                let mut rest = Bases::from_slice(bases);
-                advance(&mut rest, &strides, before as i64);
-                // SAFETY: as above; the results of `rest` are aligned.
-                unsafe {
-                    code.call_map(bases, &strides, before);
-                    streaming.call_map(&rest, &strides, columns.len() - before);
-                }
+                // SAFETY: by the caller's word.
+                unsafe { self.run_row(&code, bases, columns.len()) }
             });
         };
         run(parallelism, shares * pieces, task);

@@ -9,7 +9,7 @@ use super::instruction::{Immediate, STORE};
 use super::step::{Home, Place, Steps, Value};
 use super::trace::{VECTOR, broadcast_opcode, no_wide_form};
 use crate::backend::cpu::emit::Class;
-use crate::backend::cpu::form::{Port, Program};
+use crate::backend::cpu::form::{Fold, Port, Program};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::loops::Access;
@@ -29,6 +29,21 @@ pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
         Some(dtype) => Err(no_wide_form(dtype)),
         None => Ok(()),
     }
+}
+
+/// A merge has to be more than a choice of what it is given, without calls and bytes: its results are new vectors, which
+/// can be stored in any order.
+pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
+    for merge in folds.iter().map(|fold| &fold.merge) {
+        let statements = merge.block.statements.clone();
+        let program = Program { ports: Vec::new(), types: body.types.clone(), statements };
+        refuse_bytes(&program)?;
+        let given = |value| merge.left.contains(value) || merge.right.contains(value);
+        if program.calls_functions() || merge.results.iter().any(given) {
+            return Err(no_wide_form("such a merge"));
+        }
+    }
+    Ok(())
 }
 
 /// Lanes at which kernels are called: as many as they compute at once.

@@ -5,7 +5,7 @@
 //! same order. Must not know: how many blocks there are, threads.
 
 use super::Options;
-use super::body::{count_left, jump_if_fewer, least_lanes, refuse_bytes, straight};
+use super::body::{count_left, jump_if_fewer, least_lanes, refuse_bytes, refuse_merges, straight};
 use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STOP, STRIDES, TILE, TILES};
 use super::instruction::STORE;
@@ -36,6 +36,7 @@ pub(in crate::backend::cpu) fn columns_function(
     options: Options,
 ) -> Result<Assembled> {
     refuse_bytes(body)?;
+    refuse_merges(body, folds)?;
     let states = || folds.iter().flat_map(|fold| &fold.init);
     let plain =
         classes.iter().all(|class| *class == Class::Contiguous) && states().all(|init| init.dtype() != DType::Bool);

@@ -7,7 +7,7 @@
 
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
-use super::body::{count_left, hold, kernel_lanes, refuse_bytes, straight, whole_steps};
+use super::body::{count_left, hold, kernel_lanes, refuse_bytes, refuse_merges, straight, whole_steps};
 use super::encode::{
     Arithmetic, Assembled, Assembler, Condition, Memory, Operand, R8, RCX, RDI, RDX, RSI, RSP, Vector,
 };
@@ -36,6 +36,7 @@ pub(in crate::backend::cpu) fn blocks_function(
 ) -> Result<Assembled> {
     let (mut asm, calls) = (Assembler::new(options.text), body.calls_functions());
     refuse_bytes(body)?;
+    refuse_merges(body, folds)?;
     let mut frame = Frame::new(body.ports.len());
     Frame::enter(&mut asm, calls);
     asm.copy(BASES, RDI);
@@ -71,6 +72,7 @@ pub(in crate::backend::cpu) fn blocks_function(
 pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], options: Options) -> Result<Assembled> {
     let mut asm = Assembler::new(options.text);
     refuse_bytes(body)?;
+    refuse_merges(body, folds)?;
     let mut frame = Frame::new(0);
     Frame::enter(&mut asm, false);
     asm.copy(STATE, RDI);

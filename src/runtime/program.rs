@@ -3,7 +3,7 @@
 //! All memory is had before the first step runs, so that running out of it leaves the results untouched. Arguments
 //! that must be contiguous and are not are copied first; results that are not contiguous are written where they are if
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
-//! layouts decide, and leaves the rest to a [`Replay`].
+//! layouts decide, and leaves the rest to a `Replay`.
 
 mod settle;
 

@@ -129,3 +129,24 @@ fn slices_of_nothing_merge() {
         assert_eq!(f.call::<Vec<f64>>((&[1.0, 2.0, 3.0, 4.0],)).unwrap(), [1.0, 4.0], "{device:?}");
     }
 }
+
+#[test]
+fn results_too_large_for_the_cache_are_right_wherever_they_begin() {
+    let (a, b) = (kroton::vector::<f64>("a"), kroton::vector::<f64>("b"));
+    let f = Compiler::new().threads(1).compile([&a, &b], (&a + &b, &a * &b)).unwrap();
+    let n = (2 << 20) + 5;
+    let x: Vec<f64> = (0..n + 3).map(|i| i as f64).collect();
+    for start in 0..4 {
+        let (mut sums, mut products) = (vec![f64::NAN; n + 3], vec![f64::NAN; n + 3]);
+        let views = (&x[start..start + n - 3], &x[3 - start..n - start]);
+        let places = (&mut sums[start..start + n - 3], &mut products[start..start + n - 3]);
+        f.call_into(views, places).unwrap();
+        for (i, (sum, product)) in sums.iter().zip(&products).enumerate() {
+            let inside = (start..start + n - 3).contains(&i);
+            let (left, right) = if inside { (x[i], x[3 - start + i - start]) } else { (f64::NAN, f64::NAN) };
+            let right_sum = left + right;
+            assert!(*sum == right_sum || !inside && sum.is_nan(), "{start} {i}: {sum}, not {right_sum}");
+            assert!(*product == left * right || !inside && product.is_nan(), "{start} {i}: {product}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub(super) trait Code {
     /// The dtype of a value.
     fn dtype(&self, value: &Self::Value) -> DType;
     /// A constant.
-    fn constant(&mut self, value: Scalar) -> Self::Value;
+    fn constant(&mut self, value: Scalar) -> Result<Self::Value>;
     /// The elements of an operand.
     fn load(&mut self, operand: OperandId) -> Result<Self::Value>;
     /// Writes the elements of an operand.
@@ -68,7 +68,7 @@ pub(super) fn walk<C: Code>(statements: &[Statement], values: &mut Values<C::Val
 
 fn define<C: Code>(operation: Operation, values: &Values<C::Value>, code: &mut C) -> Result<C::Value> {
     match operation {
-        Operation::Constant(value) => Ok(code.constant(value)),
+        Operation::Constant(value) => code.constant(value),
         Operation::Load(operand) => code.load(operand),
         Operation::Position => code.position(),
         Operation::Unary(op, x) => {

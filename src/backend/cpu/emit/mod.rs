@@ -383,8 +383,8 @@ impl Code for Emitter<'_> {
         value.dtype
     }
 
-    fn constant(&mut self, value: Scalar) -> Lanes {
-        self.splat_constant(value)
+    fn constant(&mut self, value: Scalar) -> Result<Lanes> {
+        Ok(self.splat_constant(value))
     }
 
     fn load(&mut self, operand: OperandId) -> Result<Lanes> {

@@ -60,7 +60,7 @@ pub(in crate::backend::cpu) fn columns_function(
         Columns { body, folds, subject, options, lanes: least * vectors, reach }.groups(&mut asm, &frame)?;
     }
     Frame::leave(&mut asm);
-    Ok(asm.finish())
+    asm.finish()
 }
 
 /// What reduces groups of so many results.
@@ -165,8 +165,10 @@ impl Columns<'_> {
         let mut own = frame.clone();
         let steps = {
             let mut t = self.tracer(asm, &mut own);
-            let states: States =
-                self.folds.iter().map(|fold| fold.init.iter().map(|&init| t.constant(init)).collect()).collect();
+            let mut states = States::new();
+            for fold in self.folds {
+                states.push(fold.init.iter().map(|&init| t.constant(init)).collect::<Result<_>>()?);
+            }
             self.store(&mut t, &states);
             t.steps
         };

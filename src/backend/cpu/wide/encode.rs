@@ -4,6 +4,7 @@
 //! of absolute addresses (the functions that it calls) stands in a table behind it. Must not know: values, allocation.
 
 use super::instruction::{Immediate, Opcode};
+use crate::error::{Error, Result};
 
 /// A general register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -410,13 +411,17 @@ impl Assembler {
     }
 
     /// The finished code.
-    pub fn finish(mut self) -> Assembled {
+    ///
+    /// # Errors
+    /// `Internal` if a jump leads to a label that was never bound.
+    pub fn finish(mut self) -> Result<Assembled> {
         let constants = self.code.len().next_multiple_of(ALIGNMENT);
         let functions = (constants + self.constants.len()).next_multiple_of(8);
         for fix in &self.fixes {
             let target = match fix.target {
-                // A label that was never bound leads to the start, which no emitter asks for.
-                Target::Label(label) => self.labels[label.0].unwrap_or_default(),
+                Target::Label(label) => {
+                    self.labels[label.0].ok_or_else(|| Error::Internal("a jump to nowhere".into()))?
+                }
                 Target::Constant(place) => constants + place,
                 Target::Function(function) => functions + function * 8,
             };
@@ -427,6 +432,6 @@ impl Assembler {
         self.code.append(&mut self.constants);
         self.code.resize(functions, 0);
         self.code.extend(self.functions.iter().flat_map(|address| (*address as u64).to_le_bytes()));
-        Assembled { bytes: self.code, text: self.text }
+        Ok(Assembled { bytes: self.code, text: self.text })
     }
 }

@@ -58,7 +58,7 @@ pub(in crate::backend::cpu) fn map_function(
         asm.store_fence();
     }
     Frame::leave(&mut asm);
-    Ok(asm.finish())
+    asm.finish()
 }
 
 struct Row<'a> {

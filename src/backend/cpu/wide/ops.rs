@@ -261,44 +261,18 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
             let equal = equal(t, a, b);
             t.not(&equal)
         }
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => {
-            let (a, b) = t.aligned(a, b);
-            t.each(bitwise(op), &a, &b)
-        }
+        BinaryOp::And => bitwise(t, BITWISE_AND, a, b),
+        BinaryOp::Or => bitwise(t, BITWISE_OR, a, b),
+        BinaryOp::Xor => bitwise(t, BITWISE_XOR, a, b),
         BinaryOp::Shl => t.each(SHIFT_LEFT, a, b),
         BinaryOp::Shr => shift_right(t, a, b)?,
     })
 }
 
-/// The instruction of a bitwise op.
-fn bitwise(op: BinaryOp) -> Pair {
-    match op {
-        BinaryOp::And => BITWISE_AND,
-        BinaryOp::Or => BITWISE_OR,
-        BinaryOp::Xor
-        | BinaryOp::Add
-        | BinaryOp::Sub
-        | BinaryOp::Mul
-        | BinaryOp::Div
-        | BinaryOp::FloorDiv
-        | BinaryOp::Rem
-        | BinaryOp::Pow
-        | BinaryOp::Atan2
-        | BinaryOp::Hypot
-        | BinaryOp::Copysign
-        | BinaryOp::Maximum
-        | BinaryOp::Minimum
-        | BinaryOp::Fmax
-        | BinaryOp::Fmin
-        | BinaryOp::Lt
-        | BinaryOp::Le
-        | BinaryOp::Gt
-        | BinaryOp::Ge
-        | BinaryOp::Eq
-        | BinaryOp::Ne
-        | BinaryOp::Shl
-        | BinaryOp::Shr => BITWISE_XOR,
-    }
+/// An op on the bits of integers or masks.
+fn bitwise(t: &mut Tracer<'_>, pair: Pair, a: &Lanes, b: &Lanes) -> Lanes {
+    let (a, b) = t.aligned(a, b);
+    t.each(pair, &a, &b)
 }
 
 /// An op of three operands.
@@ -439,14 +413,8 @@ fn extreme_number(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> La
 
 fn extreme_integer(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
     match (a.dtype.kind(), a.width, largest) {
-        (Kind::Bool, _, true) => {
-            let (a, b) = t.aligned(a, b);
-            t.each(BITWISE_OR, &a, &b)
-        }
-        (Kind::Bool, _, false) => {
-            let (a, b) = t.aligned(a, b);
-            t.each(BITWISE_AND, &a, &b)
-        }
+        (Kind::Bool, _, true) => bitwise(t, BITWISE_OR, a, b),
+        (Kind::Bool, _, false) => bitwise(t, BITWISE_AND, a, b),
         (Kind::Signed, 4, true) => t.each([&PMAXSD, &PMAXSD], a, b),
         (Kind::Signed, 4, false) => t.each([&PMINSD, &PMINSD], a, b),
         (Kind::Unsigned, 4, true) => t.each([&PMAXUD, &PMAXUD], a, b),

@@ -62,7 +62,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.arithmetic(Arithmetic::Compare, INDEX, OTHER);
     asm.jump_if(Condition::Less, again);
     Frame::leave(&mut asm);
-    Ok(asm.finish())
+    asm.finish()
 }
 
 /// The function that merges so many states with those at a distance, each pair two distances behind the last.
@@ -110,7 +110,7 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
     asm.jump(again);
     asm.bind(done);
     Frame::leave(&mut asm);
-    Ok(asm.finish())
+    asm.finish()
 }
 
 /// Merges two states.
@@ -181,7 +181,7 @@ impl Blocks<'_> {
         let mut constants = Vec::new();
         for value in self.folds.iter().flat_map(|fold| &fold.init) {
             let width = t.width(value.dtype())?;
-            let state = t.constant(*value);
+            let state = t.constant(*value)?;
             constants.extend(state.parts.iter().take(t.vectors(width)).map(|&part| t.constant_of(part).copied()));
         }
         for (register, bytes) in constants.into_iter().enumerate() {

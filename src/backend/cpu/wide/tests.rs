@@ -16,7 +16,7 @@ fn one(opcode: &Opcode, register: u8, middle: Option<Vector>, last: Operand, imm
     let mut asm = Assembler::new(false);
     asm.vector(opcode, Vector(register), middle, last, immediate);
     let length = asm.len();
-    let instruction = decode(&asm.finish().bytes);
+    let instruction = decode(&asm.finish().unwrap().bytes);
     assert_eq!(instruction.len(), length, "{}: {instruction}", opcode.name);
     instruction
 }
@@ -99,7 +99,7 @@ fn constants_and_functions_are_reached_by_distance() {
     assert_eq!(first, again);
     asm.vector(&super::instruction::ADDPD, Vector(1), Some(Vector(2)), Operand::Memory(first), Immediate::None);
     asm.call(0x1234_5678, "function");
-    let bytes = asm.finish().bytes;
+    let bytes = asm.finish().unwrap().bytes;
     let addition = decode(&bytes);
     let place = addition.memory_displacement64() as usize;
     assert_eq!((bytes[place..place + 32].to_vec(), place % 32), (vec![1; 32], 0));

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::encode::{Assembler, Memory};
+use super::encode::Assembler;
 use super::frame::Frame;
 use super::instruction::{AND, PADDQ, PCMPGTD, PCMPGTQ, PERM2F128, PERMQ, PMOVSXDQ, PMOVZXBD, PMOVZXBQ, PSHUFB};
 use super::instruction::{BROADCASTSD, BROADCASTSS, LOAD, MASKLOADPD, MASKLOADPS, MASKSTOREPD, MASKSTOREPS, Opcode};
@@ -154,8 +154,8 @@ impl<'a> Tracer<'a> {
         if let Some((_, value)) = self.constants.iter().find(|(known, _)| *known == bytes) {
             return *value;
         }
-        let Memory::Constant(place) = self.asm.constant(&bytes) else { unreachable_constant() };
-        let value = self.steps.value(Home::Constant(Memory::Constant(place)));
+        let place = self.asm.constant(&bytes);
+        let value = self.steps.value(Home::Constant(place));
         self.constants.push((bytes, value));
         value
     }
@@ -377,11 +377,6 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// `Assembler::constant` gives nothing else.
-fn unreachable_constant() -> ! {
-    unreachable!("a constant is among the constants")
-}
-
 /// The instruction that fills a vector with one element.
 pub(super) fn broadcast_opcode(width: usize) -> &'static Opcode {
     if width == 4 { &BROADCASTSS } else { &BROADCASTSD }
@@ -394,12 +389,12 @@ impl Code for Tracer<'_> {
         value.dtype
     }
 
-    fn constant(&mut self, value: Scalar) -> Lanes {
+    fn constant(&mut self, value: Scalar) -> Result<Lanes> {
         let dtype = value.dtype();
-        let width = self.width(dtype).unwrap_or(8);
+        let width = self.width(dtype)?;
         let bits = if dtype == DType::Bool { 0u64.wrapping_sub(value.bits()) } else { value.bits() };
         let vector = self.splat(width, bits);
-        self.uniform(dtype, width, vector)
+        Ok(self.uniform(dtype, width, vector))
     }
 
     fn load(&mut self, operand: OperandId) -> Result<Lanes> {

@@ -39,6 +39,7 @@ struct GpuPage;
 
 pub use array::Array;
 pub use autodiff::{grad, hessian, hessian_vector_product, jacobian, jvp, vjp};
+pub use backend::cpu::InstructionSet;
 pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
 pub use expr::Expr;

@@ -24,6 +24,7 @@ fn reports_what_it_compiled() {
     match compile([&x], &y) {
         Ok(f) => {
             println!("machine code: {}", f.dump(Stage::Clif).is_ok());
+            println!("256-bit vectors: {}", f.dump(Stage::Asm).is_ok_and(|text| text.contains("ymm")));
             println!("shaders: {}", f.dump(Stage::Wgsl).is_ok());
             println!("loops: {}", f.dump(Stage::Loops).is_ok());
             println!("log1p: {}", f.dump(Stage::Optimized).unwrap().contains("= log1p"));
@@ -51,6 +52,12 @@ fn flags_are_the_defaults() {
     says("device=loops", &["machine code: false", "loops: true", "result: [0.0]"]);
     says("device=interpreter", &["machine code: false", "loops: false", "result: [0.0]"]);
     says("threads=1,optimize=none", &["machine code: true", "log1p: false"]);
+    says("isa=baseline", &["machine code: true", "256-bit vectors: false", "result: [0.0]"]);
+    #[cfg(all(target_arch = "x86_64", unix))]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        says("isa=avx2", &["256-bit vectors: true", "result: [0.0]"]);
+        says("isa=native", &["256-bit vectors: true", "result: [0.0]"]);
+    }
     says("exclude=log1p", &["log1p: false", "log1p of OptLevel::Full: false"]);
 }
 

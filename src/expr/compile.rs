@@ -5,9 +5,10 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::backend::cpu::{self, InstructionSet};
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::GpuMask;
-use crate::backend::{Backend, Parallelism, cpu, interpreter};
+use crate::backend::{Backend, Parallelism, interpreter};
 use crate::error::{Error, Result};
 use crate::expr::convert::{IntoExpr, IntoInputs, IntoOutputs};
 use crate::expr::engine::{OnHost, Oracle, Stages};
@@ -39,6 +40,7 @@ use crate::shape::{Measure, Symbol};
 /// | `threads` | a number | [`threads`](Compiler::threads) |
 /// | `parallel_threshold` | a number | [`parallel_threshold`](Compiler::parallel_threshold) |
 /// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |
+/// | `isa` | `native`, `baseline`, `avx2`, `avx512` | [`isa`](Compiler::isa) |
 /// | `exclude` | names joined by `+` | [`exclude`](Compiler::exclude), beside those that the code names |
 ///
 /// ```
@@ -56,6 +58,7 @@ pub struct Compiler {
     parallel_threshold: Option<usize>,
     level: Option<OptLevel>,
     exclude: Vec<String>,
+    isa: Option<InstructionSet>,
     on_unused: OnUnused,
     givens: Vec<(Expr, Expr)>,
     row_bytes: Option<usize>,
@@ -151,6 +154,23 @@ impl Compiler {
         self
     }
 
+    /// Which instructions machine code may use ([`Device::Cpu`]); [`InstructionSet::Native`] unless said otherwise. One
+    /// that the processor lacks is an error of `compile`.
+    ///
+    /// ```
+    /// use kroton::{Compiler, InstructionSet, compile, vector};
+    /// let x = vector::<f64>("x");
+    /// let y = x.sqrt() + 1.0;
+    /// let bare = Compiler::new().isa(InstructionSet::Baseline).compile([&x], &y)?;
+    /// let xs = [2.0, 9.0];
+    /// assert_eq!(bare.call::<Vec<f64>>((&xs,))?, compile([&x], &y)?.call::<Vec<f64>>((&xs,))?);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn isa(mut self, set: InstructionSet) -> Self {
+        self.isa = Some(set);
+        self
+    }
+
     /// Leaves out one rule or pass of the optimizer by name; an unknown name is an error of `compile`. The names of
     /// the rules that fired are in the dump of [`Stage::Optimized`](crate::Stage).
     ///
@@ -229,6 +249,7 @@ impl Compiler {
             threads: self.threads.or(flags.threads),
             parallel_threshold: self.parallel_threshold.or(flags.parallel_threshold),
             level: self.level.or(flags.level),
+            isa: self.isa.or(flags.isa),
             exclude: self.exclude.into_iter().chain(flags.exclude.iter().cloned()).collect(),
             ..self
         }
@@ -253,13 +274,13 @@ impl Compiler {
                 let (graph, trace) = self.rewrite(source.unified, false)?;
                 Ok(Box::new(Oracle { built: source.built, graph, trace, checks: source.checks }))
             }
-            Device::Cpu => self.on_host(&*cpu::engine()?, source),
+            Device::Cpu => self.on_host(&*cpu::engine(self.isa.unwrap_or_default())?, source),
             Device::Loops => self.on_host(&*interpreter::engine(), source),
             Device::Gpu => self.on_gpu(source),
             Device::Auto => match self.on_gpu(source.clone()) {
                 Err(error @ (Error::Device(_) | Error::Unsupported(_))) => {
                     tracing::info!(function = source.name, reason = %error, "Device::Auto takes the CPU");
-                    self.on_host(&*cpu::engine()?, source)
+                    self.on_host(&*cpu::engine(self.isa.unwrap_or_default())?, source)
                 }
                 result => result,
             },
@@ -386,13 +407,16 @@ mod tests {
             parallel_threshold: Some(4),
             level: Some(OptLevel::Fast),
             exclude: vec!["log1p".to_string()],
+            isa: Some(InstructionSet::Avx2),
             ..Flags::default()
         };
         let open = Compiler::new().or(&flags);
         assert_eq!((open.device, open.threads), (flags.device, flags.threads));
         assert_eq!((open.parallel_threshold, open.level), (flags.parallel_threshold, flags.level));
+        assert_eq!(open.isa, flags.isa);
         let code = Compiler::new().device(Device::Cpu).threads(1).parallel_threshold(2).optimize(OptLevel::None);
-        let set = code.exclude("expm1").or(&flags);
+        let set = code.exclude("expm1").isa(InstructionSet::Baseline).or(&flags);
+        assert_eq!(set.isa, Some(InstructionSet::Baseline));
         assert_eq!((set.device, set.threads), (Some(Device::Cpu), Some(1)));
         assert_eq!((set.parallel_threshold, set.level), (Some(2), Some(OptLevel::None)));
         assert_eq!(set.exclude, ["expm1", "log1p"]);

@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 
+use crate::backend::cpu::InstructionSet;
 use crate::error::{Error, Result};
 use crate::expr::settings::{Device, OptLevel};
 
@@ -19,7 +20,7 @@ struct Key {
 }
 
 /// All keys.
-const KEYS: [Key; 5] = [
+const KEYS: [Key; 6] = [
     Key {
         name: "device",
         values: "cpu, interpreter, loops, gpu, auto, or gpu:… or auto:… with the index of a GPU or a part of its name",
@@ -32,6 +33,7 @@ const KEYS: [Key; 5] = [
         read: |flags, text| number(&mut flags.parallel_threshold, text),
     },
     Key { name: "optimize", values: "none, full or fast", read: optimize },
+    Key { name: "isa", values: "native, baseline, avx2 or avx512", read: isa },
     Key { name: "exclude", values: "names of rules or passes, joined by `+`", read: exclude },
 ];
 
@@ -48,6 +50,8 @@ pub struct Flags {
     pub parallel_threshold: Option<usize>,
     /// How far to optimize.
     pub level: Option<OptLevel>,
+    /// Which instructions machine code may use.
+    pub isa: Option<InstructionSet>,
     /// Rules and passes to leave out.
     pub exclude: Vec<String>,
 }
@@ -123,6 +127,17 @@ fn optimize(flags: &mut Flags, text: &str) -> Option<()> {
     Some(())
 }
 
+fn isa(flags: &mut Flags, text: &str) -> Option<()> {
+    flags.isa = Some(match text {
+        "native" => InstructionSet::Native,
+        "baseline" => InstructionSet::Baseline,
+        "avx2" => InstructionSet::Avx2,
+        "avx512" => InstructionSet::Avx512,
+        _ => return None,
+    });
+    Some(())
+}
+
 fn exclude(flags: &mut Flags, text: &str) -> Option<()> {
     let names = text.split('+').map(|name| Some(name.trim().to_string()).filter(|name| !name.is_empty()));
     flags.exclude = names.collect::<Option<_>>()?;
@@ -139,13 +154,15 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let all = "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,exclude=log1p+power 2,";
+        let all =
+            "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,isa=avx2,exclude=log1p+power 2,";
         let expected = Flags {
             device: Some(Device::Auto),
             adapter: Some("llvmpipe".to_string()),
             threads: Some(2),
             parallel_threshold: Some(10),
             level: Some(OptLevel::Fast),
+            isa: Some(InstructionSet::Avx2),
             exclude: vec!["log1p".to_string(), "power 2".to_string()],
         };
         assert_eq!(Flags::parse(all).unwrap(), expected);
@@ -170,9 +187,15 @@ mod tests {
         assert!(text.contains("KROTON_FLAGS: there is no key \"devise\"; the keys are device, threads, "), "{text}");
         assert!(refused("threads").contains("threads=\"\": expected a number of threads"));
         assert!(refused("optimize=more").contains("expected none, full or fast"));
-        for wrong in
-            ["device=cuda", "device=cpu:0", "device=gpu:", "threads=-1", "parallel_threshold=1e6", "exclude=a++b"]
-        {
+        for wrong in [
+            "device=cuda",
+            "device=cpu:0",
+            "device=gpu:",
+            "threads=-1",
+            "parallel_threshold=1e6",
+            "isa=sse9",
+            "exclude=a++b",
+        ] {
             assert!(refused(wrong).contains(": expected "), "{wrong}");
         }
     }

@@ -8,7 +8,7 @@ use crate::ops::binary::binary_table;
 use crate::ops::unary::unary_table;
 
 macro_rules! unary_functions {
-    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
        $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         $(
             #[doc = $doc]
@@ -23,7 +23,7 @@ macro_rules! unary_functions {
 unary_table!(unary_functions);
 
 macro_rules! binary_functions {
-    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
        $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         $(
             #[doc = $doc]

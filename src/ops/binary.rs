@@ -25,7 +25,7 @@ macro_rules! binary_table {
                 "Remainder with the sign of the divisor, as Python's `%`; by integer zero it is 0.";
             Pow pow Number -> Same, Function, Positive, ulp(2.0, 2.0), NONE, wgsl("pow", 4.0, 4.0),
                 float(Float::pow), int(Integer::pow), bool(), "The first to the power of the second, as C's `pow`; integers wrap.";
-            Atan2 atan2 Float -> Same, Function, All, ulp(2.0, 2.0), NONE, wgsl("atan2", 4.0, 4.0),
+            Atan2 atan2 Float -> Same, Function, All, ulp(2.0, 2.0, 2.0, 4.0), NONE, wgsl("atan2", 4.0, 4.0),
                 float(Float::atan2), int(), bool(), "The angle of the point (second, first), in radians.";
             Hypot hypot Float -> Same, Function, All, ulp(2.0, 2.0), COMMUTATIVE, wgsl("hypot", 4.0, 4.0),
                 float(Float::hypot), int(), bool(), "√(a² + b²) without undue overflow.";
@@ -77,7 +77,7 @@ macro_rules! declare {
 }
 
 macro_rules! definitions {
-    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
        $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         impl BinaryOp {
             /// The defining function on two values of one dtype; `None` for dtypes that the op does not take.

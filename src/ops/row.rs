@@ -98,6 +98,16 @@ pub struct UlpBound {
 }
 
 impl UlpBound {
+    /// The first two numbers of a row: for f32, for f64.
+    pub(crate) const fn with_fma(row: &[f32]) -> UlpBound {
+        UlpBound { f32: row[0], f64: row[1] }
+    }
+
+    /// The last two, which are the first where a row does not have others.
+    pub(crate) const fn without_fma(row: &[f32]) -> UlpBound {
+        UlpBound { f32: row[row.len() - 2], f64: row[row.len() - 1] }
+    }
+
     const fn of(self, dtype: DType) -> f32 {
         match dtype {
             DType::F32 => self.f32,
@@ -159,6 +169,8 @@ pub struct Row {
     pub domain: Domain,
     /// The error bound on the CPU.
     pub ulp: UlpBound,
+    /// The same on processors without fused multiply-add.
+    pub baseline: UlpBound,
     /// Algebraic facts.
     pub facts: Facts,
     /// The spelling in WGSL, with operands as `{0}`, `{1}`, `{2}`; a name alone is a family of functions of the shader
@@ -184,6 +196,11 @@ impl Row {
         self.ulp.of(dtype)
     }
 
+    /// The bound on a CPU without fused multiply-add; integers and bools are exact.
+    pub const fn baseline_bound(&self, dtype: DType) -> f32 {
+        self.baseline.of(dtype)
+    }
+
     /// The bound on GPUs for a dtype; integers and bools are exact.
     pub const fn gpu_bound(&self, dtype: DType) -> f32 {
         self.gpu.of(dtype)
@@ -198,7 +215,7 @@ impl Row {
 /// Builds the enum of one arity from its rows: variants, `ALL`, `row()`, `from_name` and `Display`.
 macro_rules! op_enum {
     ($(#[$meta:meta])* $name:ident {
-        $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+        $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
           $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*
     }) => {
         $(#[$meta])*
@@ -214,18 +231,19 @@ macro_rules! op_enum {
             /// The row of the table.
             pub const fn row(self) -> &'static $crate::ops::Row {
                 match self {
-                    $($name::$variant => &$crate::ops::Row {
+                    $($name::$variant => const { &$crate::ops::Row {
                         name: stringify!($text),
                         class: $crate::ops::Class::$class,
                         outcome: $crate::ops::Outcome::$outcome,
                         cost: $crate::ops::Cost::$cost,
                         domain: $crate::ops::Domain::$domain,
-                        ulp: $crate::ops::UlpBound { f32: $f32, f64: $f64 },
+                        ulp: $crate::ops::UlpBound::with_fma(&[$($ulp),*]),
+                        baseline: $crate::ops::UlpBound::without_fma(&[$($ulp),*]),
                         facts: $crate::ops::Facts::$facts,
                         wgsl: $wgsl,
                         gpu: $crate::ops::UlpBound { f32: $gpu32, f64: $gpu64 },
                         doc: $doc,
-                    }),*
+                    } }),*
                 }
             }
 

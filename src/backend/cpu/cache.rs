@@ -175,7 +175,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::backend::cpu::generate::Generator;
-    use crate::backend::cpu::isa::native;
+    use crate::backend::cpu::isa::{InstructionSet, hosted};
     use crate::dtype::{DType, Scalar};
     use crate::loops::{Access, Operand, OperandId, Operation, Statement, ValueId};
 
@@ -192,7 +192,11 @@ mod tests {
     }
 
     fn code(value: u64, made: &mut usize) -> Arc<Code> {
-        let (isa, program) = (native().unwrap(), program(value));
+        code_for(InstructionSet::Native, value, made)
+    }
+
+    fn code_for(set: InstructionSet, value: u64, made: &mut usize) -> Arc<Code> {
+        let (isa, program) = (hosted(set).unwrap(), program(value));
         let make = || {
             *made += 1;
             Generator::new(isa).map(&program, &[Class::Contiguous], false)
@@ -205,6 +209,14 @@ mod tests {
         let mut made = 0;
         let (first, second, other) = (code(1 << 40, &mut made), code(1 << 40, &mut made), code(3 << 40, &mut made));
         assert_eq!((made, Arc::ptr_eq(&first, &second), Arc::ptr_eq(&first, &other)), (2, true, false));
+    }
+
+    #[test]
+    fn code_for_another_instruction_set_is_other_code() {
+        let mut made = 0;
+        let native = code(9 << 40, &mut made);
+        let baseline = code_for(InstructionSet::Baseline, 9 << 40, &mut made);
+        assert_eq!((made, Arc::ptr_eq(&native, &baseline)), (2, false));
     }
 
     #[test]

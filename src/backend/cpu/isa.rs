@@ -1,4 +1,5 @@
-//! The instruction sets that code is made for: the host's, and named ones that only the tests compile for.
+//! The instruction sets that code is made for: the host's, lesser ones that it runs too, and named ones that only the
+//! tests compile for.
 //!
 //! [`Features`] says which operations of Cranelift's IR the set lowers to instructions; everything else is done lane
 //! by lane. Must not know: kernels.
@@ -45,6 +46,25 @@ impl std::fmt::Debug for Isa {
     }
 }
 
+/// What Cranelift calls the extensions of AVX2 and FMA.
+const AVX2: &[&str] =
+    &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_fma"];
+
+/// As `AVX2`, of AVX-512.
+const AVX512: &[&str] = &[
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+    "has_avx",
+    "has_avx2",
+    "has_fma",
+    "has_avx512f",
+    "has_avx512dq",
+    "has_avx512vl",
+];
+
 /// Instruction sets that code can be made for on any host, to see that it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedTarget {
@@ -70,25 +90,97 @@ impl NamedTarget {
     fn flags(self) -> &'static [&'static str] {
         match self {
             NamedTarget::X64Baseline | NamedTarget::Arm64 => &[],
-            NamedTarget::X64Avx2Fma => {
-                &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_fma"]
-            }
+            NamedTarget::X64Avx2Fma => AVX2,
         }
     }
 }
 
-/// The host's instruction set, found out once.
+/// The instructions that machine code of a function may use.
+///
+/// Results are the same to the last bit for all sets with fused multiply-add; without it, functions keep bounds of their
+/// own, which `docs/ops.md` has. Products of matrices use what the processor has in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum InstructionSet {
+    /// All that this processor has.
+    #[default]
+    Native,
+    /// What every processor of the architecture has: SSE2 without fused multiply-add on x86-64, NEON with it on AArch64.
+    Baseline,
+    /// AVX2 and FMA, of x86-64.
+    Avx2,
+    /// The same, all code made by Cranelift. For tests.
+    #[doc(hidden)]
+    Avx2Narrow,
+    /// AVX-512 (its parts F, DQ, BW and VL) beside AVX2 and FMA, of x86-64.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// All of them.
+    #[doc(hidden)]
+    pub const ALL: [InstructionSet; 5] = [
+        InstructionSet::Native,
+        InstructionSet::Baseline,
+        InstructionSet::Avx2,
+        InstructionSet::Avx2Narrow,
+        InstructionSet::Avx512,
+    ];
+
+    /// The level of its kernels; `None` if the processor lacks it.
+    fn level(self) -> Option<Level> {
+        let native = Level::native();
+        let level = match self {
+            InstructionSet::Native => native,
+            InstructionSet::Baseline => Level::Baseline,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 | InstructionSet::Avx2Narrow => Level::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => Level::Avx512,
+            #[cfg(not(target_arch = "x86_64"))]
+            InstructionSet::Avx2 | InstructionSet::Avx2Narrow | InstructionSet::Avx512 => return None,
+        };
+        Some(level).filter(|&level| level <= native)
+    }
+
+    /// What Cranelift may use beside what every processor has; `None` for all that this one has.
+    fn flags(self) -> Option<&'static [&'static str]> {
+        match self {
+            InstructionSet::Native => None,
+            InstructionSet::Baseline => Some(&[]),
+            InstructionSet::Avx2 | InstructionSet::Avx2Narrow => Some(AVX2),
+            InstructionSet::Avx512 => Some(AVX512),
+        }
+    }
+
+    fn make(self) -> Result<Isa> {
+        let level = self.level().ok_or_else(|| {
+            Error::Unsupported(format!(
+                "InstructionSet::{self:?}: this processor does not have it; InstructionSet::Native is what it has"
+            ))
+        })?;
+        let flags = self.flags();
+        let mut builder = cranelift_native::builder_with_options(flags.is_none()).map_err(unavailable)?;
+        for flag in flags.unwrap_or_default() {
+            builder.enable(flag).map_err(unavailable)?;
+        }
+        let mut isa = finish(builder)?;
+        isa.level = level;
+        isa.features.wide = match self {
+            InstructionSet::Native | InstructionSet::Avx2 | InstructionSet::Avx512 => runs_wide_code(),
+            InstructionSet::Baseline | InstructionSet::Avx2Narrow => false,
+        };
+        Ok(isa)
+    }
+}
+
+/// An instruction set as this host runs it, found out once.
 ///
 /// # Errors
-/// `Unsupported` on a host that Cranelift has no code generator for.
-pub(super) fn native() -> Result<&'static Isa> {
-    static NATIVE: OnceLock<Result<Isa>> = OnceLock::new();
-    let make = || {
-        let mut isa = finish(cranelift_native::builder().map_err(unavailable)?)?;
-        (isa.features.wide, isa.level) = (runs_wide_code(), Level::native());
-        Ok(isa)
-    };
-    NATIVE.get_or_init(make).as_ref().map_err(Error::clone)
+/// `Unsupported` on a host that Cranelift has no code generator for, or that lacks the set.
+pub(super) fn hosted(set: InstructionSet) -> Result<&'static Isa> {
+    static HOSTED: [OnceLock<Result<Isa>>; InstructionSet::ALL.len()] = [const { OnceLock::new() }; 5];
+    HOSTED[set as usize].get_or_init(|| set.make()).as_ref().map_err(Error::clone)
 }
 
 #[cfg(all(target_arch = "x86_64", unix))]

@@ -239,7 +239,7 @@ macro_rules! binary_function {
 
 macro_rules! addresses {
     ($name:ident, $op:ident, $function:ident:
-     $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($f32:literal, $f64:literal),
+     $($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
        $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
         fn $name(op: $op, dtype: DType) -> Option<*const u8> {
             match op {

@@ -28,7 +28,7 @@ mod text;
 mod variant;
 mod wide;
 
-pub use isa::NamedTarget;
+pub use isa::{InstructionSet, NamedTarget};
 
 use std::sync::{Arc, OnceLock};
 
@@ -36,19 +36,19 @@ use crate::backend::{Backend, EngineStage, Executable, Parallelism, Settled};
 use crate::error::{Error, Result};
 use crate::loops::{Axis, Kernel, Launch, Target};
 use form::{Form, classify};
-use isa::{Isa, native};
+use isa::{Isa, hosted};
 use map::Map;
 use reduce::Reduce;
 use settled::SettledReduce;
 
-/// The engine of this process.
+/// The engine of this process for an instruction set.
 ///
 /// # Errors
-/// `Unsupported` on a processor that there is no code generator for.
-pub fn engine() -> Result<Arc<dyn Backend>> {
-    static ENGINE: OnceLock<Result<Arc<Cpu>>> = OnceLock::new();
-    let make = || native().map(|isa| Arc::new(Cpu { isa, target: Target::host(isa.features.fma) }));
-    ENGINE.get_or_init(make).clone().map(|engine| engine as Arc<dyn Backend>)
+/// `Unsupported` on a processor that there is no code generator for, or that lacks the set.
+pub fn engine(set: InstructionSet) -> Result<Arc<dyn Backend>> {
+    static ENGINES: [OnceLock<Result<Arc<Cpu>>>; InstructionSet::ALL.len()] = [const { OnceLock::new() }; 5];
+    let make = || hosted(set).map(|isa| Arc::new(Cpu { isa, target: Target::host(isa.features.fma) }));
+    ENGINES[set as usize].get_or_init(make).clone().map(|engine| engine as Arc<dyn Backend>)
 }
 
 /// The processor as the code generator sees it: architecture and extensions.
@@ -56,7 +56,7 @@ pub fn engine() -> Result<Arc<dyn Backend>> {
 /// # Errors
 /// As `engine`.
 pub fn processor() -> Result<(String, Vec<String>)> {
-    let isa = native()?;
+    let isa = hosted(InstructionSet::Native)?;
     Ok((isa.target.triple().architecture.to_string(), isa.extensions()))
 }
 

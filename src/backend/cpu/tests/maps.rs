@@ -4,7 +4,7 @@ use super::*;
 use crate::ops::BinaryOp;
 
 /// x · 2 + index, over any number of axes.
-fn doubled_plus_index(axes: u32) -> Arc<dyn Executable> {
+fn doubled_plus_index(set: InstructionSet, axes: u32) -> Arc<dyn Executable> {
     let mut build = Build::new(axes);
     let x = build.read(DType::F64);
     let index = build.operand(DType::I64, Access::Index);
@@ -13,7 +13,7 @@ fn doubled_plus_index(axes: u32) -> Arc<dyn Executable> {
     let twice = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [x, x]));
     let sum = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [twice, index]));
     build.write(sum);
-    prepare(build.map())
+    prepare_for(set, build.map())
 }
 
 fn f64s(values: impl IntoIterator<Item = f64>) -> Memory {
@@ -26,7 +26,11 @@ fn numbers(memory: &Memory) -> Vec<f64> {
 
 #[test]
 fn rows_of_every_length_and_direction() {
-    let executable = doubled_plus_index(1);
+    sets().for_each(rows);
+}
+
+fn rows(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 1);
     for length in [0usize, 1, 3, 17, 1000] {
         let x = f64s((0..length * 3).map(|x| x as f64));
         let back = length.saturating_sub(1) as isize;
@@ -43,7 +47,11 @@ fn rows_of_every_length_and_direction() {
 
 #[test]
 fn axes_in_any_order_and_direction() {
-    let executable = doubled_plus_index(3);
+    sets().for_each(axes);
+}
+
+fn axes(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 3);
     let extents = [4usize, 5, 37];
     let (x, y) = (f64s((0..740).map(f64::from)), Memory::zeros(DType::F64, 740));
     for parallelism in [Parallelism::default(), threads(3)] {
@@ -67,7 +75,11 @@ fn axes_in_any_order_and_direction() {
 
 #[test]
 fn no_axes_are_one_element() {
-    let executable = doubled_plus_index(0);
+    sets().for_each(no_axes);
+}
+
+fn no_axes(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 0);
     let (x, y) = (f64s([3.0]), Memory::zeros(DType::F64, 1));
     launch(&executable, &[], &[x.bind(0, &[]), positions(4, &[]), y.bind(0, &[])]);
     assert_eq!(numbers(&y), [10.0]);
@@ -75,7 +87,11 @@ fn no_axes_are_one_element() {
 
 #[test]
 fn splits_change_nothing_and_use_the_pool() {
-    let executable = doubled_plus_index(2);
+    sets().for_each(splits);
+}
+
+fn splits(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 2);
     let parallelism = threads(3);
     for (rows, row) in [(1usize, 100_003usize), (7, 1001), (1000, 3)] {
         let (x, y) = (f64s((0..rows * row).map(|x| x as f64)), Memory::zeros(DType::F64, rows * row));
@@ -88,7 +104,11 @@ fn splits_change_nothing_and_use_the_pool() {
 
 #[test]
 fn variants_are_few_and_made_once_whoever_asks() {
-    let executable = doubled_plus_index(1);
+    sets().for_each(variants);
+}
+
+fn variants(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 1);
     let (x, y) = (f64s((0..64).map(f64::from)), Memory::zeros(DType::F64, 64));
     let run = |stride: isize, index: isize, out: isize| {
         launch(&executable, &[16], &[x.bind(0, &[stride]), positions(0, &[index]), y.bind(0, &[out])]);

@@ -8,7 +8,7 @@ mod targets;
 
 use smallvec::SmallVec;
 
-use super::engine as cpu;
+use super::{InstructionSet, engine as cpu};
 use crate::backend::{Executable, Parallelism};
 use crate::dtype::{DType, Scalar, with_element};
 use crate::loops::{
@@ -132,7 +132,16 @@ fn positions(first: i64, strides: &[isize]) -> Binding {
 }
 
 fn prepare(kernel: Kernel) -> Arc<dyn Executable> {
-    cpu().unwrap().prepare(kernel).unwrap()
+    prepare_for(InstructionSet::Native, kernel)
+}
+
+fn prepare_for(set: InstructionSet, kernel: Kernel) -> Arc<dyn Executable> {
+    cpu(set).unwrap().prepare(kernel).unwrap()
+}
+
+/// The instruction sets that this processor has; those whose code it makes by default are the first.
+fn sets() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|&set| cpu(set).is_ok())
 }
 
 fn launch(executable: &Arc<dyn Executable>, extents: &[usize], bindings: &[Binding]) {
@@ -209,6 +218,24 @@ fn sample(dtype: DType, length: usize, seed: u64) -> Vec<Scalar> {
             }
         })
         .collect()
+}
+
+/// What a processor lacks is refused by name, and what every processor has is there.
+#[test]
+fn instruction_sets_are_there_or_refused() {
+    assert!(sets().any(|set| set == InstructionSet::Native) && sets().any(|set| set == InstructionSet::Baseline));
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        let has_avx512 = has_avx2 && std::is_x86_feature_detected!("avx512bw");
+        for (set, has) in [(InstructionSet::Avx2, has_avx2), (InstructionSet::Avx512, has_avx512)] {
+            match cpu(set) {
+                Ok(engine) => assert!(has && engine.target().has_fma, "{set:?}"),
+                Err(error) => assert!(!has && error.to_string().contains(&format!("{set:?}")), "{error}"),
+            }
+        }
+        assert!(!cpu(InstructionSet::Baseline).unwrap().target().has_fma);
+    }
 }
 
 /// The size of an element, checked against Rust's.

@@ -111,8 +111,20 @@ pub(super) fn row_sums(dtype: DType) -> Kernel {
 
 /// Runs reductions of rows of a matrix whose elements lie as `strides` say, and compares with the reference.
 fn check(ops: &[ReduceOp], values: &[Scalar], extents: &[usize], strides: &[isize], parallelism: &Parallelism) {
+    sets().for_each(|set| check_on(set, ops, values, extents, strides, parallelism));
+}
+
+/// The same on one instruction set.
+fn check_on(
+    set: InstructionSet,
+    ops: &[ReduceOp],
+    values: &[Scalar],
+    extents: &[usize],
+    strides: &[isize],
+    parallelism: &Parallelism,
+) {
     let (dtype, outer) = (values[0].dtype(), 1);
-    let executable = prepare(reduction_kernel(ops, dtype, outer, extents.len() as u32 - outer));
+    let executable = prepare_for(set, reduction_kernel(ops, dtype, outer, extents.len() as u32 - outer));
     let input = Memory::of(dtype, values);
     let results = extents[0];
     let outputs: Vec<Memory> = ops.iter().map(|op| Memory::zeros(op.result(dtype), results)).collect();
@@ -134,7 +146,7 @@ fn check(ops: &[ReduceOp], values: &[Scalar], extents: &[usize], strides: &[isiz
         let elements: Vec<Scalar> = (0..count).map(element).collect();
         for (op, output) in ops.iter().zip(&outputs) {
             let (got, want) = (output.get(row), reference(*op, dtype, &elements));
-            assert!(same(got, want), "{op} {dtype} {extents:?} {strides:?} row {row}: {got:?}, not {want:?}");
+            assert!(same(got, want), "{set:?} {op} {dtype} {extents:?} {strides:?} row {row}: {got:?}, not {want:?}");
         }
     }
 }
@@ -241,10 +253,12 @@ fn columns_that_spill_read_bools() {
     let (x, set) = (Memory::of(dtype, &numbers), Memory::of(DType::Bool, &vec![Scalar::Bool(true); columns * rows]));
     let (output, along) = (Memory::zeros(dtype, columns), [1, columns as isize]);
     let bindings = [x.bind(0, &along), set.bind(0, &along), output.bind(0, &[1, 0])];
-    launch(&prepare(build.kernel), &[columns, rows], &bindings);
-    for column in 0..columns {
-        let elements = (0..rows).map(|row| 20.0 * ((row * columns + column) % 7) as f64 + 191.0);
-        assert_eq!(output.get(column), Scalar::F64(elements.sum()), "{column}");
+    for set in sets() {
+        launch(&prepare_for(set, build.kernel.clone()), &[columns, rows], &bindings);
+        for column in 0..columns {
+            let elements = (0..rows).map(|row| 20.0 * ((row * columns + column) % 7) as f64 + 191.0);
+            assert_eq!(output.get(column), Scalar::F64(elements.sum()), "{set:?} {column}");
+        }
     }
 }
 
@@ -271,9 +285,12 @@ fn long_bodies_give_the_same_bits() {
     }
     reductions[0].lifted[0] = value;
     let values = sample(dtype, length, 5);
-    let (input, output) = (Memory::of(dtype, &values), Memory::zeros(dtype, 1));
-    launch(&prepare(kernel), &[length], &[input.bind(0, &[1]), output.bind(0, &[0])]);
-    assert!(same(output.get(0), reference(ReduceOp::Sum, dtype, &values)));
+    let want = reference(ReduceOp::Sum, dtype, &values);
+    for set in sets() {
+        let (input, output) = (Memory::of(dtype, &values), Memory::zeros(dtype, 1));
+        launch(&prepare_for(set, kernel.clone()), &[length], &[input.bind(0, &[1]), output.bind(0, &[0])]);
+        assert!(same(output.get(0), want), "{set:?}");
+    }
 }
 
 /// Every reduction and dtype has code on every instruction set.

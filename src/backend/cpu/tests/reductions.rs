@@ -111,29 +111,28 @@ pub(super) fn row_sums(dtype: DType) -> Kernel {
 
 /// Runs reductions of rows of a matrix whose elements lie as `strides` say, and compares with the reference.
 fn check(ops: &[ReduceOp], values: &[Scalar], extents: &[usize], strides: &[isize], parallelism: &Parallelism) {
-    sets().for_each(|set| check_on(set, ops, values, extents, strides, parallelism));
+    let want = expected(ops, values, extents, strides);
+    let (dtype, outer) = (values[0].dtype(), 1);
+    let kernel = reduction_kernel(ops, dtype, outer, extents.len() as u32 - outer);
+    let input = Memory::of(dtype, values);
+    let along: Vec<isize> = (0..extents.len()).map(|axis| isize::from(axis == 0)).collect();
+    for set in sets() {
+        let outputs: Vec<Memory> = ops.iter().map(|op| Memory::zeros(op.result(dtype), extents[0])).collect();
+        let mut bindings = vec![input.bind(0, strides)];
+        bindings.extend(outputs.iter().map(|output| output.bind(0, &along)));
+        launch_with(&prepare_for(set, kernel.clone()), extents, &bindings, parallelism);
+        for ((op, output), want) in ops.iter().zip(&outputs).zip(&want) {
+            for (row, (got, want)) in output.all().into_iter().zip(want).enumerate() {
+                let equal = same(got, *want);
+                assert!(equal, "{set:?} {op} {dtype} {extents:?} {strides:?} row {row}: {got:?}, not {want:?}");
+            }
+        }
+    }
 }
 
-/// The same on one instruction set.
-fn check_on(
-    set: InstructionSet,
-    ops: &[ReduceOp],
-    values: &[Scalar],
-    extents: &[usize],
-    strides: &[isize],
-    parallelism: &Parallelism,
-) {
-    let (dtype, outer) = (values[0].dtype(), 1);
-    let executable = prepare_for(set, reduction_kernel(ops, dtype, outer, extents.len() as u32 - outer));
-    let input = Memory::of(dtype, values);
-    let results = extents[0];
-    let outputs: Vec<Memory> = ops.iter().map(|op| Memory::zeros(op.result(dtype), results)).collect();
-    let along: Vec<isize> = (0..extents.len()).map(|axis| isize::from(axis == 0)).collect();
-    let mut bindings = vec![input.bind(0, strides)];
-    bindings.extend(outputs.iter().map(|output| output.bind(0, &along)));
-    launch_with(&executable, extents, &bindings, parallelism);
-    let count: usize = extents[1..].iter().product();
-    for row in 0..results {
+/// What the definition gives for each row, for each op.
+fn expected(ops: &[ReduceOp], values: &[Scalar], extents: &[usize], strides: &[isize]) -> Vec<Vec<Scalar>> {
+    let elements = |row: usize| -> Vec<Scalar> {
         let element = |number: usize| {
             let mut rest = number;
             let mut place = row as isize * strides[0];
@@ -143,12 +142,10 @@ fn check_on(
             }
             values[place as usize]
         };
-        let elements: Vec<Scalar> = (0..count).map(element).collect();
-        for (op, output) in ops.iter().zip(&outputs) {
-            let (got, want) = (output.get(row), reference(*op, dtype, &elements));
-            assert!(same(got, want), "{set:?} {op} {dtype} {extents:?} {strides:?} row {row}: {got:?}, not {want:?}");
-        }
-    }
+        (0..extents[1..].iter().product()).map(element).collect()
+    };
+    let rows: Vec<Vec<Scalar>> = (0..extents[0]).map(elements).collect();
+    ops.iter().map(|op| rows.iter().map(|row| reference(*op, values[0].dtype(), row)).collect()).collect()
 }
 
 #[test]

@@ -4,9 +4,13 @@
 //! Lanes of a vector are results here; the virtual lanes of `ops::reduction` are sixteen states in the tile, merged in the
 //! same order. Must not know: how many blocks there are, threads.
 
+use rustc_hash::FxHashSet;
+
 use super::Options;
 use super::body::{count_left, jump_if_fewer, least_lanes, refuse_bytes, refuse_merges, straight};
-use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
+use super::encode::{
+    Arithmetic, Assembled, Assembler, Condition, General, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP,
+};
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STOP, STRIDES, TILE, TILES};
 use super::instruction::STORE;
 use super::reduce::merge;
@@ -17,10 +21,17 @@ use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::DType;
 use crate::error::Result;
+use crate::loops::{Operation, Statement, ValueId};
 use crate::ops::reduction::LANES;
 
 /// Vectors of the narrowest values that a group of results fills, the most first.
 const VECTORS: [usize; 2] = [4, 1];
+
+/// Rows between the one that is read and the one that is asked for.
+const AHEAD: usize = 16;
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// Operands beyond these would have no registers.
 const MOST_PORTS: usize = 5;
@@ -54,19 +65,32 @@ pub(in crate::backend::cpu) fn columns_function(
     asm.copy(STATE, R9);
     asm.set(INDEX, 0);
     let held = vec![None; classes.len()];
+    let components: Vec<Vec<Component>> = folds.iter().map(|fold| components(body, fold)).collect();
     let least = least_lanes(body.types_used().chain(states().map(|init| init.dtype())));
     for (vectors, reach) in VECTORS.map(|vectors| (vectors, Reach::Whole)).into_iter().chain([(1, Reach::Tail)]) {
         let subject = Subject { ports: &body.ports, classes, held: &held };
-        Columns { body, folds, subject, options, lanes: least * vectors, reach }.groups(&mut asm, &frame)?;
+        let components = &components;
+        Columns { body, folds, components, subject, options, lanes: least * vectors, reach }
+            .groups(&mut asm, &frame)?;
     }
     Frame::leave(&mut asm);
     asm.finish()
+}
+
+/// A component of a state.
+#[derive(Debug, Clone, Copy)]
+struct Component {
+    dtype: DType,
+    /// Whether it is the same for all results, like the number of elements: it has one vector, not one for each group of
+    /// lanes.
+    shared: bool,
 }
 
 /// What reduces groups of so many results.
 struct Columns<'a> {
     body: &'a Program,
     folds: &'a [Fold],
+    components: &'a [Vec<Component>],
     subject: Subject<'a>,
     options: Options,
     lanes: usize,
@@ -105,46 +129,46 @@ impl Columns<'_> {
         t
     }
 
-    /// Bytes of the states of one virtual lane.
-    fn size(&self) -> Result<i32> {
-        let dtypes = self.folds.iter().flat_map(|fold| fold.init.iter().map(|init| init.dtype().size()));
-        let size = dtypes.map(|width| (self.lanes * width).next_multiple_of(VECTOR)).sum::<usize>();
-        if size * LANES > TILES as usize { Err(no_wide_form("so large a state")) } else { Ok(size as i32) }
+    /// Vectors of a component.
+    fn vectors(&self, component: Component) -> usize {
+        if component.shared { 1 } else { (self.lanes * component.dtype.size()).div_ceil(VECTOR) }
     }
 
-    /// The places of all vectors of the states so many bytes behind the present virtual lane's.
-    fn places(&self, distance: i32) -> Vec<Place> {
-        let widths = self.folds.iter().flat_map(|fold| fold.init.iter().map(|init| init.dtype().size()));
-        let vectors: usize = widths.map(|width| (self.lanes * width).div_ceil(VECTOR)).sum();
-        (0..vectors as i32).map(|vector| Place::Tile { scale: 1, offset: distance + vector * VECTOR as i32 }).collect()
+    /// Bytes of the states of one virtual lane.
+    fn size(&self) -> Result<i32> {
+        let vectors: usize = self.components.iter().flatten().map(|&component| self.vectors(component)).sum();
+        let size = vectors * VECTOR;
+        if size * LANES > TILES as usize { Err(no_wide_form("so large a state")) } else { Ok(size as i32) }
     }
 
     /// The states so many bytes behind the present virtual lane's.
     fn states(&self, t: &mut Tracer<'_>, distance: i32) -> Result<States> {
-        let mut places = self.places(distance).into_iter();
-        let mut states = States::new();
-        for fold in self.folds {
-            let mut components = Vec::new();
-            for init in &fold.init {
-                let width = t.width(init.dtype())?;
-                let parts: Parts =
-                    places.by_ref().take(t.vectors(width)).map(|place| t.steps.value(Home::Place(place))).collect();
-                components.push(Lanes { dtype: init.dtype(), width, parts });
+        let mut offset = distance;
+        let mut state = |t: &mut Tracer<'_>, component: Component| {
+            let width = t.width(component.dtype)?;
+            let mut parts = Parts::new();
+            for _ in 0..self.vectors(component) {
+                parts.push(t.steps.value(Home::Place(Place::Tile { scale: 1, offset })));
+                offset += VECTOR as i32;
             }
-            states.push(components);
-        }
-        Ok(states)
+            let shared = parts[0];
+            parts.resize(t.vectors(width), shared);
+            Ok(Lanes { dtype: component.dtype, width, parts })
+        };
+        let folds = self.components.iter();
+        folds.map(|fold| fold.iter().map(|&component| state(t, component)).collect()).collect()
     }
 
     fn store(&self, t: &mut Tracer<'_>, states: &[Vec<Lanes>]) {
-        let values = states.iter().flatten().flat_map(|component| component.parts.iter().copied());
-        let places = self.places(0);
-        t.steps.steps.extend(values.zip(places).map(|(value, to)| Step::Store {
+        let components = self.components.iter().flatten().zip(states.iter().flatten());
+        let values = components.flat_map(|(&component, lanes)| lanes.parts.iter().take(self.vectors(component)));
+        let stores = values.zip(0..).map(|(&value, vector)| Step::Store {
             opcode: &STORE,
             value,
             mask: None,
-            to,
-        }));
+            to: Place::Tile { scale: 1, offset: vector * VECTOR as i32 },
+        });
+        t.steps.steps.extend(stores);
     }
 
     /// A loop over virtual lanes.
@@ -205,6 +229,7 @@ impl Columns<'_> {
             asm.load(RAX, Memory::base(RCX, (ports + port) as i32 * 8));
             let base = frame.base(asm, port);
             asm.arithmetic(Arithmetic::Add, base, RAX);
+            self.prefetch(asm, port, base);
         }
         asm.arithmetic_value(Arithmetic::Add, TILE, size);
         asm.arithmetic_value(Arithmetic::Compare, TILE, size * LANES as i32);
@@ -216,6 +241,17 @@ impl Columns<'_> {
         asm.arithmetic(Arithmetic::Compare, OTHER, RAX);
         asm.jump_if(Condition::Less, again);
         Ok(())
+    }
+
+    /// Asks for the elements of a row that is to come: rows may lie so far apart that the processor does not foresee it. The
+    /// distance of two rows is in `RAX`.
+    fn prefetch(&self, asm: &mut Assembler, port: usize, base: General) {
+        let size = self.body.ports[port].operand.dtype.size();
+        (0..AHEAD.ilog2()).for_each(|_| asm.arithmetic(Arithmetic::Add, RAX, RAX));
+        asm.arithmetic(Arithmetic::Add, RAX, base);
+        for offset in (0..self.lanes * size).step_by(LINE) {
+            asm.prefetch(Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 });
+        }
     }
 
     /// Merges the virtual lanes as a halving tree; the total is in the first.
@@ -250,13 +286,13 @@ impl Columns<'_> {
                 asm.jump_if(Condition::NotGreater, done);
             }
             let mut start = 0;
-            for fold in self.folds {
-                for (component, init) in fold.init.iter().enumerate() {
-                    let width = init.dtype().size();
+            for (fold, components) in self.folds.iter().zip(self.components) {
+                for (slot, &component) in components.iter().enumerate() {
+                    let lane = if component.shared { 0 } else { lane };
                     // Of four bytes twice as many are moved; nobody reads the rest of the slot.
-                    asm.load(RAX, Frame::buffer((start + lane * width) as i32));
-                    asm.store(Memory::base(STATE, (fold.slot + component) as i32 * 8), RAX);
-                    start += (self.lanes * width).next_multiple_of(VECTOR);
+                    asm.load(RAX, Frame::buffer((start + lane * component.dtype.size()) as i32));
+                    asm.store(Memory::base(STATE, (fold.slot + slot) as i32 * 8), RAX);
+                    start += self.vectors(component) * VECTOR;
                 }
             }
             asm.arithmetic_value(Arithmetic::Add, STATE, slots as i32 * 8);
@@ -264,4 +300,36 @@ impl Columns<'_> {
         asm.bind(done);
         Ok(())
     }
+}
+
+/// The components of a fold's state. Shared are those that come from constants and positions alone, however often
+/// states are merged.
+fn components(body: &Program, fold: &Fold) -> Vec<Component> {
+    let own = own_values(&body.statements, FxHashSet::default());
+    let mut shared: Vec<bool> = fold.lifted.iter().map(|value| !own.contains(value)).collect();
+    loop {
+        let states = fold.merge.left.iter().zip(&shared).chain(fold.merge.right.iter().zip(&shared));
+        let given = states.filter(|(_, shared)| !**shared).map(|(&value, _)| value).collect();
+        let own = own_values(&fold.merge.block.statements, given);
+        let merged: Vec<bool> = fold.merge.results.iter().map(|value| !own.contains(value)).collect();
+        let next: Vec<bool> = shared.iter().zip(merged).map(|(&shared, merged)| shared && merged).collect();
+        if next == shared {
+            break;
+        }
+        shared = next;
+    }
+    fold.init.iter().zip(shared).map(|(init, shared)| Component { dtype: init.dtype(), shared }).collect()
+}
+
+/// The values that may differ from result to result, if these do.
+fn own_values(statements: &[Statement], mut own: FxHashSet<ValueId>) -> FxHashSet<ValueId> {
+    for statement in statements {
+        if let Statement::Let(value, operation) = statement {
+            let reads = matches!(operation, Operation::Load(_));
+            if reads || operation.uses().iter().any(|used| own.contains(used)) {
+                own.insert(*value);
+            }
+        }
+    }
+    own
 }

@@ -314,6 +314,12 @@ impl Assembler {
         self.line(|| format!("    lea {to}, {of}"));
     }
 
+    /// Asks for a line of memory, which may be none.
+    pub fn prefetch(&mut self, from: Memory) {
+        self.general(&[0x0f, 0x18], 1, Err(from));
+        self.line(|| format!("    prefetcht0 {from}"));
+    }
+
     /// `to = value`.
     pub fn set(&mut self, to: General, value: i32) {
         self.general(&[0xc7], 0, Ok(to));

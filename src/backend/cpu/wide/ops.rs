@@ -54,17 +54,34 @@ fn of(pair: Pair, width: usize) -> &'static Opcode {
 }
 
 impl Tracer<'_> {
+    /// The vectors of a result, computed once where neighbors have the same operands.
+    fn parts<const N: usize>(
+        &mut self,
+        operands: [&Lanes; N],
+        mut compute: impl FnMut(&mut Self, [Value; N]) -> Value,
+    ) -> Parts {
+        let mut known: Option<([Value; N], Value)> = None;
+        let part = |part: usize| {
+            let values = operands.map(|lanes| lanes.parts[part]);
+            let result = match known {
+                Some((same, result)) if same == values => result,
+                _ => compute(self, values),
+            };
+            known = Some((values, result));
+            result
+        };
+        (0..operands[0].parts.len()).map(part).collect()
+    }
+
     fn each_unary(&mut self, pair: Pair, x: &Lanes, immediate: Option<u8>) -> Lanes {
         let opcode = of(pair, x.width);
-        let parts: Parts = x.parts.iter().map(|&x| self.compute_with(opcode, None, x, None, immediate)).collect();
-        x.with(parts)
+        x.with(self.parts([x], |t, [x]| t.compute_with(opcode, None, x, None, immediate)))
     }
 
     /// One instruction for each pair of vectors.
     pub(super) fn each(&mut self, pair: Pair, a: &Lanes, b: &Lanes) -> Lanes {
         let opcode = of(pair, a.width);
-        let parts: Parts = a.parts.iter().zip(&b.parts).map(|(&a, &b)| self.compute(opcode, Some(a), b)).collect();
-        a.with(parts)
+        a.with(self.parts([a, b], |t, [a, b]| t.compute(opcode, Some(a), b)))
     }
 
     /// All lanes these bits, as elements like those.
@@ -75,22 +92,16 @@ impl Tracer<'_> {
 
     fn compare(&mut self, predicate: u8, a: &Lanes, b: &Lanes) -> Lanes {
         let opcode = of(COMPARE, a.width);
-        let pairs: Vec<(Value, Value)> = a.parts.iter().copied().zip(b.parts.iter().copied()).collect();
-        let parts = pairs.into_iter().map(|(a, b)| self.compute_with(opcode, Some(a), b, None, Some(predicate)));
-        let parts: Parts = parts.collect();
+        let parts = self.parts([a, b], |t, [a, b]| t.compute_with(opcode, Some(a), b, None, Some(predicate)));
         Lanes { dtype: DType::Bool, width: a.width, parts }
     }
 
     /// `mask ? yes : no` on lanes of one width.
     fn blend(&mut self, mask: &Lanes, yes: &Lanes, no: &Lanes) -> Lanes {
         let opcode = of(BLEND, yes.width);
-        let parts: Parts = (0..yes.parts.len())
-            .map(|part| {
-                let (yes, no, mask) = (yes.parts[part], no.parts[part], mask.parts[part]);
-                self.compute_with(opcode, Some(no), yes, Some(mask), None)
-            })
-            .collect();
-        yes.with(parts)
+        yes.with(
+            self.parts([mask, yes, no], |t, [mask, yes, no]| t.compute_with(opcode, Some(no), yes, Some(mask), None)),
+        )
     }
 
     /// `mask ? yes : no`, whatever the widths of masks.
@@ -284,15 +295,12 @@ pub(super) fn ternary(t: &mut Tracer<'_>, op: TernaryOp, a: &Lanes, b: &Lanes, c
 }
 
 fn mul_add(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
-    let parts: Parts = (0..a.parts.len())
-        .map(|part| {
-            let result = t.steps.value(super::step::Home::None);
-            let operands = [a.parts[part], b.parts[part], c.parts[part]];
-            t.steps.steps.push(Step::MulAdd { double: a.width == 8, result, operands });
-            result
-        })
-        .collect();
-    a.with(parts)
+    let double = a.width == 8;
+    a.with(t.parts([a, b, c], |t, operands| {
+        let result = t.steps.value(super::step::Home::None);
+        t.steps.steps.push(Step::MulAdd { double, result, operands });
+        result
+    }))
 }
 
 fn negate(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {

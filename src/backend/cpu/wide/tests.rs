@@ -1,6 +1,6 @@
 //! The encodings, against an independent decoder.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::encode::{Assembler, General, Memory, Operand, Vector};
 use super::instruction::{ALL, Immediate, Opcode};
@@ -89,6 +89,18 @@ fn registers_of_all_numbers_are_encoded() {
             assert_eq!(number(got.op_register(at)), usize::from(last), "{got}");
         }
     }
+}
+
+#[test]
+fn lines_are_asked_for_where_they_are() {
+    let mut asm = Assembler::new(false);
+    asm.prefetch(Memory::At { base: General(9), index: General(13), scale: 8, offset: 64 });
+    let got = decode(&asm.finish().unwrap().bytes);
+    assert_eq!(
+        (got.mnemonic(), got.memory_base(), got.memory_index()),
+        (Mnemonic::Prefetcht0, Register::R9, Register::R13)
+    );
+    assert_eq!((got.memory_index_scale(), got.memory_displacement64()), (8, 64));
 }
 
 #[test]

@@ -275,13 +275,26 @@ struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     fn new(reduction: &'a Reduction) -> Fold<'a> {
-        let lanes = vec![reduction.init.clone(); LANES];
-        Fold { reduction, lanes, filled: 0, blocks: 0, states: Vec::new() }
+        let mut fold = Fold { reduction, lanes: Vec::new(), filled: 0, blocks: 0, states: Vec::new() };
+        fold.open_block();
+        fold
+    }
+
+    fn open_block(&mut self) {
+        self.filled = 0;
+        self.lanes = vec![self.reduction.init.clone(); LANES];
+        if let Some(append) = &self.reduction.append {
+            for (lane, state) in self.lanes.iter_mut().enumerate() {
+                let position = Scalar::I64((self.blocks * BLOCK + lane) as i64);
+                state.get_mut(append.position).into_iter().for_each(|part| *part = position);
+            }
+        }
     }
 
     fn push(&mut self, machine: &mut Machine<'_>, lifted: Values) -> Result<()> {
         let lane = &mut self.lanes[self.filled % LANES];
-        *lane = machine.merge(&self.reduction.merge, lane, &lifted)?;
+        let merge = self.reduction.append.as_ref().map_or(&self.reduction.merge, |append| &append.merge);
+        *lane = machine.merge(merge, lane, &lifted)?;
         self.filled += 1;
         if self.filled == BLOCK { self.close_block(machine) } else { Ok(()) }
     }
@@ -300,8 +313,7 @@ impl<'a> Fold<'a> {
             self.merge_newest(machine)?;
         }
         self.blocks += 1;
-        self.filled = 0;
-        self.lanes.fill(self.reduction.init.clone());
+        self.open_block();
         Ok(())
     }
 

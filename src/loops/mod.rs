@@ -115,6 +115,8 @@ pub struct Reduction {
     pub lifted: State,
     /// How two states become one.
     pub merge: Merge,
+    /// How a lane takes its next element, where that is less work than to merge it.
+    pub append: Option<Append>,
     /// The state of all elements: values defined by the `Reduce` for what follows it.
     pub results: State,
 }
@@ -130,6 +132,17 @@ pub struct Merge {
     pub block: Block,
     /// The merged state.
     pub results: State,
+}
+
+/// What a merge gives whose right state is one element that comes after all of the left state, which is that of a virtual
+/// lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Append {
+    /// The computation.
+    pub merge: Merge,
+    /// The part of the state that in a lane without elements is not that of `init`, but the position that the lane's
+    /// first element has, or would have.
+    pub position: usize,
 }
 
 /// A value carried from step to step.

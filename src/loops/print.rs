@@ -9,6 +9,7 @@
 //!           | "while" VALUE [carried]                       "condition" statements, "do" body
 //!           | "block"                                       statements
 //! reduction:= values "= fold" lifted "from" init "by" left "," right    merge statements, then "yield" values
+//!           ["append" left "," right "from position" N      as above]
 //! carried  := "(" current "=" initial ", then" next ", last" result ";" … ")"
 //! statement:= "v"N ":" dtype "=" operation | "store o"N "," VALUE
 //! ```
@@ -19,7 +20,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::loops::{
-    Access, Axis, Block, Carried, Kernel, Nest, Operand, OperandId, Operation, Reduction, Statement, ValueId,
+    Access, Axis, Block, Carried, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, Statement, ValueId,
 };
 
 impl Display for Kernel {
@@ -139,8 +140,25 @@ fn block(f: &mut Formatter<'_>, kernel: &Kernel, block: &Block, depth: usize) ->
 
 fn fold(f: &mut Formatter<'_>, kernel: &Kernel, item: &Reduction, depth: usize) -> fmt::Result {
     line(f, depth, reduction(kernel, item))?;
-    block(f, kernel, &item.merge.block, depth + 1)?;
-    line(f, depth + 1, format_args!("yield {}", separated(", ", item.merge.results.iter())))
+    merge(f, kernel, &item.merge, depth + 1)?;
+    let Some(append) = &item.append else { return Ok(()) };
+    line(
+        f,
+        depth,
+        fmt::from_fn(|f| {
+            f.write_str("append ")?;
+            group(f, &append.merge.left)?;
+            f.write_str(", ")?;
+            group(f, &append.merge.right)?;
+            write!(f, " from position {}", append.position)
+        }),
+    )?;
+    merge(f, kernel, &append.merge, depth + 1)
+}
+
+fn merge(f: &mut Formatter<'_>, kernel: &Kernel, merge: &Merge, depth: usize) -> fmt::Result {
+    block(f, kernel, &merge.block, depth)?;
+    line(f, depth, format_args!("yield {}", separated(", ", merge.results.iter())))
 }
 
 fn line(f: &mut Formatter<'_>, depth: usize, text: impl Display) -> fmt::Result {

@@ -62,6 +62,7 @@ pub(crate) fn sums(merge: BinaryOp, init: Scalar) -> Kernel {
             block: block([binary(4, merge, 2, 3)]),
             results: smallvec![v(4)],
         },
+        append: None,
         results: smallvec![v(5)],
     };
     let reduce = Nest::Reduce {

@@ -13,7 +13,8 @@ use rustc_hash::FxHashSet;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::loops::{
-    Access, Axis, Block, Carried, Kernel, Nest, Operand, OperandId, Operation, Reduction, Statement, ValueId, print,
+    Access, Axis, Block, Carried, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, Statement, ValueId,
+    print,
 };
 use crate::ops::{Row, TernaryOp};
 
@@ -96,7 +97,7 @@ impl Verifier<'_> {
                     reductions.iter().try_for_each(|reduction| this.lifted(reduction))
                 })?;
                 reductions.iter().try_for_each(|reduction| {
-                    self.merge(reduction)?;
+                    self.merges(reduction)?;
                     self.define_all(&reduction.results, print::reduction(self.kernel, reduction))
                 })
             }
@@ -170,11 +171,19 @@ impl Verifier<'_> {
         reduction.lifted.iter().try_for_each(|&value| self.sees(value, &at))
     }
 
-    /// The merge, which sees nothing of what is around it, and the dtypes of all states.
-    fn merge(&mut self, reduction: &Reduction) -> Result<()> {
+    /// How states are merged, and how elements are appended.
+    fn merges(&mut self, reduction: &Reduction) -> Result<()> {
+        self.merge(reduction, &reduction.merge)?;
+        let Some(append) = &reduction.append else { return Ok(()) };
+        let position = reduction.init.get(append.position).map(|part| part.dtype());
+        self.require(position == Some(DType::I64), "a position is i64", print::reduction(self.kernel, reduction))?;
+        self.merge(reduction, &append.merge)
+    }
+
+    /// A merge, which sees nothing of what is around it, and the dtypes of all states.
+    fn merge(&mut self, reduction: &Reduction, merge: &Merge) -> Result<()> {
         let kernel = self.kernel;
         let at = print::reduction(kernel, reduction);
-        let merge = &reduction.merge;
         let outside = std::mem::take(&mut self.visible);
         self.scope(|this| {
             this.define_all(&merge.left, &at)?;

@@ -1,8 +1,9 @@
 //! Kernels from groups of roots: reductions first, then what is computed element by element.
 
+use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
-use crate::loops::{Axis, Kernel, Merge, Nest, OperandId, Reduction, State};
+use crate::loops::{Append, Axis, Kernel, Merge, Nest, OperandId, Reduction, State};
 use crate::lower::block::{BlockBuilder, KernelBuilder, RowWriter, is_stored};
 use crate::lower::plan::{AxisWalk, Epilogue, KernelStep, Source, Window};
 use crate::lower::{Lowering, extents};
@@ -97,7 +98,7 @@ fn reduction(
     builder: &mut KernelBuilder<'_, '_>,
     inner: &mut BlockBuilder,
     op: ReduceOp,
-    dtype: crate::dtype::DType,
+    dtype: DType,
     element: crate::loops::ValueId,
 ) -> Reduction {
     let kernel = &mut builder.kernel;
@@ -118,7 +119,18 @@ fn reduction(
     let (left, right, results) = (state(), state(), state());
     let mut merge = BlockBuilder::default();
     let merged = op.merge(&mut RowWriter { kernel, block: &mut merge }, dtype, &left, &right);
-    Reduction { init, lifted, merge: Merge { left, right, block: merge.block, results: merged }, results }
+    let merge = Merge { left, right, block: merge.block, results: merged };
+    Reduction { append: append(kernel, op, dtype, &init), init, lifted, merge, results }
+}
+
+/// How a lane takes its next element, if that is not a merge.
+fn append(kernel: &mut Kernel, op: ReduceOp, dtype: DType, init: &[Scalar]) -> Option<Append> {
+    let position = op.running_position()?;
+    let mut state = || -> State { init.iter().map(|part| kernel.new_value(part.dtype())).collect() };
+    let (left, right) = (state(), state());
+    let mut block = BlockBuilder::default();
+    let results = op.append(&mut RowWriter { kernel, block: &mut block }, dtype, &left, &right)?;
+    Some(Append { merge: Merge { left, right, block: block.block, results }, position })
 }
 
 /// The kernel that writes one part of a concatenation to its range of the result.

@@ -191,6 +191,44 @@ impl ReduceOp {
         }
     }
 
+    /// What `merge` gives where the right side is one element that comes after all those of the left, in fewer steps;
+    /// `None` where `merge` has as few. A left side without elements is `init`, but for `running_position`.
+    pub fn append<B: Builder>(
+        self,
+        b: &mut B,
+        dtype: DType,
+        left: &[B::Value],
+        right: &[B::Value],
+    ) -> Option<State<B::Value>> {
+        match self {
+            ReduceOp::ArgMin => Some(append_position(b, [BinaryOp::Lt, BinaryOp::Ge], dtype, left, right)),
+            ReduceOp::ArgMax => Some(append_position(b, [BinaryOp::Gt, BinaryOp::Le], dtype, left, right)),
+            ReduceOp::Sum
+            | ReduceOp::Prod
+            | ReduceOp::Min
+            | ReduceOp::Max
+            | ReduceOp::All
+            | ReduceOp::Any
+            | ReduceOp::SquaredDeviations => None,
+        }
+    }
+
+    /// The part of the state that is the position of a lane's first element before that is appended, or where it would be:
+    /// the lane's place in the block. An element that is no better than `init` then need not be taken, and a lane
+    /// without elements loses to all others, which come earlier.
+    pub const fn running_position(self) -> Option<usize> {
+        match self {
+            ReduceOp::ArgMin | ReduceOp::ArgMax => Some(1),
+            ReduceOp::Sum
+            | ReduceOp::Prod
+            | ReduceOp::Min
+            | ReduceOp::Max
+            | ReduceOp::All
+            | ReduceOp::Any
+            | ReduceOp::SquaredDeviations => None,
+        }
+    }
+
     /// The result of a state.
     pub fn finish<V: Clone>(self, state: &[V]) -> V {
         match self {
@@ -258,6 +296,28 @@ fn merge_position<B: Builder>(
     smallvec![value, position]
 }
 
+/// Takes the right pair, whose position is the greater one, if its value is better; a NaN is better than any number.
+fn append_position<B: Builder>(
+    b: &mut B,
+    [better, no_better]: [BinaryOp; 2],
+    dtype: DType,
+    left: &[B::Value],
+    right: &[B::Value],
+) -> State<B::Value> {
+    let [(value, position), (other, other_position)] = [left, right].map(|state| (state[0].clone(), state[1].clone()));
+    let take = if dtype.is_float() {
+        // Not so with a NaN on the right; and one on the left stays.
+        let loses = b.binary(no_better, other.clone(), value.clone());
+        let number = b.binary(BinaryOp::Eq, value.clone(), value.clone());
+        b.binary(BinaryOp::Lt, loses, number)
+    } else {
+        b.binary(better, other.clone(), value.clone())
+    };
+    let value = b.ternary(TernaryOp::Select, take.clone(), other, value);
+    let position = b.ternary(TernaryOp::Select, take, other_position, position);
+    smallvec![value, position]
+}
+
 /// Chan's update of (count, mean, squared deviations). The count of an empty side makes its weight zero, and
 /// the deviation is multiplied by the weight before it is squared, so that 1e200 alone does not overflow.
 fn merge_moments<B: Builder>(b: &mut B, dtype: DType, left: &[B::Value], right: &[B::Value]) -> State<B::Value> {
@@ -316,6 +376,33 @@ mod tests {
         assert_eq!(fold(ReduceOp::ArgMin, &[f64::INFINITY, f64::INFINITY]), Scalar::I64(0));
         assert_eq!(fold(ReduceOp::ArgMin, &[nan, 1.0]), Scalar::I64(0));
         assert_eq!(fold(ReduceOp::ArgMax, &[-0.0, 0.0]), Scalar::I64(0));
+    }
+
+    /// All sequences of so many of a few values, in lanes of which the last may be empty.
+    #[test]
+    fn appending_is_merging_what_comes_later() {
+        let choice = [f64::NAN, f64::NEG_INFINITY, f64::INFINITY, -0.0, 0.0, 1.0];
+        for op in [ReduceOp::ArgMin, ReduceOp::ArgMax] {
+            for (number, length) in (0..=5).flat_map(|length| (0..6usize.pow(length)).map(move |n| (n, length))) {
+                let values: Vec<f64> = (0..length).map(|i| choice[number / 6usize.pow(i) % 6]).collect();
+                let init = op.init(DType::F64);
+                let (mut merged, mut appended) = (vec![init.clone(); 2], vec![init.clone(); 2]);
+                for (lane, state) in appended.iter_mut().enumerate() {
+                    state[op.running_position().unwrap()] = Scalar::I64(lane as i64);
+                }
+                for (i, &value) in values.iter().enumerate() {
+                    let element = op.lift(&mut Now, DType::F64, Scalar::F64(value), Scalar::I64(i as i64));
+                    merged[i % 2] = op.merge(&mut Now, DType::F64, &merged[i % 2], &element);
+                    appended[i % 2] = op.append(&mut Now, DType::F64, &appended[i % 2], &element).unwrap();
+                }
+                if length > 0 {
+                    let [merged, appended] =
+                        [merged, appended].map(|lanes| op.merge(&mut Now, DType::F64, &lanes[0], &lanes[1]));
+                    let same = merged[0] == appended[0] || merged[0].is_nan() && appended[0].is_nan();
+                    assert!(same && merged[1] == appended[1], "{op} {values:?}: {merged:?} {appended:?}");
+                }
+            }
+        }
     }
 
     #[test]

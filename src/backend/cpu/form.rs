@@ -11,7 +11,8 @@ use super::parallel::{MUL_ADD_WEIGHT, moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::{
-    Access, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement, ValueId,
+    Access, Append, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement,
+    ValueId,
 };
 use crate::ops::{Cost, TernaryOp};
 
@@ -53,6 +54,8 @@ pub(super) struct Fold {
     pub lifted: State,
     /// How two states become one.
     pub merge: Merge,
+    /// How a lane takes its next element, where that is less work.
+    pub append: Option<Append>,
     /// The first 8-byte slot of its state.
     pub slot: usize,
 }
@@ -144,8 +147,8 @@ fn reduce_form(
     }
     let (mut folds, mut slots) = (Vec::new(), 0);
     for reduction in reductions {
-        let Reduction { init, lifted, merge, .. } = reduction.clone();
-        folds.push(Fold { init, lifted, merge, slot: slots });
+        let Reduction { init, lifted, merge, append, .. } = reduction.clone();
+        folds.push(Fold { init, lifted, merge, append, slot: slots });
         slots += reduction.init.len();
     }
     let mut epilogue = map_program(kernel, epilogue)?;
@@ -247,6 +250,16 @@ fn cost(statement: &Statement) -> Option<Cost> {
 }
 
 impl Fold {
+    /// How a lane takes its next element.
+    pub fn next(&self) -> &Merge {
+        self.append.as_ref().map_or(&self.merge, |append| &append.merge)
+    }
+
+    /// Whether a part of the state of a lane without elements is a position, not that of `init`.
+    pub fn starts_with_position(&self, part: usize) -> bool {
+        self.append.as_ref().is_some_and(|append| append.position == part)
+    }
+
     /// The size of the smallest value of its states and merge that is not a bool.
     pub fn smallest(&self, types: &[DType]) -> Option<usize> {
         let states = self.lifted.iter().chain(&self.merge.left).chain(&self.merge.right);

@@ -102,6 +102,7 @@ fn several_reductions_share_a_body_and_its_positions() {
             block: block([binary(first + 2, op, first, first + 1)]),
             results: smallvec![v(first + 2)],
         },
+        append: None,
         results: smallvec![v(first + 3)],
     };
     let weighted = block([load(0, 0), Statement::Let(v(1), Operation::Position), binary(2, BinaryOp::Mul, 0, 1)]);

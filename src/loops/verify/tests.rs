@@ -5,7 +5,9 @@ use smallvec::smallvec;
 use super::verify;
 use crate::dtype::{DType, Scalar};
 use crate::loops::samples::{self, binary, block, constant, load, store, v};
-use crate::loops::{Access, Axis, Block, Kernel, Nest, Operand, OperandId, Operation, Reduction, Statement};
+use crate::loops::{
+    Access, Append, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, Statement,
+};
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
 #[track_caller]
@@ -69,6 +71,34 @@ fn values_are_defined_once_and_before_their_use() {
     rejected(&block_kernel(&[], &[load(0, 0), store(1, 0)]), "no dtype", "v0: ? = load o0");
     rejected(&sums_with(|_, r| r.results[0] = v(1)), once, "= fold v1");
     rejected(&sums_with(|_, r| r.merge.left[0] = v(0)), once, "= fold v1");
+}
+
+#[test]
+fn appended_elements_have_the_state_of_the_merge() {
+    let append = |position: usize, dtype: DType| {
+        let mut kernel = sums_with(|_, reduction| {
+            let merge = Merge {
+                left: smallvec![v(6)],
+                right: smallvec![v(7)],
+                block: block([binary(8, BinaryOp::Add, 6, 7)]),
+                results: smallvec![v(8)],
+            };
+            reduction.append = Some(Append { merge, position });
+        });
+        kernel.types.extend([dtype; 3]);
+        kernel
+    };
+    rejected(&append(0, F64), "a position is i64", "= fold v1");
+    rejected(&append(1, F64), "a position is i64", "= fold v1");
+    // With a position in the state, the append's own values do not have its dtypes.
+    let mut kernel = append(1, F64);
+    if let [Nest::Map { body, .. }] = kernel.body.as_mut_slice()
+        && let [Nest::Reduce { reductions, .. }, ..] = body.as_mut_slice()
+    {
+        reductions[0].append.as_mut().unwrap().position = 0;
+        reductions[0].init[0] = Scalar::I64(0);
+    }
+    rejected(&kernel, "have the dtypes of its init", "= fold v1");
 }
 
 #[test]

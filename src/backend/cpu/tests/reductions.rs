@@ -1,7 +1,7 @@
 //! Reductions, against a slow reference that follows the text of `ops::reduction` to the letter.
 
 use super::*;
-use crate::loops::{Merge, Reduction};
+use crate::loops::{Append, Merge, Reduction};
 use crate::ops::reduction::{BLOCK, Builder, LANES};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp};
 
@@ -72,6 +72,14 @@ fn reference(op: ReduceOp, dtype: DType, elements: &[Scalar]) -> Scalar {
     op.finish(&stack.pop().unwrap_or(init))
 }
 
+/// How lanes take elements, if not by merges.
+fn append(build: &mut Build, op: ReduceOp, dtype: DType, types: &[DType]) -> Option<Append> {
+    let mut state = || types.iter().map(|&dtype| build.kernel.new_value(dtype)).collect::<SmallVec<[ValueId; 3]>>();
+    let (left, right, position) = (state(), state(), op.running_position()?);
+    let results = op.append(build, dtype, &left, &right)?;
+    Some(Append { merge: Merge { left, right, block: build.take_block(), results }, position })
+}
+
 /// The reductions of one operand over the last axes, each written to its own output over the first axes.
 fn reduction_kernel(ops: &[ReduceOp], dtype: DType, outer: u32, inner: u32) -> Kernel {
     let mut build = Build::new(outer + inner);
@@ -86,7 +94,8 @@ fn reduction_kernel(ops: &[ReduceOp], dtype: DType, outer: u32, inner: u32) -> K
         let (left, right, results) = (state(), state(), state());
         let merged = op.merge(&mut build, dtype, &left, &right);
         let merge = Merge { left, right, block: build.take_block(), results: merged };
-        reductions.push(Reduction { init: op.init(dtype), lifted, merge, results });
+        let append = append(&mut build, *op, dtype, &types);
+        reductions.push(Reduction { init: op.init(dtype), lifted, merge, append, results });
     }
     for (op, reduction) in ops.iter().zip(&reductions) {
         let result = op.finish(&reduction.results);
@@ -241,7 +250,7 @@ fn columns_that_spill_read_bools() {
     let merged = op.merge(&mut build, dtype, &left, &right);
     let merge = Merge { left, right, block: build.take_block(), results: merged };
     build.write(results[0]);
-    let reductions = vec![Reduction { init: op.init(dtype), lifted, merge, results }];
+    let reductions = vec![Reduction { init: op.init(dtype), lifted, merge, append: None, results }];
     let epilogue = Nest::Block(build.take_block());
     let body = vec![Nest::Reduce { axes: vec![Axis(1)], body, reductions }, epilogue];
     build.kernel.body = vec![Nest::Map { axes: vec![Axis(0)], body }];

@@ -34,7 +34,7 @@ pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
 /// A merge has to be more than a choice of what it is given, without calls and bytes: its results are new vectors, which
 /// can be stored in any order.
 pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
-    for merge in folds.iter().map(|fold| &fold.merge) {
+    for merge in folds.iter().flat_map(|fold| [&fold.merge, fold.next()]) {
         let statements = merge.block.statements.clone();
         let program = Program { ports: Vec::new(), types: body.types.clone(), statements };
         refuse_bytes(&program)?;

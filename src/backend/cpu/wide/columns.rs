@@ -171,13 +171,15 @@ impl Columns<'_> {
         t.steps.steps.extend(stores);
     }
 
-    /// A loop over virtual lanes.
+    /// A loop over virtual lanes, with the number of each as that of a row.
     fn lanewise(&self, asm: &mut Assembler, frame: &Frame, lanes: usize, steps: &Steps) -> Result<()> {
         let size = self.size()?;
         let again = asm.label();
         asm.set(TILE, 0);
+        asm.set(OTHER, 0);
         asm.bind(again);
         straight(asm, frame, steps, &[])?;
+        asm.arithmetic_value(Arithmetic::Add, OTHER, 1);
         asm.arithmetic_value(Arithmetic::Add, TILE, size);
         asm.arithmetic_value(Arithmetic::Compare, TILE, size * lanes as i32);
         asm.jump_if(Condition::Less, again);
@@ -191,7 +193,11 @@ impl Columns<'_> {
             let mut t = self.tracer(asm, &mut own);
             let mut states = States::new();
             for fold in self.folds {
-                states.push(fold.init.iter().map(|&init| t.constant(init)).collect::<Result<_>>()?);
+                let part = |(part, &init)| match fold.starts_with_position(part) {
+                    true => t.position(),
+                    false => t.constant(init),
+                };
+                states.push(fold.init.iter().enumerate().map(part).collect::<Result<_>>()?);
             }
             self.store(&mut t, &states);
             t.steps
@@ -211,7 +217,7 @@ impl Columns<'_> {
             for (fold, left) in self.folds.iter().zip(&states) {
                 let lifted: Vec<Lanes> =
                     fold.lifted.iter().map(|&id| values.get(id).cloned()).collect::<Result<_>>()?;
-                merged.push(merge(&mut t, self.body, fold, left, &lifted)?);
+                merged.push(merge(&mut t, self.body, fold.next(), left, &lifted)?);
             }
             self.store(&mut t, &merged);
             t.steps
@@ -264,7 +270,7 @@ impl Columns<'_> {
                 let (left, right) = (self.states(&mut t, 0)?, self.states(&mut t, self.size()? * half as i32)?);
                 let mut merged = States::new();
                 for ((fold, left), right) in self.folds.iter().zip(&left).zip(&right) {
-                    merged.push(merge(&mut t, self.body, fold, left, right)?);
+                    merged.push(merge(&mut t, self.body, &fold.merge, left, right)?);
                 }
                 self.store(&mut t, &merged);
                 t.steps
@@ -308,11 +314,13 @@ fn components(body: &Program, fold: &Fold) -> Vec<Component> {
     let own = own_values(&body.statements, FxHashSet::default());
     let mut shared: Vec<bool> = fold.lifted.iter().map(|value| !own.contains(value)).collect();
     loop {
-        let states = fold.merge.left.iter().zip(&shared).chain(fold.merge.right.iter().zip(&shared));
-        let given = states.filter(|(_, shared)| !**shared).map(|(&value, _)| value).collect();
-        let own = own_values(&fold.merge.block.statements, given);
-        let merged: Vec<bool> = fold.merge.results.iter().map(|value| !own.contains(value)).collect();
-        let next: Vec<bool> = shared.iter().zip(merged).map(|(&shared, merged)| shared && merged).collect();
+        let mut next = shared.clone();
+        for merge in [&fold.merge, fold.next()] {
+            let states = merge.left.iter().zip(&shared).chain(merge.right.iter().zip(&shared));
+            let given = states.filter(|(_, shared)| !**shared).map(|(&value, _)| value).collect();
+            let own = own_values(&merge.block.statements, given);
+            next.iter_mut().zip(&merge.results).for_each(|(next, value)| *next &= !own.contains(value));
+        }
         if next == shared {
             break;
         }

@@ -8,11 +8,9 @@
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
 use super::body::{count_left, hold, kernel_lanes, refuse_bytes, refuse_merges, straight, whole_steps};
-use super::encode::{
-    Arithmetic, Assembled, Assembler, Condition, Memory, Operand, R8, RCX, RDI, RDX, RSI, RSP, Vector,
-};
+use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
-use super::instruction::{Immediate, LOAD, PERMILPD, PERMILPS};
+use super::instruction::{PERMILPD, PERMILPS};
 use super::step::{Home, Place, Steps, Value};
 use super::tiles::{Kept, cut, load_kept, store_kept};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
@@ -22,6 +20,7 @@ use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::{DType, Scalar};
 use crate::elementary::kernel::Level;
 use crate::error::Result;
+use crate::loops::Merge;
 use crate::ops::reduction::{BLOCK, LANES};
 
 /// The function that reduces elements to the states of their blocks.
@@ -96,7 +95,7 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
                 components.map(load).collect::<Result<Vec<Lanes>>>()
             });
             let [left, right] = states;
-            let merged = merge(&mut t, body, fold, &left?, &right?)?;
+            let merged = merge(&mut t, body, &fold.merge, &left?, &right?)?;
             for (component, value) in merged.iter().enumerate() {
                 t.store_state(value, Place::State((fold.slot + component) as i32 * 8));
             }
@@ -117,15 +116,15 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
 pub(super) fn merge(
     t: &mut Tracer<'_>,
     body: &Program,
-    fold: &Fold,
+    merge: &Merge,
     left: &[Lanes],
     right: &[Lanes],
 ) -> Result<Vec<Lanes>> {
     let mut values = Values::new(body.types.len());
-    let ids = fold.merge.left.iter().zip(left).chain(fold.merge.right.iter().zip(right));
+    let ids = merge.left.iter().zip(left).chain(merge.right.iter().zip(right));
     ids.for_each(|(&id, value)| values.set(id, value.clone()));
-    walk(&fold.merge.block.statements, &mut values, t)?;
-    fold.merge.results.iter().map(|&id| values.get(id).cloned()).collect()
+    walk(&merge.block.statements, &mut values, t)?;
+    merge.results.iter().map(|&id| values.get(id).cloned()).collect()
 }
 
 /// What reduces one block.
@@ -175,20 +174,28 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    /// Loads the initial states into their registers.
+    /// Puts the states of no elements into their registers.
     fn initial(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
-        let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
-        let mut constants = Vec::new();
-        for value in self.folds.iter().flat_map(|fold| &fold.init) {
-            let width = t.width(value.dtype())?;
-            let state = t.constant(*value)?;
-            constants.extend(state.parts.iter().take(t.vectors(width)).map(|&part| t.constant_of(part).copied()));
-        }
-        for (register, bytes) in constants.into_iter().enumerate() {
-            let bytes = bytes.ok_or_else(|| no_wide_form("an initial state"))?;
-            let from = Operand::Memory(asm.constant(&bytes));
-            asm.vector(&LOAD, Vector(register as u8), None, from, Immediate::None);
-        }
+        let (steps, carried) = {
+            let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
+            let mut values = Parts::new();
+            for (fold, part) in self.folds.iter().flat_map(|fold| (0..fold.init.len()).map(move |part| (fold, part))) {
+                let init = fold.init[part];
+                let state = if fold.starts_with_position(part) { t.position()? } else { t.constant(init)? };
+                let vectors = t.vectors(t.width(init.dtype())?);
+                values.extend(state.parts.into_iter().take(vectors));
+            }
+            fits_registers(values.len())?;
+            let registers = values.into_iter().zip(0..);
+            let carried = registers.map(|(value, register)| Carried {
+                before: t.steps.value(Home::None),
+                after: Some(value),
+                register,
+            });
+            let carried: Vec<Carried> = carried.collect();
+            (t.steps, carried)
+        };
+        straight(asm, frame, &steps, &carried)?;
         Ok(())
     }
 
@@ -207,7 +214,8 @@ impl Blocks<'_> {
             states.push(components);
         }
         t.lanes = lanes;
-        if values.len() > REGISTERS - 2 { Err(no_wide_form("so large a state")) } else { Ok((states, values)) }
+        fits_registers(values.len())?;
+        Ok((states, values))
     }
 
     /// One step: the body on all its elements, merged with the virtual lanes.
@@ -223,7 +231,7 @@ impl Blocks<'_> {
                 let right: Vec<Lanes> =
                     states.iter().zip(&lifted).map(|(state, lifted)| group_of(&mut t, state, lifted, group)).collect();
                 t.lanes = LANES;
-                let mut merged = merge(&mut t, self.body, fold, states, &right)?;
+                let mut merged = merge(&mut t, self.body, fold.next(), states, &right)?;
                 for (merged, old) in merged.iter_mut().zip(states.iter()) {
                     if merged.dtype == DType::Bool {
                         *merged = t.mask_to(merged, old.width);
@@ -266,7 +274,7 @@ impl Blocks<'_> {
                     left.push(low);
                     right.push(high);
                 }
-                let merged = merge(&mut t, self.body, fold, &left, &right)?;
+                let merged = merge(&mut t, self.body, &fold.merge, &left, &right)?;
                 *states = merged;
                 lanes /= 2;
             }
@@ -278,6 +286,11 @@ impl Blocks<'_> {
         let carried = carried.map(|(before, register)| Carried { before, after: None, register }).collect();
         Ok((t.steps, carried))
     }
+}
+
+/// Whether so many vectors can go round a loop and leave registers for what is done with them.
+fn fits_registers(vectors: usize) -> Result<()> {
+    if vectors > REGISTERS - 2 { Err(no_wide_form("so large a state")) } else { Ok(()) }
 }
 
 /// A group of so many elements as there are virtual lanes, in the width of the state.

@@ -430,12 +430,15 @@ impl Code for Tracer<'_> {
     }
 
     fn position(&mut self) -> Result<Lanes> {
-        let rows = self.rows;
-        self.affine(if rows { Count::Row } else { Count::Position }, |tracer, part| {
+        if self.rows {
+            let result = self.steps.value(Home::None);
+            self.steps.steps.push(Step::Broadcast { result, count: Count::Row });
+            return Ok(self.uniform(DType::I64, 8, result));
+        }
+        self.affine(Count::Position, |tracer, part| {
             let mut bytes = [0; VECTOR];
             for (lane, bytes) in bytes.chunks_exact_mut(8).enumerate() {
-                let distance = if rows { 0 } else { part * 4 + lane };
-                bytes.copy_from_slice(&(distance as u64).to_le_bytes());
+                bytes.copy_from_slice(&((part * 4 + lane) as u64).to_le_bytes());
             }
             Ok(tracer.constant_bytes(bytes))
         })

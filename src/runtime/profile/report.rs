@@ -125,7 +125,7 @@ impl ClassProfile {
 
 /// A share of nothing is none.
 fn part(time: Duration, total: Duration) -> f64 {
-    if total.is_zero() { 0.0 } else { time.as_secs_f64() / total.as_secs_f64() }
+    if total.is_zero() { 0.0 } else { time.as_nanos() as f64 / total.as_nanos() as f64 }
 }
 
 /// Bytes per nanosecond are 10⁹ bytes per second.

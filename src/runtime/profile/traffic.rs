@@ -2,12 +2,15 @@
 //!
 //! Must not know: what a step computes.
 
+#[cfg(feature = "gpu")]
 use smallvec::SmallVec;
 
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::loops::{Access, Binding, Kernel, Launch, Operand};
-use crate::lower::plan::{CustomStep, Source, Window};
+use crate::lower::plan::CustomStep;
+#[cfg(feature = "gpu")]
+use crate::lower::plan::{Source, Window};
 use crate::runtime::windows::sizes;
 use crate::shape::Symbols;
 
@@ -32,6 +35,7 @@ pub(super) fn of_launch(kernel: &Kernel, launch: &Launch<'_>) -> u64 {
 }
 
 /// What windows over axes of these extents see.
+#[cfg(feature = "gpu")]
 pub(in crate::runtime) fn of_windows(windows: &[Window], extents: &[usize]) -> u64 {
     if extents.contains(&0) {
         return 0;

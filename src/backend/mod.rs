@@ -10,6 +10,7 @@ pub mod matmul;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -57,6 +58,11 @@ pub trait Executable: Send + Sync + fmt::Debug {
 
     /// How many variants of machine code have been made for it so far.
     fn compilations(&self) -> usize;
+
+    /// How long it took to make them.
+    fn compile_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A launch of which everything but the addresses is decided.

@@ -11,6 +11,7 @@ use crate::expr::sizes::SizeChecks;
 use crate::runtime::gpu::GpuProgram;
 use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
+use crate::runtime::profile::Profiler;
 use crate::runtime::site::Site;
 use crate::runtime::{Arg, DeviceArray, DeviceInfo, IntoArg, OutPlace, Stage};
 use crate::shape::Symbols;
@@ -29,9 +30,15 @@ impl Compiler {
         let gpu = selected(Flags::of_process()?)?;
         tracing::debug!(function = source.name, adapter = %gpu.adapter(), "compiles for a GPU");
         let target = self.limits.apply(gpu.target());
-        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
-        let program = GpuProgram::new(plan, gpu.adapter().clone(), &target)?;
-        Ok(Box::new(OnGpu { stages, checks: source.checks, program }))
+        let Source { name, built, unified, checks, mut stopwatch } = source;
+        let (stages, plan) = self.lowered(built, unified, &target, &name, &mut stopwatch)?;
+        let mut program = GpuProgram::new(plan, gpu.adapter().clone(), &target)?;
+        stopwatch.lap("emit");
+        let mut profiler = self.profiler(&name, "gpu", stopwatch);
+        if let Some(profiler) = &mut profiler {
+            program.watch(profiler);
+        }
+        Ok(Box::new(OnGpu { stages, checks, program, profiler: profiler.map(Arc::new) }))
     }
 }
 
@@ -43,6 +50,8 @@ struct OnGpu {
     checks: SizeChecks,
     /// The kernels.
     program: GpuProgram,
+    /// What counts.
+    profiler: Option<Arc<Profiler>>,
 }
 
 impl Implementation for OnGpu {
@@ -103,6 +112,10 @@ impl Implementation for OnGpu {
 
     fn compilations(&self) -> usize {
         self.program.compilations()
+    }
+
+    fn profiler(&self) -> Option<Arc<Profiler>> {
+        self.profiler.clone()
     }
 }
 

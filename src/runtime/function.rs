@@ -4,6 +4,8 @@
 //! sizes against each other; memory for the results; and only then the first write. What computes is behind
 //! `Implementation`, so that this module needs no graph.
 
+mod describe;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,11 +19,12 @@ use crate::runtime::arg::{Parameter, address};
 use crate::runtime::implementation::{Implementation, InputSpec, OutputType};
 use crate::runtime::memory::{Operand, Sizes};
 use crate::runtime::place::{OutPlace, OutputSpec};
+use crate::runtime::profile::Profiler;
 use crate::runtime::recorded::{Recordings, donor};
 use crate::runtime::site::Site;
 use crate::runtime::stateful::State;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
-use crate::shape::{Measure, Shape, Symbol, Symbols};
+use crate::shape::{Measure, Symbol, Symbols};
 
 /// A stage of compilation that can be printed with [`Function::dump`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +78,8 @@ pub(super) struct Inner {
     pub recordings: Recordings,
     /// For each output, the argument that may become it.
     pub donations: Vec<Option<usize>>,
+    /// What counts, if the function is profiled.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
@@ -103,7 +108,8 @@ impl Function {
         implementation: Box<dyn Implementation>,
     ) -> Function {
         let (recordings, donations) = (Recordings::default(), implementation.donations());
-        Function(Arc::new(Inner { name, inputs, outputs, state, implementation, recordings, donations }))
+        let profiler = implementation.profiler();
+        Function(Arc::new(Inner { name, inputs, outputs, state, implementation, recordings, donations, profiler }))
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
@@ -123,6 +129,14 @@ impl Function {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
+        match &self.0.profiler {
+            None => self.call_for(arguments),
+            Some(profiler) => profiler.call(|| self.call_for(arguments)),
+        }
+    }
+
+    #[inline]
+    fn call_for<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
             if !self.0.state.is_empty() {
                 return self.call_with_state(arguments, |specs, run| R::produce(specs, run));
@@ -158,6 +172,14 @@ impl Function {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
+        match &self.0.profiler {
+            None => self.write_into(arguments, outputs),
+            Some(profiler) => profiler.call(|| self.write_into(arguments, outputs)),
+        }
+    }
+
+    #[inline]
+    fn write_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
             if !self.0.state.is_empty() {
                 return outputs.with(|places| {
@@ -175,32 +197,6 @@ impl Function {
         })
     }
 
-    /// Inputs and outputs with dtype and shape; `?` is a size that each call decides.
-    ///
-    /// ```
-    /// let x = kroton::vector::<f64>("x");
-    /// let f = kroton::compile([&x], x.sum(..))?;
-    /// assert_eq!(f.signature(), "function(x: f64[?]) -> (f64[])");
-    /// # Ok::<(), kroton::Error>(())
-    /// ```
-    pub fn signature(&self) -> String {
-        let sizes = |shape: &Shape| {
-            let sizes = shape.iter().map(|dim| dim.constant().map_or("?".to_string(), |size| size.to_string()));
-            sizes.collect::<Vec<_>>().join(", ")
-        };
-        let inputs =
-            self.inputs().iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
-        let outputs = self.outputs().iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
-        let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
-        let mut text = format!("{}({inputs}) -> ({outputs})", self.0.name);
-        for (names, verb) in self.0.state.names().into_iter().zip(["reads", "updates"]) {
-            if !names.is_empty() {
-                text.push_str(&format!(" {verb} {}", names.join(", ")));
-            }
-        }
-        text
-    }
-
     /// The inputs that a call passes.
     pub(super) fn inputs(&self) -> &[InputSpec] {
         &self.0.inputs[..self.0.inputs.len() - self.0.state.len()]
@@ -209,44 +205,6 @@ impl Function {
     /// The outputs that a call gives.
     pub(super) fn outputs(&self) -> &[OutputType] {
         &self.0.outputs[..self.0.outputs.len() - self.0.state.update_count()]
-    }
-
-    /// The text of a stage of compilation.
-    ///
-    /// # Errors
-    /// `Unsupported` for a stage that the device does not have.
-    ///
-    /// ```
-    /// let x = kroton::vector::<f64>("x");
-    /// let f = kroton::compile([&x], &x + &x)?;
-    /// assert!(f.dump(kroton::Stage::Graph)?.starts_with("kroton 1"));
-    /// # Ok::<(), kroton::Error>(())
-    /// ```
-    pub fn dump(&self, stage: Stage) -> Result<String> {
-        if stage != Stage::All {
-            return self.0.implementation.dump(stage);
-        }
-        let mut text = String::new();
-        for stage in Stage::EACH {
-            match self.0.implementation.dump(stage) {
-                Ok(part) => text.push_str(&format!("=== {stage:?}\n{}\n\n", part.trim_end())),
-                Err(Error::Unsupported(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(text)
-    }
-
-    /// How many kernels a call runs.
-    #[doc(hidden)]
-    pub fn kernel_count(&self) -> usize {
-        self.0.implementation.kernel_count()
-    }
-
-    /// How many variants of machine code have been made so far.
-    #[doc(hidden)]
-    pub fn compilations(&self) -> usize {
-        self.0.implementation.compilations()
     }
 
     fn title(&self) -> String {

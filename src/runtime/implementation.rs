@@ -2,9 +2,12 @@
 //!
 //! Must not know: how a call is checked, who calls.
 
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::runtime::memory::Operand;
+use crate::runtime::profile::Profiler;
 use crate::runtime::site::Site;
 use crate::runtime::{OutPlace, Replay, Stage};
 use crate::shape::{InputId, Shape, Symbols};
@@ -106,4 +109,9 @@ pub trait Implementation: Send + Sync {
 
     /// How many variants of machine code have been made so far.
     fn compilations(&self) -> usize;
+
+    /// What counts, if the function is profiled.
+    fn profiler(&self) -> Option<Arc<Profiler>> {
+        None
+    }
 }

@@ -341,3 +341,6 @@ pub(super) fn used_variables<'e>(
     walk(&mut pending, &mut seen, &replaced);
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,18 @@ impl Variable {
         Ok(())
     }
 
+    /// Where the value is. For tests.
+    #[cfg(test)]
+    pub fn address(&self) -> usize {
+        self.lock().value.address().addr()
+    }
+
+    /// The value itself. For tests.
+    #[cfg(test)]
+    pub fn held(&self) -> Array {
+        self.lock().value.clone()
+    }
+
     fn check(&self, value: &Array) -> Result<()> {
         let own = described(self.dtype, self.dims.len());
         if value.dtype() != self.dtype || value.rank() != self.dims.len() {

@@ -126,7 +126,7 @@ fn sizes_change_where_they_are_not_declared() {
             assert_eq!(push.call::<i64>((i,)).unwrap(), i64::from(i), "{device:?}");
         }
         assert_eq!(log.get::<Vec<i32>>().unwrap(), [0, 1, 2, 3, 4, 5], "{device:?}");
-        log.set(&[7; 3]).unwrap();
+        log.set([7; 3]).unwrap();
         push.call::<i64>((8,)).unwrap();
         assert_eq!(log.get::<Vec<i32>>().unwrap(), [7, 7, 7, 8]);
     }
@@ -299,7 +299,7 @@ fn a_text_has_variables_as_inputs() {
     let (w, x) = (shared("w", [1.0]), vector::<f64>("x"));
     let (inputs, outputs) = kroton::from_text(&kroton::to_text([&x], &w * &x).unwrap()).unwrap();
     assert_eq!((inputs.len(), outputs[0].to_string().as_str()), (2, "w * x"));
-    assert!(kroton::inspect::text(&[&w]).unwrap().contains("\"w\""));
+    assert!(kroton::inspect::text([&w]).unwrap().contains("\"w\""));
 }
 
 /// Runs one closure on several threads at a time.

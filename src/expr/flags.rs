@@ -20,7 +20,7 @@ struct Key {
 }
 
 /// All keys.
-const KEYS: [Key; 6] = [
+const KEYS: [Key; 7] = [
     Key {
         name: "device",
         values: "cpu, interpreter, loops, gpu, auto, or gpu:… or auto:… with the index of a GPU or a part of its name",
@@ -34,6 +34,7 @@ const KEYS: [Key; 6] = [
     },
     Key { name: "optimize", values: "none, full or fast", read: optimize },
     Key { name: "isa", values: "native, baseline, avx2 or avx512", read: isa },
+    Key { name: "profile", values: "true or false", read: |flags, text| truth(&mut flags.profile, text) },
     Key { name: "exclude", values: "names of rules or passes, joined by `+`", read: exclude },
 ];
 
@@ -54,6 +55,8 @@ pub struct Flags {
     pub isa: Option<InstructionSet>,
     /// Rules and passes to leave out.
     pub exclude: Vec<String>,
+    /// Whether to count what calls cost.
+    pub profile: Option<bool>,
 }
 
 impl Flags {
@@ -117,6 +120,11 @@ fn number(place: &mut Option<usize>, text: &str) -> Option<()> {
     Some(())
 }
 
+fn truth(place: &mut Option<bool>, text: &str) -> Option<()> {
+    *place = Some(text.parse().ok()?);
+    Some(())
+}
+
 fn optimize(flags: &mut Flags, text: &str) -> Option<()> {
     flags.level = Some(match text {
         "none" => OptLevel::None,
@@ -154,8 +162,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let all =
-            "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,isa=avx2,exclude=log1p+power 2,";
+        let all = "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,isa=avx2,profile=true,exclude=log1p+power 2,";
         let expected = Flags {
             device: Some(Device::Auto),
             adapter: Some("llvmpipe".to_string()),
@@ -164,6 +171,7 @@ mod tests {
             level: Some(OptLevel::Fast),
             isa: Some(InstructionSet::Avx2),
             exclude: vec!["log1p".to_string(), "power 2".to_string()],
+            profile: Some(true),
         };
         assert_eq!(Flags::parse(all).unwrap(), expected);
         assert_eq!(Flags::parse("").unwrap(), Flags::default());
@@ -195,6 +203,8 @@ mod tests {
             "parallel_threshold=1e6",
             "isa=sse9",
             "exclude=a++b",
+            "exclude=a++b",
+            "profile=yes",
         ] {
             assert!(refused(wrong).contains(": expected "), "{wrong}");
         }

@@ -102,6 +102,21 @@ fn a_failed_check_writes_nothing_and_donates_nothing() {
     assert_eq!(f.call::<Vec<f64>>((donated,)).unwrap(), [2.0, 3.0]);
 }
 
+#[test]
+fn a_failed_check_leaves_shared_variables_as_they_were() {
+    let (w, x) = (kroton::shared("w", vec![1.0, 4.0]), vector::<f64>("x"));
+    for check in [Check::Nan, Check::Differential] {
+        w.set([1.0, 4.0]).unwrap();
+        let step = checked(check).updates([(&w, (&*w - &x).sqrt())]).compile([&x], x.sum(..)).unwrap();
+        assert_eq!(step.call::<f64>((&[0.0, 0.0],)).unwrap(), 0.0);
+        assert_eq!(w.get::<Vec<f64>>().unwrap(), [1.0, 2.0]);
+        if check == Check::Nan {
+            says(step.call::<f64>((&[0.0, 3.0],)), &["`sqrt` gives NaN at index [1] from -1.0"]);
+            assert_eq!(w.get::<Vec<f64>>().unwrap(), [1.0, 2.0]);
+        }
+    }
+}
+
 /// An engine that takes one op for another.
 #[derive(Debug)]
 struct Wrong {

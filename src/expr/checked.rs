@@ -19,7 +19,7 @@ use crate::expr::engine::gathered;
 use crate::expr::sizes::SizeChecks;
 use crate::graph::regions::{Enclosing, enclosing};
 use crate::graph::{Graph, Input, Node, NodeId, Type, text};
-use crate::runtime::function::Implementation;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::{Memory, Operand};
 use crate::runtime::profile::{Profiler, Stopwatch};
 use crate::runtime::site::Site;
@@ -67,6 +67,17 @@ impl Checked {
         let place =
             self.graph.origin(id).map_or(String::new(), |origin| format!("\n  in the expression built at {origin}"));
         Error::NumericCheck(format!("the check of `{}`: {message}{place}", self.name))
+    }
+
+    fn check_call(&self, arguments: &[Array], symbols: &Symbols) -> Result<()> {
+        match &self.kind {
+            Kind::Nan => self.check_finite(arguments, symbols),
+            Kind::Differential(how) => {
+                let values = self.values(arguments, symbols)?;
+                self.check_nodes(how, &values, symbols)?;
+                self.check_outputs(how, &values, arguments, symbols)
+            }
+        }
     }
 
     fn check_finite(&self, arguments: &[Array], symbols: &Symbols) -> Result<()> {
@@ -246,7 +257,7 @@ fn value_of(values: &[Option<Array>], id: NodeId) -> Result<Array> {
 
 fn input_like(value: &Array) -> Input {
     let shape: Shape = value.shape().iter().map(|&size| Dim::of_size(size)).collect();
-    Input { id: InputId::new(), name: "operand".to_string(), ty: Type { dtype: value.dtype(), shape } }
+    Input { id: InputId::new(), name: "operand".to_string(), kept: None, ty: Type { dtype: value.dtype(), shape } }
 }
 
 /// Runs what computes on whole arrays of the host.
@@ -293,18 +304,30 @@ impl Implementation for Checked {
         outputs: &mut [OutPlace<'_>],
         symbols: &Symbols,
     ) -> Result<()> {
-        // SAFETY: the caller vouches for the inputs.
-        let arguments = unsafe { gathered(inputs)? };
-        match &self.kind {
-            Kind::Nan => self.check_finite(&arguments, symbols)?,
-            Kind::Differential(how) => {
-                let values = self.values(&arguments, symbols)?;
-                self.check_nodes(how, &values, symbols)?;
-                self.check_outputs(how, &values, &arguments, symbols)?;
-            }
-        }
         // SAFETY: passed on as promised by the caller.
-        unsafe { self.implementation.run(site, inputs, outputs, symbols) }
+        unsafe {
+            self.check_call(&gathered(inputs)?, symbols)?;
+            self.implementation.run(site, inputs, outputs, symbols)
+        }
+    }
+
+    fn runs_alone(&self) -> bool {
+        // Nodes on their own are run as any function is.
+        matches!(self.kind, Kind::Nan) && self.implementation.runs_alone()
+    }
+
+    unsafe fn run_alone(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on as promised by the caller.
+        unsafe {
+            self.check_call(&gathered(inputs)?, symbols)?;
+            self.implementation.run_alone(site, inputs, outputs, symbols)
+        }
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {

@@ -18,13 +18,14 @@ use crate::expr::engine::Stages;
 use crate::expr::flags::Flags;
 use crate::expr::intern::{intern, used_inputs, used_symbols};
 use crate::expr::settings::{Check, Device, OnUnused, OptLevel};
+use crate::expr::shared::{Shared, shared_inputs};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
 use crate::graph::{Graph, Node, verify};
 use crate::loops::{Kernel, Target};
 use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
-use crate::runtime::function::{InputSpec, OutputType};
+use crate::runtime::implementation::{InputSpec, OutputType};
 use crate::runtime::profile::Stopwatch;
 use crate::runtime::{Function, Stage};
 use crate::schedule::schedule;
@@ -68,6 +69,7 @@ pub struct Compiler {
     pub(super) engine: Option<Arc<dyn Backend>>,
     pub(super) on_unused: OnUnused,
     pub(super) givens: Vec<(Expr, Expr)>,
+    pub(super) updates: Vec<(Shared, Expr)>,
     pub(super) row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
@@ -237,8 +239,26 @@ impl Compiler {
     /// assert_eq!(y, [3.0, 6.0]);
     /// # Ok::<(), kroton::Error>(())
     /// ```
-    pub fn givens<'a>(mut self, givens: impl IntoIterator<Item = (&'a Expr, impl IntoExpr)>) -> Self {
-        self.givens.extend(givens.into_iter().map(|(old, new)| (old.clone(), new.into_expr())));
+    pub fn givens(mut self, givens: impl IntoIterator<Item = (impl AsRef<Expr>, impl IntoExpr)>) -> Self {
+        self.givens.extend(givens.into_iter().map(|(old, new)| (old.as_ref().clone(), new.into_expr())));
+        self
+    }
+
+    /// What each call makes of [shared variables](crate::shared()): their new values.
+    ///
+    /// New values are computed from the old ones, as outputs are, and all variables get theirs together. Each call is one
+    /// step: of calls that run at the same time, none loses what another did. A call that fails changes nothing.
+    ///
+    /// ```
+    /// use kroton::{Compiler, shared};
+    /// let (a, b) = (shared("a", 0_i64), shared("b", 1_i64));
+    /// let step = Compiler::new().updates([(&a, &b + 0), (&b, &a + &b)]).compile([], &a)?; // Fibonacci's numbers
+    /// let first: Vec<i64> = (0..8).map(|_| step.call::<i64>(())).collect::<Result<_, _>>()?;
+    /// assert_eq!(first, [0, 1, 1, 2, 3, 5, 8, 13]);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn updates<'a>(mut self, updates: impl IntoIterator<Item = (&'a Shared, impl IntoExpr)>) -> Self {
+        self.updates.extend(updates.into_iter().map(|(variable, value)| (variable.clone(), value.into_expr())));
         self
     }
 
@@ -291,17 +311,19 @@ impl Compiler {
 
     fn build(&self, inputs: &[Expr], outputs: &[Expr]) -> Result<Function> {
         let mut stopwatch = Stopwatch::start();
-        let (built, constraints) = intern(inputs, outputs, &self.givens)?;
+        let shared = shared_inputs(inputs, outputs, &self.givens, &self.updates)?;
+        let all_inputs = [inputs, &shared.inputs].concat();
+        let (built, constraints) = intern(&all_inputs, &[outputs, &shared.updates].concat(), &self.givens)?;
         let unified = unify(&built, &constraints)?;
         let sizes = used_symbols(&built, &constraints);
-        self.check_unused(&built, &sizes)?;
+        self.check_unused(&built, inputs.len(), &sizes)?;
         let output_types = output_types(&built);
-        let input_specs = input_specs(inputs, &sizes)?;
+        let input_specs = input_specs(&all_inputs, &sizes)?;
         let checks = SizeChecks::new(&input_specs, constraints);
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
         stopwatch.lap("intern");
         let implementation = self.implement(Source { name: name.clone(), built, unified, checks, stopwatch })?;
-        let function = Function::new(name, input_specs, output_types, implementation);
+        let function = Function::new(name, input_specs, output_types, shared.state, implementation);
         self.dump.iter().try_for_each(|&stage| print(&function, stage))?;
         Ok(function)
     }
@@ -341,9 +363,10 @@ impl Compiler {
         Ok((graph, trace))
     }
 
-    fn check_unused(&self, graph: &Graph, sizes: &FxHashSet<Symbol>) -> Result<()> {
+    fn check_unused(&self, graph: &Graph, declared: usize, sizes: &FxHashSet<Symbol>) -> Result<()> {
         let used = used_inputs(graph, sizes, &self.givens);
-        let unused = graph.inputs.iter().zip(used).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
+        let unused =
+            graph.inputs.iter().zip(used).take(declared).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
         let names: Vec<&str> = unused
             .filter_map(|node| match node {
                 Node::Input(input) => Some(input.name.as_str()),

@@ -8,9 +8,9 @@ use crate::backend::{EngineStage, Parallelism};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::expr::sizes::SizeChecks;
-use crate::graph::{Graph, NodeId, text};
+use crate::graph::{Graph, Node, NodeId, text};
 use crate::optimize::Trace;
-use crate::runtime::function::Implementation;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
 use crate::runtime::profile::{Counter, Profiler};
 use crate::runtime::program::Program;
@@ -171,6 +171,21 @@ impl Implementation for Oracle {
         Ok(())
     }
 
+    fn runs_alone(&self) -> bool {
+        !self.graph.ids().any(|id| matches!(self.graph.node(id), Node::Custom(..)))
+    }
+
+    unsafe fn run_alone(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on; the oracle knows one thread only.
+        unsafe { self.run(site, inputs, outputs, symbols) }
+    }
+
     fn dump(&self, stage: Stage) -> Result<String> {
         match stage {
             Stage::Graph => Ok(text::print(&self.built)),
@@ -208,6 +223,21 @@ impl Implementation for OnHost {
     ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
+    }
+
+    fn runs_alone(&self) -> bool {
+        !self.program.calls_host_functions()
+    }
+
+    unsafe fn run_alone(
+        &self,
+        _: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on as promised by the caller.
+        unsafe { self.program.run(inputs, outputs, symbols, &Parallelism::none()) }
     }
 
     fn donations(&self) -> Vec<Option<usize>> {

@@ -14,7 +14,7 @@ use crate::expr::settings::{Check, Device, OptLevel};
 use crate::expr::threads;
 use crate::graph::Graph;
 use crate::loops::Target;
-use crate::runtime::function::Implementation;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::profile::{Profiler, Stopwatch};
 use crate::runtime::program::Program;
 
@@ -80,7 +80,7 @@ impl Compiler {
     /// The settings for a node on its own: as it is, and not checked again.
     fn for_nodes(&self) -> Compiler {
         let (level, profile, check) = (Some(OptLevel::None), Some(false), Some(Check::None));
-        Compiler { level, profile, check, exclude: Vec::new(), givens: Vec::new(), ..self.clone() }
+        Compiler { level, profile, check, exclude: Vec::new(), givens: Vec::new(), updates: Vec::new(), ..self.clone() }
     }
 
     /// The graph as it was written, but for expressions that are rewritten since they overflow or cancel.
@@ -125,7 +125,7 @@ impl Compiler {
         match self.threads {
             None => Ok(Parallelism { pool: None, threshold: self.parallel_threshold }),
             // One thread is the caller's own.
-            Some(1) => Ok(Parallelism { pool: None, threshold: Some(usize::MAX) }),
+            Some(1) => Ok(Parallelism::none()),
             Some(threads) => {
                 Ok(Parallelism { pool: Some(threads::pool(threads)?), threshold: self.parallel_threshold })
             }

@@ -114,9 +114,13 @@ fn binary_ops_are_their_definitions() {
 
 #[test]
 fn ops_with_a_constant_are_their_definitions() {
-    for op in [BinaryOp::Shl, BinaryOp::Shr, BinaryOp::Mul, BinaryOp::Lt, BinaryOp::Maximum] {
+    let extrema = [BinaryOp::Maximum, BinaryOp::Minimum, BinaryOp::Fmax, BinaryOp::Fmin];
+    for op in [BinaryOp::Shl, BinaryOp::Shr, BinaryOp::Mul, BinaryOp::Lt].into_iter().chain(extrema) {
         for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
-            for constant in [0, 1, 7, 8, 31, 33, 63, 64, -1, -9].map(|value| Scalar::I64(value).cast(dtype)) {
+            let constants = [0, 1, 7, 8, 31, 33, 63, 64, -1, -9].map(|value| Scalar::I64(value).cast(dtype));
+            let specials =
+                [-0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(|value| Scalar::F64(value).cast(dtype));
+            for constant in constants.into_iter().chain(specials) {
                 let result = op.row().result(dtype);
                 let mut build = Build::new(1);
                 let x = build.read(dtype);

@@ -376,34 +376,36 @@ fn equal(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
     truth(&t.each(EQUAL_INTEGERS, &a, &b))
 }
 
-/// Whether all lanes are one constant that is neither NaN nor zero.
-fn is_plain_number(t: &Tracer<'_>, x: &Lanes) -> bool {
-    let plain = |part: &Value| {
-        t.constant_of(*part).is_some_and(|bytes| {
-            bytes.chunks_exact(x.width).all(|lane| match lane.try_into() {
-                Ok(lane) => {
-                    let value = f64::from_le_bytes(lane);
-                    !value.is_nan() && value != 0.0
-                }
-                Err(_) => {
-                    let value = lane.try_into().map_or(f32::NAN, f32::from_le_bytes);
-                    !value.is_nan() && value != 0.0
-                }
-            })
-        })
-    };
-    x.parts.iter().all(plain)
+/// The number that all lanes are, if they are one constant.
+fn number_of(t: &Tracer<'_>, x: &Lanes) -> Option<f64> {
+    let vectors = x.parts.iter().map(|&part| t.constant_of(part)).collect::<Option<Vec<_>>>()?;
+    let lanes: Vec<&[u8]> = vectors.into_iter().flat_map(|bytes| bytes.chunks_exact(x.width)).collect();
+    let first = lanes.iter().all(|lane| lane == &lanes[0]).then(|| lanes[0])?;
+    let wide = || first.try_into().ok().map(f64::from_le_bytes);
+    wide().or_else(|| first.try_into().ok().map(|lane| f64::from(f32::from_le_bytes(lane))))
+}
+
+/// `extremum` where one side is a constant that is no NaN, in fewer instructions; `None` where there are none.
+fn extremum_with_number(t: &mut Tracer<'_>, largest: bool, number: &Lanes, x: &Lanes) -> Option<Lanes> {
+    let pair = if largest { MAX } else { MIN };
+    let value = number_of(t, number).filter(|value| !value.is_nan())?;
+    if value != 0.0 || value.is_sign_negative() == largest {
+        return Some(t.each(pair, number, x));
+    }
+    // Adding +0 makes +0 of −0 and changes nothing else; nothing makes −0 of +0 alone.
+    largest.then(|| {
+        let either = t.each(pair, number, x);
+        t.each(ADD, &either, number)
+    })
 }
 
 /// NaN if there is one; the instructions give their second operand for NaN and for two zeros.
 fn extremum(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
+    let with_number = extremum_with_number(t, largest, a, b);
+    if let Some(result) = with_number.or_else(|| extremum_with_number(t, largest, b, a)) {
+        return result;
+    }
     let pair = if largest { MAX } else { MIN };
-    if is_plain_number(t, a) {
-        return t.each(pair, a, b);
-    }
-    if is_plain_number(t, b) {
-        return t.each(pair, b, a);
-    }
     let (one, other) = (t.each(pair, a, b), t.each(pair, b, a));
     // Of two zeros the largest is +0, the smallest −0.
     let both = t.each(if largest { BITWISE_AND } else { BITWISE_OR }, &one, &other);

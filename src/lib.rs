@@ -50,6 +50,7 @@ pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape}
 pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
+pub use expr::random;
 pub use expr::settings::{Device, OnUnused, OptLevel};
 pub use expr::text_form::{from_text, to_text};
 pub use ndarray::{NewAxis, s};

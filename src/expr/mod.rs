@@ -29,6 +29,7 @@ pub mod linear;
 mod names;
 mod operators;
 mod promote;
+pub mod random;
 pub mod reductions;
 pub mod settings;
 pub mod shape_ops;

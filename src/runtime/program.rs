@@ -117,6 +117,11 @@ impl Program {
         self.plan.kernels()
     }
 
+    /// Whether a step is the user's code.
+    pub fn calls_host_functions(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_)))
+    }
+
     /// For each output, the argument that it may be made in the memory of.
     pub fn donations(&self) -> Vec<Option<usize>> {
         let mut donations = Vec::new();

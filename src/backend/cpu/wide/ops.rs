@@ -149,7 +149,7 @@ impl Tracer<'_> {
         let address = symbol.kernel(self.level).ok_or_else(|| no_wide_form(symbol.name()))? as usize;
         let dtype = symbol.result();
         let width = self.width(dtype)?;
-        if (self.lanes * width) % VECTOR != 0 {
+        if !(self.lanes * width).is_multiple_of(VECTOR) {
             return Err(no_wide_form("a kernel's results that fill no vector"));
         }
         let results: Parts = (0..self.vectors(width)).map(|_| self.steps.value(super::step::Home::None)).collect();

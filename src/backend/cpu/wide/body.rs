@@ -36,7 +36,7 @@ pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
 pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
     for merge in folds.iter().map(|fold| &fold.merge) {
         let statements = merge.block.statements.clone();
-        let program = Program { ports: Vec::new(), types: body.types.clone(), statements };
+        let program = Program::straight(body.types.clone(), statements);
         refuse_bytes(&program)?;
         let given = |value| merge.left.contains(value) || merge.right.contains(value);
         if program.calls_functions() || merge.results.iter().any(given) {

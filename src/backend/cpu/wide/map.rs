@@ -32,6 +32,9 @@ pub(in crate::backend::cpu) fn map_function(
 ) -> Result<Assembled> {
     let (mut asm, calls) = (Assembler::new(options.text), program.calls_functions());
     refuse_bytes(program)?;
+    if !program.loops.is_empty() {
+        return Err(super::trace::no_wide_form("a loop over steps"));
+    }
     let mut frame = Frame::new(program.ports.len());
     Frame::enter(&mut asm, calls);
     asm.copy(BASES, RDI);

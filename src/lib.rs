@@ -51,9 +51,11 @@ pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
 pub use expr::settings::{Device, OnUnused, OptLevel};
+pub use expr::shared::{Shared, shared, shared_with_dims};
 pub use expr::text_form::{from_text, to_text};
 pub use ndarray::{NewAxis, s};
 #[cfg(feature = "gpu")]
 pub use runtime::DeviceArray;
 pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};
+pub use runtime::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use runtime::{DeviceInfo, DeviceKind, DeviceLimits, devices};

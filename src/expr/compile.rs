@@ -3,6 +3,8 @@
 //! `Compiler::compile` is the one place that knows every stage. It adds nothing of its own: each line hands the
 //! result of one stage to the next.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashSet;
 
 #[cfg(feature = "gpu")]
@@ -10,10 +12,11 @@ use crate::backend::gpu::GpuMask;
 use crate::backend::{Backend, Parallelism, cpu, interpreter};
 use crate::error::{Error, Result};
 use crate::expr::convert::{IntoExpr, IntoInputs, IntoOutputs};
-use crate::expr::engine::{OnHost, Oracle, Stages};
+use crate::expr::engine::{NodeProfile, OnHost, Oracle, Stages};
 use crate::expr::flags::Flags;
 use crate::expr::intern::{intern, used_inputs, used_symbols};
 use crate::expr::settings::{Device, OnUnused, OptLevel};
+use crate::expr::shared::{Shared, shared_inputs};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
 use crate::expr::{Expr, threads};
@@ -22,7 +25,8 @@ use crate::loops::{Kernel, Target};
 use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
 use crate::runtime::Function;
-use crate::runtime::function::{Implementation, InputSpec, OutputType};
+use crate::runtime::implementation::{Implementation, InputSpec, OutputType};
+use crate::runtime::profile::{Profiler, Stopwatch};
 use crate::runtime::program::Program;
 use crate::schedule::schedule;
 use crate::shape::{Measure, Symbol};
@@ -39,6 +43,7 @@ use crate::shape::{Measure, Symbol};
 /// | `threads` | a number | [`threads`](Compiler::threads) |
 /// | `parallel_threshold` | a number | [`parallel_threshold`](Compiler::parallel_threshold) |
 /// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |
+/// | `profile` | `true`, `false` | [`profile`](Compiler::profile) |
 /// | `exclude` | names joined by `+` | [`exclude`](Compiler::exclude), beside those that the code names |
 ///
 /// ```
@@ -56,8 +61,10 @@ pub struct Compiler {
     parallel_threshold: Option<usize>,
     level: Option<OptLevel>,
     exclude: Vec<String>,
+    profile: Option<bool>,
     on_unused: OnUnused,
     givens: Vec<(Expr, Expr)>,
+    updates: Vec<(Shared, Expr)>,
     row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
@@ -74,6 +81,8 @@ pub(super) struct Source {
     pub unified: Graph,
     /// What must hold of a call's sizes.
     pub checks: SizeChecks,
+    /// How long it took to get here.
+    pub stopwatch: Stopwatch,
 }
 
 /// Compiles outputs as a function of inputs, with the default settings.
@@ -167,6 +176,22 @@ impl Compiler {
         self
     }
 
+    /// Counts what calls and kernels cost, for [`Function::profile`]; some nanoseconds of each kernel's launch. Off unless
+    /// said otherwise, and free then.
+    ///
+    /// ```
+    /// use kroton::{Compiler, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = Compiler::new().profile(true).compile([&x], x.exp())?;
+    /// f.call::<Vec<f64>>((&[0.0, 1.0],))?;
+    /// println!("{}", f.profile()?);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn profile(mut self, counts: bool) -> Self {
+        self.profile = Some(counts);
+        self
+    }
+
     /// What to do about an input that no output uses; [`OnUnused::Error`] unless said otherwise.
     ///
     /// ```
@@ -192,8 +217,26 @@ impl Compiler {
     /// assert_eq!(y, [3.0, 6.0]);
     /// # Ok::<(), kroton::Error>(())
     /// ```
-    pub fn givens<'a>(mut self, givens: impl IntoIterator<Item = (&'a Expr, impl IntoExpr)>) -> Self {
-        self.givens.extend(givens.into_iter().map(|(old, new)| (old.clone(), new.into_expr())));
+    pub fn givens(mut self, givens: impl IntoIterator<Item = (impl AsRef<Expr>, impl IntoExpr)>) -> Self {
+        self.givens.extend(givens.into_iter().map(|(old, new)| (old.as_ref().clone(), new.into_expr())));
+        self
+    }
+
+    /// What each call makes of [shared variables](crate::shared()): their new values.
+    ///
+    /// New values are computed from the old ones, as outputs are, and all variables get theirs together. Each call is one
+    /// step: of calls that run at the same time, none loses what another did. A call that fails changes nothing.
+    ///
+    /// ```
+    /// use kroton::{Compiler, shared};
+    /// let (a, b) = (shared("a", 0_i64), shared("b", 1_i64));
+    /// let step = Compiler::new().updates([(&a, &b + 0), (&b, &a + &b)]).compile([], &a)?; // Fibonacci's numbers
+    /// let first: Vec<i64> = (0..8).map(|_| step.call::<i64>(())).collect::<Result<_, _>>()?;
+    /// assert_eq!(first, [0, 1, 1, 2, 3, 5, 8, 13]);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn updates<'a>(mut self, updates: impl IntoIterator<Item = (&'a Shared, impl IntoExpr)>) -> Self {
+        self.updates.extend(updates.into_iter().map(|(variable, value)| (variable.clone(), value.into_expr())));
         self
     }
 
@@ -229,51 +272,72 @@ impl Compiler {
             threads: self.threads.or(flags.threads),
             parallel_threshold: self.parallel_threshold.or(flags.parallel_threshold),
             level: self.level.or(flags.level),
+            profile: self.profile.or(flags.profile),
             exclude: self.exclude.into_iter().chain(flags.exclude.iter().cloned()).collect(),
             ..self
         }
     }
 
     fn build(&self, inputs: &[Expr], outputs: &[Expr]) -> Result<Function> {
-        let (built, constraints) = intern(inputs, outputs, &self.givens)?;
+        let mut stopwatch = Stopwatch::start();
+        let shared = shared_inputs(inputs, outputs, &self.givens, &self.updates)?;
+        let all_inputs = [inputs, &shared.inputs].concat();
+        let (built, constraints) = intern(&all_inputs, &[outputs, &shared.updates].concat(), &self.givens)?;
         let unified = unify(&built, &constraints)?;
         let sizes = used_symbols(&built, &constraints);
-        self.check_unused(&built, &sizes)?;
+        self.check_unused(&built, inputs.len(), &sizes)?;
         let output_types = output_types(&built);
-        let input_specs = input_specs(inputs, &sizes)?;
+        let input_specs = input_specs(&all_inputs, &sizes)?;
         let checks = SizeChecks::new(&input_specs, constraints);
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
-        let implementation = self.implement(Source { name: name.clone(), built, unified, checks })?;
-        Ok(Function::new(name, input_specs, output_types, implementation))
+        stopwatch.lap("intern");
+        let implementation = self.implement(Source { name: name.clone(), built, unified, checks, stopwatch })?;
+        Ok(Function::new(name, input_specs, output_types, shared.state, implementation))
     }
 
     fn implement(&self, source: Source) -> Result<Box<dyn Implementation>> {
         match self.device.unwrap_or_default() {
             Device::Interpreter => {
-                let (graph, trace) = self.rewrite(source.unified, false)?;
-                Ok(Box::new(Oracle { built: source.built, graph, trace, checks: source.checks }))
+                let Source { name, built, unified, checks, mut stopwatch } = source;
+                let (graph, trace) = self.rewrite(unified, false)?;
+                stopwatch.lap("optimize");
+                let profile =
+                    self.profiler(&name, "interpreter", stopwatch).map(|profiler| NodeProfile::new(profiler, &graph));
+                Ok(Box::new(Oracle { built, graph, trace, checks, profile }))
             }
-            Device::Cpu => self.on_host(&*cpu::engine()?, source),
-            Device::Loops => self.on_host(&*interpreter::engine(), source),
+            Device::Cpu => self.on_host(&*cpu::engine()?, "cpu", source),
+            Device::Loops => self.on_host(&*interpreter::engine(), "loops", source),
             Device::Gpu => self.on_gpu(source),
             Device::Auto => match self.on_gpu(source.clone()) {
                 Err(error @ (Error::Device(_) | Error::Unsupported(_))) => {
                     tracing::info!(function = source.name, reason = %error, "Device::Auto takes the CPU");
-                    self.on_host(&*cpu::engine()?, source)
+                    self.on_host(&*cpu::engine()?, "cpu", source)
                 }
                 result => result,
             },
         }
     }
 
-    fn on_host(&self, engine: &dyn Backend, source: Source) -> Result<Box<dyn Implementation>> {
+    fn on_host(&self, engine: &dyn Backend, device: &'static str, source: Source) -> Result<Box<dyn Implementation>> {
         let target = Target { runs_rows: self.row_bytes != Some(0), ..engine.target().clone() };
-        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
+        let Source { name, built, unified, checks, mut stopwatch } = source;
+        let (stages, plan) = self.lowered(built, unified, &target, &name, &mut stopwatch)?;
         let mut program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
         if let Some(bytes) = self.row_bytes {
             program.set_cache(bytes);
         }
-        Ok(Box::new(OnHost { stages, checks: source.checks, program, parallelism: self.parallelism()? }))
+        stopwatch.lap("emit");
+        let mut profiler = self.profiler(&name, device, stopwatch);
+        if let Some(profiler) = &mut profiler {
+            program.watch(profiler);
+        }
+        let (parallelism, profiler) = (self.parallelism()?, profiler.map(Arc::new));
+        Ok(Box::new(OnHost { stages, checks, program, parallelism, profiler }))
+    }
+
+    /// What counts, if that was asked for.
+    pub(super) fn profiler(&self, name: &str, device: &'static str, stopwatch: Stopwatch) -> Option<Profiler> {
+        self.profile.unwrap_or_default().then(|| Profiler::new(name, device, stopwatch))
     }
 
     #[cfg(not(feature = "gpu"))]
@@ -292,10 +356,14 @@ impl Compiler {
         unified: Graph,
         target: &Target,
         name: &str,
+        stopwatch: &mut Stopwatch,
     ) -> Result<(Stages, Plan<Kernel>)> {
         let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        stopwatch.lap("optimize");
         let schedule = schedule(&graph, target)?;
+        stopwatch.lap("schedule");
         let plan = lower(&graph, &schedule, name)?;
+        stopwatch.lap("lower");
         if cfg!(debug_assertions) {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
             crate::lower::verify::verify(&plan)?;
@@ -320,16 +388,17 @@ impl Compiler {
         match self.threads {
             None => Ok(Parallelism { pool: None, threshold: self.parallel_threshold }),
             // One thread is the caller's own.
-            Some(1) => Ok(Parallelism { pool: None, threshold: Some(usize::MAX) }),
+            Some(1) => Ok(Parallelism::none()),
             Some(threads) => {
                 Ok(Parallelism { pool: Some(threads::pool(threads)?), threshold: self.parallel_threshold })
             }
         }
     }
 
-    fn check_unused(&self, graph: &Graph, sizes: &FxHashSet<Symbol>) -> Result<()> {
+    fn check_unused(&self, graph: &Graph, declared: usize, sizes: &FxHashSet<Symbol>) -> Result<()> {
         let used = used_inputs(graph, sizes, &self.givens);
-        let unused = graph.inputs.iter().zip(used).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
+        let unused =
+            graph.inputs.iter().zip(used).take(declared).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
         let names: Vec<&str> = unused
             .filter_map(|node| match node {
                 Node::Input(input) => Some(input.name.as_str()),
@@ -386,11 +455,14 @@ mod tests {
             parallel_threshold: Some(4),
             level: Some(OptLevel::Fast),
             exclude: vec!["log1p".to_string()],
+            profile: Some(true),
             ..Flags::default()
         };
         let open = Compiler::new().or(&flags);
+        let code_profile = Compiler::new().profile(false).or(&flags).profile;
         assert_eq!((open.device, open.threads), (flags.device, flags.threads));
         assert_eq!((open.parallel_threshold, open.level), (flags.parallel_threshold, flags.level));
+        assert_eq!((open.profile, code_profile), (Some(true), Some(false)));
         let code = Compiler::new().device(Device::Cpu).threads(1).parallel_threshold(2).optimize(OptLevel::None);
         let set = code.exclude("expm1").or(&flags);
         assert_eq!((set.device, set.threads), (Some(Device::Cpu), Some(1)));

@@ -19,7 +19,7 @@ struct Key {
 }
 
 /// All keys.
-const KEYS: [Key; 5] = [
+const KEYS: [Key; 6] = [
     Key {
         name: "device",
         values: "cpu, interpreter, loops, gpu, auto, or gpu:… or auto:… with the index of a GPU or a part of its name",
@@ -32,6 +32,7 @@ const KEYS: [Key; 5] = [
         read: |flags, text| number(&mut flags.parallel_threshold, text),
     },
     Key { name: "optimize", values: "none, full or fast", read: optimize },
+    Key { name: "profile", values: "true or false", read: |flags, text| truth(&mut flags.profile, text) },
     Key { name: "exclude", values: "names of rules or passes, joined by `+`", read: exclude },
 ];
 
@@ -50,6 +51,8 @@ pub struct Flags {
     pub level: Option<OptLevel>,
     /// Rules and passes to leave out.
     pub exclude: Vec<String>,
+    /// Whether to count what calls cost.
+    pub profile: Option<bool>,
 }
 
 impl Flags {
@@ -113,6 +116,11 @@ fn number(place: &mut Option<usize>, text: &str) -> Option<()> {
     Some(())
 }
 
+fn truth(place: &mut Option<bool>, text: &str) -> Option<()> {
+    *place = Some(text.parse().ok()?);
+    Some(())
+}
+
 fn optimize(flags: &mut Flags, text: &str) -> Option<()> {
     flags.level = Some(match text {
         "none" => OptLevel::None,
@@ -139,7 +147,8 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let all = "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,exclude=log1p+power 2,";
+        let all =
+            "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,profile=true,exclude=log1p+power 2,";
         let expected = Flags {
             device: Some(Device::Auto),
             adapter: Some("llvmpipe".to_string()),
@@ -147,6 +156,7 @@ mod tests {
             parallel_threshold: Some(10),
             level: Some(OptLevel::Fast),
             exclude: vec!["log1p".to_string(), "power 2".to_string()],
+            profile: Some(true),
         };
         assert_eq!(Flags::parse(all).unwrap(), expected);
         assert_eq!(Flags::parse("").unwrap(), Flags::default());
@@ -170,9 +180,15 @@ mod tests {
         assert!(text.contains("KROTON_FLAGS: there is no key \"devise\"; the keys are device, threads, "), "{text}");
         assert!(refused("threads").contains("threads=\"\": expected a number of threads"));
         assert!(refused("optimize=more").contains("expected none, full or fast"));
-        for wrong in
-            ["device=cuda", "device=cpu:0", "device=gpu:", "threads=-1", "parallel_threshold=1e6", "exclude=a++b"]
-        {
+        for wrong in [
+            "device=cuda",
+            "device=cpu:0",
+            "device=gpu:",
+            "threads=-1",
+            "parallel_threshold=1e6",
+            "exclude=a++b",
+            "profile=yes",
+        ] {
             assert!(refused(wrong).contains(": expected "), "{wrong}");
         }
     }

@@ -32,6 +32,7 @@ mod promote;
 pub mod reductions;
 pub mod settings;
 pub mod shape_ops;
+pub mod shared;
 mod sizes;
 pub mod slicing;
 pub mod text_form;

@@ -13,7 +13,7 @@ use crate::backend::cpu::nested::accessed;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::loops::{Axis, Block, Carried, Nest, ValueId};
-use crate::ops::TernaryOp;
+use crate::ops::{BinaryOp, TernaryOp};
 
 /// What is carried, as IR values one after the other.
 type Flat = SmallVec<[ir::Value; 16]>;
@@ -27,15 +27,29 @@ pub(super) struct Loops<'a> {
     pub table: ir::Value,
 }
 
+/// A loop on a condition: the condition, and what holds the lanes that may go on at all.
+struct Condition<'a> {
+    block: &'a Block,
+    holds: ValueId,
+    enclosing: Option<&'a Lanes>,
+}
+
 impl Loops<'_> {
-    /// Runs some nests.
-    pub fn nests(&self, e: &mut Emitter<'_>, nests: &[Nest], values: &mut Values<Lanes>) -> Result<()> {
+    /// Runs some nests, for these lanes or all: others keep no loop going.
+    pub fn nests(
+        &self,
+        e: &mut Emitter<'_>,
+        nests: &[Nest],
+        values: &mut Values<Lanes>,
+        active: Option<&Lanes>,
+    ) -> Result<()> {
         for nest in nests {
             match nest {
                 Nest::Block(block) => walk(&block.statements, values, e)?,
-                Nest::Sequential { axis, carried, body } => self.sequential(e, *axis, carried, body, values)?,
+                Nest::Sequential { axis, carried, body } => self.sequential(e, *axis, carried, body, values, active)?,
                 Nest::While { carried, condition, holds, body } => {
-                    self.repeat(e, carried, (condition, *holds), body, values)?;
+                    let condition = Condition { block: condition, holds: *holds, enclosing: active };
+                    self.repeat(e, carried, condition, body, values)?;
                 }
                 Nest::Map { .. } | Nest::Reduce { .. } => {
                     return Err(Error::Internal("a nest that is no loop over steps".into()));
@@ -56,6 +70,7 @@ impl Loops<'_> {
         carried: &[Carried],
         body: &[Nest],
         values: &mut Values<Lanes>,
+        active: Option<&Lanes>,
     ) -> Result<()> {
         let ports = self.program.ports.len();
         let extent = ports + axis as usize * (ports + 1);
@@ -70,7 +85,7 @@ impl Loops<'_> {
                 e.move_place(port, stride, step);
             }
             set_all(values, carried.iter().map(|item| item.current), refill(&state, params));
-            self.nests(e, body, values)?;
+            self.nests(e, body, values, active)?;
             e.places.clone_from(&outside);
             Ok(flat(&next(e, carried, values)?))
         })?;
@@ -82,7 +97,7 @@ impl Loops<'_> {
         &self,
         e: &mut Emitter<'_>,
         carried: &[Carried],
-        condition: (&Block, ValueId),
+        condition: Condition<'_>,
         body: &[Nest],
         values: &mut Values<Lanes>,
     ) -> Result<()> {
@@ -97,12 +112,16 @@ impl Loops<'_> {
         let params: Flat = SmallVec::from_slice(e.b.block_params(header));
         let state = refill(&before, &params);
         set_all(values, carried.iter().map(|item| item.current), state.clone());
-        walk(&condition.0.statements, values, e)?;
-        let active = values.get(condition.1)?.clone();
+        walk(&condition.block.statements, values, e)?;
+        let holds = values.get(condition.holds)?.clone();
+        let active = match condition.enclosing {
+            Some(enclosing) => ops::binary(e, BinaryOp::And, &holds, enclosing)?,
+            None => holds,
+        };
         let any = e.any(&active);
         e.b.ins().brif(any, inside, &[], after, &[]);
         e.b.switch_to_block(inside);
-        self.nests(e, body, values)?;
+        self.nests(e, body, values, Some(&active))?;
         let mut stepped = Vec::new();
         for (now, next) in state.iter().zip(next(e, carried, values)?) {
             let chosen = if e.lanes == 1 { next } else { ops::ternary(e, TernaryOp::Select, &active, &next, now)? };

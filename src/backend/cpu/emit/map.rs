@@ -89,7 +89,7 @@ fn rows(
             e.cursor = Some(Cursor { index, offset: copy * lanes });
             let mut values = no_values(types);
             walk(statements, &mut values, e)?;
-            program.nests(e, loops, &mut values)?;
+            program.nests(e, loops, &mut values, None)?;
         }
         Ok(SmallVec::new())
     })?;

@@ -402,3 +402,46 @@ fn settled_launches_keep_their_steps() {
     assert_ne!(first[5], second[5]);
     assert_eq!(executable.compilations(), 1, "the number of steps is no variant");
 }
+
+/// Lanes that have left an outer loop keep no inner one going, which would not end with what they hold.
+#[test]
+fn lanes_that_are_done_keep_no_inner_loop_going() {
+    let mut build = Build::new(1);
+    let x = build.read(DType::I64);
+    let (one, eight) = (build.constant(Scalar::I64(1)), build.constant(Scalar::I64(8)));
+    let over = build.constant(Scalar::I64(1000));
+    let before = build.nest();
+    let outer = build.currents(&[x]);
+    let limit = build.constant(Scalar::I64(64));
+    let holds = build.binary(BinaryOp::Lt, outer[0], limit);
+    let condition = build.take_block();
+    let inner = build.currents(&[outer[0]]);
+    let (seven, zero) = (build.constant(Scalar::I64(7)), build.constant(Scalar::I64(0)));
+    let rest = build.binary(BinaryOp::And, inner[0], seven);
+    let large = build.binary(BinaryOp::Gt, inner[0], over);
+    let uneven = build.binary(BinaryOp::Ne, rest, zero);
+    let going = build.binary(BinaryOp::Or, uneven, large);
+    let within = build.take_block();
+    let more = build.binary(BinaryOp::Add, inner[0], one);
+    let larger = build.binary(BinaryOp::Maximum, inner[0], over);
+    let far = build.binary(BinaryOp::Gt, inner[0], over);
+    let next = build.define(DType::I64, Operation::Ternary(TernaryOp::Select, [far, larger, more]));
+    let (carried, results) = build.carried(&[outer[0]], &inner, &[next]);
+    let until = Nest::While { carried, condition: within, holds: going, body: vec![build.nest()] };
+    let sum = build.binary(BinaryOp::Add, results[0], eight);
+    let rest = build.nest();
+    let (carried, totals) = build.carried(&[x], &outer, &[sum]);
+    let all = Nest::While { carried, condition, holds, body: vec![until, rest] };
+    build.write(totals[0]);
+    let after = build.nest();
+    let kernel = build.kernel(&[0], vec![before, all, after]);
+    for n in [1, 4, 17, 35] {
+        for stride in [1, 2] {
+            let mut x = Memory::zeros(DType::I64, n * 2);
+            (0..n).for_each(|i| x.set(i * stride, Scalar::I64([5, 2000, 70, -3, 64][i % 5])));
+            let operands =
+                [Bound::Memory(x, 0, vec![stride as isize]), filled(DType::I64, &[n], &[stride as isize], 2)];
+            check("inner loops", &kernel, &[n], &operands);
+        }
+    }
+}

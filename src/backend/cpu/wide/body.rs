@@ -51,18 +51,21 @@ pub(super) fn kernel_lanes(program: &Program) -> usize {
     if program.types_used().any(|dtype| dtype == DType::F32) { 32 } else { 16 }
 }
 
-/// Puts what does not change along a row into the frame: elements that all lanes share, distances of positions.
+/// Puts what does not change along a row into the frame: elements that all lanes share, distances of positions. Elements
+/// that loops over steps read may change there.
 pub(super) fn hold(
     asm: &mut Assembler,
     frame: &mut Frame,
     ports: &[Port],
     classes: &[Class],
+    stepping: &[usize],
     lanes: usize,
 ) -> Result<Vec<Option<i32>>> {
     let mut held = Vec::new();
     for (index, (port, class)) in ports.iter().zip(classes).enumerate() {
         let table = Memory::base(BASES, index as i32 * 8);
         held.push(match (port.operand.access, class) {
+            (Access::Read | Access::Index, Class::Broadcast) if stepping.contains(&index) => None,
             (Access::Read | Access::Index, Class::Broadcast) => {
                 let slot = frame.allocate(VECTOR);
                 asm.load(RAX, table);

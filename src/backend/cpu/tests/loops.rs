@@ -364,6 +364,36 @@ fn a_history_may_take_the_place_of_the_sequence() {
     }
 }
 
+/// The particles of a loop go round in registers: no step of the innermost loop touches the frame or calls anything.
+#[test]
+fn wide_loops_keep_their_state_in_registers() {
+    let executable = prepare(recurrence(DType::F64));
+    let text = executable.dump(crate::backend::EngineStage::Asm).unwrap().unwrap();
+    if !super::super::isa::native().unwrap().features.wide {
+        return;
+    }
+    let start = text.find("sub r15, 1").unwrap();
+    let body = &text[text[..start].rfind(":\n").unwrap()..start];
+    assert!(body.contains("vaddpd ymm") && !body.contains("[rsp + ") || body.matches("[rsp + ").count() == 1, "{body}");
+}
+
+/// Elements that take many steps are worth a second thread, few of them are not.
+#[test]
+fn costs_count_the_steps_of_a_launch() {
+    use super::super::form::{Form, classify};
+    use super::super::parallel::tasks;
+    let Form::Map { program, .. } = classify(&recurrence(DType::F64)).unwrap() else { panic!() };
+    let two = Parallelism { threshold: None, ..threads(2) };
+    let count = |elements: usize, steps: usize| tasks(&two, elements, program.loops_weight(&[steps], true));
+    assert_eq!(count(10_000, 1), 1);
+    assert!(count(10_000, 1000) > 1);
+    let Form::Map { program, .. } = classify(&repeated(DType::F64, BinaryOp::Sub, 7.0, 10.0)).unwrap() else {
+        panic!()
+    };
+    assert!(tasks(&two, 100_000, program.loops_weight(&[], true)) > 1);
+    assert_eq!(tasks(&two, 10, program.loops_weight(&[], true)), 1);
+}
+
 /// A settled launch runs on other addresses, with the steps that it was settled for.
 #[test]
 fn settled_launches_keep_their_steps() {

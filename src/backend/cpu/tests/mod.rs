@@ -6,6 +6,7 @@ mod maps;
 mod ops;
 mod reductions;
 mod stepped;
+mod steps;
 mod targets;
 
 use smallvec::SmallVec;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+mod parts;
+
 use rustc_hash::FxHashSet;
 
 #[cfg(feature = "gpu")]
@@ -65,6 +67,7 @@ pub struct Compiler {
     on_unused: OnUnused,
     givens: Vec<(Expr, Expr)>,
     updates: Vec<(Shared, Expr)>,
+    output_names: Vec<String>,
     row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
@@ -292,7 +295,8 @@ impl Compiler {
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
         stopwatch.lap("intern");
         let implementation = self.implement(Source { name: name.clone(), built, unified, checks, stopwatch })?;
-        Ok(Function::new(name, input_specs, output_types, shared.state, implementation))
+        let parts = self.parts(inputs, outputs)?;
+        Ok(Function::new(name, input_specs, output_types, shared.state, parts, implementation))
     }
 
     fn implement(&self, source: Source) -> Result<Box<dyn Implementation>> {

@@ -10,13 +10,18 @@ pub mod args;
 mod custom;
 mod devices;
 mod donor;
+mod feed;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod implementation;
+mod map;
 pub mod memory;
 pub mod out_args;
 pub mod outputs;
+mod owned;
+pub mod parts;
+mod pending;
 pub mod place;
 pub mod profile;
 pub mod program;
@@ -26,6 +31,7 @@ mod rows;
 pub mod site;
 pub mod stateful;
 pub mod variable;
+mod waiting;
 mod windows;
 
 pub use arg::Arg;
@@ -34,8 +40,10 @@ pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use function::{Function, Stage};
 #[cfg(feature = "gpu")]
 pub use gpu::DeviceArray;
+pub use map::{CancelToken, MapOptions};
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
+pub use pending::{AsCompleted, Pending, as_completed, wait_all};
 pub use place::{OutPlace, OutputSpec};
 pub use profile::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use replay::Replay;

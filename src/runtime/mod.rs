@@ -2,7 +2,10 @@
 //!
 //! `arg`, `args`, `outputs`, `out_args` and `place` are the types of a call's two ends; `memory` is strided memory
 //! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
-//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `profile` counts what they cost; `function` ties them together; `devices` lists what there is to run on.
+//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `profile`
+//! counts what they cost; `variable` and `stateful` are shared variables and the calls that update them; `feed` and `parts`
+//! are arguments and outputs by name; `pending`, `map`, `owned` and `waiting` run calls as tasks; `function` ties them
+//! together; `devices` lists what there is to run on.
 //! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
 pub mod arg;

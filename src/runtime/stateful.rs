@@ -11,7 +11,9 @@
 //! caller's thread alone, so that calls that take long get done however many short ones there are. A function with host
 //! functions, which may do anything, is never run under locks; it starts over as often as it must.
 //!
-//! Locks are taken in the order of the variables' identities. Must not know: graphs, engines.
+//! Locks are taken in the order of the variables' identities. `tests/shared.rs` stresses all of this with threads; as machine
+//! code is beyond Miri, only functions of `Device::Loops` and `Device::Interpreter` could run there. Must not know: graphs,
+//! engines.
 
 use std::sync::Arc;
 

@@ -293,14 +293,14 @@ impl Compiler {
         target: &Target,
         name: &str,
     ) -> Result<(Stages, Plan<Kernel>)> {
-        let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        let (graph, trace) = self.rewrite(unified.clone(), target.has_fma)?;
         let schedule = schedule(&graph, target)?;
         let plan = lower(&graph, &schedule, name)?;
         if cfg!(debug_assertions) {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
             crate::lower::verify::verify(&plan)?;
         }
-        Ok((Stages { built, graph, trace, schedule }, plan))
+        Ok((Stages { built, unified, graph, trace, target: target.clone(), schedule }, plan))
     }
 
     fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {

@@ -2,7 +2,7 @@
 //!
 //! `arg`, `args`, `outputs`, `out_args` and `place` are the types of a call's two ends; `memory` is strided memory
 //! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
-//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `function` ties them together; `devices` lists what there is to run on.
+//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `profile` counts what they cost; `function` ties them together; `devices` lists what there is to run on.
 //! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
 pub mod arg;
@@ -13,15 +13,19 @@ mod donor;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod implementation;
 pub mod memory;
 pub mod out_args;
 pub mod outputs;
 pub mod place;
+pub mod profile;
 pub mod program;
 mod recorded;
 mod replay;
 mod rows;
 pub mod site;
+pub mod stateful;
+pub mod variable;
 mod windows;
 
 pub use arg::Arg;
@@ -33,6 +37,7 @@ pub use gpu::DeviceArray;
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
 pub use place::{OutPlace, OutputSpec};
+pub use profile::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use replay::Replay;
 
 #[cfg(test)]

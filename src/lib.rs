@@ -52,6 +52,7 @@ pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape}
 pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
+pub use expr::random;
 pub use expr::settings::{Check, Device, OnUnused, OptLevel};
 pub use expr::shared::{Shared, shared, shared_with_dims};
 pub use expr::text_form::{from_text, to_text};

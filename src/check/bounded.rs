@@ -224,6 +224,11 @@ fn binary_of_seen(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> 
         BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => arithmetic(rounding, op, a, b, value),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => plane_function(rounding, op, a, b, value),
         BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl | BinaryOp::Shr => all_or_nothing(value, &[a, b]),
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => all_or_nothing(value, &[a, b]),
     }
 }
 

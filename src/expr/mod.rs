@@ -31,6 +31,7 @@ pub mod linear;
 mod names;
 mod operators;
 mod promote;
+pub mod random;
 pub mod reductions;
 pub mod settings;
 pub mod shape_ops;

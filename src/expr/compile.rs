@@ -341,7 +341,7 @@ impl Compiler {
         name: &str,
         stopwatch: &mut Stopwatch,
     ) -> Result<(Stages, Plan<Kernel>)> {
-        let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        let (graph, trace) = self.rewrite(unified.clone(), target.has_fma)?;
         stopwatch.lap("optimize");
         let schedule = schedule(&graph, target)?;
         stopwatch.lap("schedule");
@@ -351,7 +351,7 @@ impl Compiler {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
             crate::lower::verify::verify(&plan)?;
         }
-        Ok((Stages { built, graph, trace, schedule }, plan))
+        Ok((Stages { built, unified, graph, trace, target: target.clone(), schedule }, plan))
     }
 
     pub(super) fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {

@@ -52,7 +52,7 @@ fn a_history_may_take_the_place_of_the_sequence() {
 fn wide_loops_keep_their_state_in_registers() {
     let executable = prepare(recurrence(DType::F64));
     let text = executable.dump(crate::backend::EngineStage::Asm).unwrap().unwrap();
-    if !super::super::isa::native().unwrap().features.wide {
+    if !super::super::isa::hosted(InstructionSet::Native).unwrap().features.wide {
         return;
     }
     let start = text.find("sub r15, 1").unwrap();

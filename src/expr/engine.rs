@@ -251,6 +251,10 @@ impl Implementation for OnHost {
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
     }
 
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        self.parallelism.pool.as_deref()
+    }
+
     fn runs_alone(&self) -> bool {
         !self.program.calls_host_functions()
     }

@@ -194,7 +194,7 @@ impl Sweep {
             | Node::Slice(..)
             | Node::Concat(..)
             | Node::MatMul(_) => moved(result, operands, position, start, adjoint).map(Some),
-            Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => Err(no_rule(result)),
+            Node::Loop(_) | Node::Project(..) | Node::Custom(..) => Err(no_rule(result)),
             Node::Input(_) | Node::Parameter(..) | Node::Scalar(_) | Node::Dense(_) | Node::Iota(_) | Node::Size(_) => {
                 Ok(None)
             }

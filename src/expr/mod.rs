@@ -24,12 +24,15 @@ pub mod generic;
 #[cfg(feature = "gpu")]
 mod gpu;
 pub(crate) mod intern;
+pub mod iterate;
 pub mod join;
 pub mod linear;
+mod loop_node;
 mod names;
 mod operators;
 mod promote;
 pub mod reductions;
+pub mod scan;
 pub mod settings;
 pub mod shape_ops;
 mod sizes;

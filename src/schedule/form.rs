@@ -138,7 +138,7 @@ impl Table<'_> {
                 operands.iter().for_each(|&operand| self.force_memory(operand));
                 self.memory(id)
             }
-            Node::Iterate { .. } | Node::Project(..) => self.memory(id),
+            Node::Loop(_) | Node::Project(..) => self.memory(id),
             Node::Permute(order, x) => self.map_view(*x, |view| view.permuted(order)),
             Node::Broadcast(to, x) => self.map_view(*x, |view| view.broadcast(&graph.ty(*x).shape, to)),
             Node::Slice(ranges, x) => {

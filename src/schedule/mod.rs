@@ -218,7 +218,7 @@ impl Planned {
 
 fn refuse_regions(graph: &Graph, live: &[bool]) -> Result<()> {
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Node::Iterate { .. } | Node::Project(..) | Node::Parameter(..) = graph.node(id) {
+        if let Node::Loop(_) | Node::Project(..) | Node::Parameter(..) = graph.node(id) {
             return Err(Error::Unsupported(format!(
                 "`{}` is evaluated by Device::Interpreter only; compile with that device",
                 graph.node(id).name()

@@ -222,10 +222,14 @@ fn moved(result: &Expr, operands: &[Expr], position: usize, start: &Dim, adjoint
 
 /// That there is no derivative of a node.
 pub(super) fn no_rule(result: &Expr) -> Error {
+    let name = match result.node() {
+        Node::Project(..) => "loop",
+        node => node.name(),
+    };
     Error::Unsupported(format!(
         "the derivative of `{}`, which gives {} (built at {}): Kroton cannot look into it; take it for a constant with \
          `.stop_gradient()`, or leave out what it depends on",
-        result.node().name(),
+        name,
         describe(result.ty()),
         result.origin()
     ))

@@ -19,7 +19,7 @@ use crate::expr::settings::{Device, OnUnused, OptLevel};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
 use crate::expr::{Expr, threads};
-use crate::graph::{Graph, Node, verify};
+use crate::graph::{Graph, Node, regions, verify};
 use crate::loops::{Kernel, Target};
 use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
@@ -261,6 +261,7 @@ impl Compiler {
     fn build(&self, inputs: &[Expr], outputs: &[Expr]) -> Result<Function> {
         let mut stopwatch = Stopwatch::start();
         let (built, constraints) = intern(inputs, outputs, &self.givens)?;
+        check_regions(&built)?;
         let unified = unify(&built, &constraints)?;
         let sizes = used_symbols(&built, &constraints);
         self.check_unused(&built, &sizes)?;
@@ -396,6 +397,16 @@ impl Compiler {
             OnUnused::Error | OnUnused::Warn | OnUnused::Ignore => Ok(()),
         }
     }
+}
+
+/// Whether every parameter of a loop is used inside it only.
+fn check_regions(graph: &Graph) -> Result<()> {
+    let Some(id) = regions::escaped(graph)? else { return Ok(()) };
+    let message = "what stands for the state of a loop is used outside its loop; use what the loop returns".to_string();
+    Err(match graph.origin(id) {
+        Some(location) => Error::Build { message, location },
+        None => Error::Argument(message),
+    })
 }
 
 /// Runs the verifier between stages where bugs are looked for.

@@ -52,3 +52,18 @@ fn owners(graph: &Graph, live: &[bool]) -> FxHashMap<NodeId, NodeId> {
     }
     owners
 }
+
+/// A live node that uses a parameter outside its region, if there is one.
+///
+/// # Errors
+/// As [`enclosing`].
+pub fn escaped(graph: &Graph) -> Result<Option<NodeId>> {
+    let live = graph.live();
+    let is_parameter = |id: &NodeId| live[id.index()] && matches!(graph.node(*id), Node::Parameter(..));
+    if !graph.ids().any(|id| is_parameter(&id)) {
+        return Ok(None);
+    }
+    let (owners, enclosing) = (owners(graph, &live), enclosing(graph)?);
+    let unowned = graph.ids().find(|id| is_parameter(id) && !owners.contains_key(id));
+    Ok(unowned.or_else(|| graph.outputs.iter().copied().find(|output| !enclosing[output.index()].is_empty())))
+}

@@ -5,12 +5,14 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
 
+mod looping;
 mod settle;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::array::{Array, Block};
@@ -38,6 +40,8 @@ pub struct Program {
     cache: usize,
     /// What counts library calls, by step, if the program is profiled; kernels count for themselves.
     counters: Vec<Option<Arc<Counter>>>,
+    /// The bodies of loops, by step.
+    bodies: FxHashMap<usize, Program>,
 }
 
 /// The memory of one call while it runs.
@@ -90,12 +94,19 @@ impl Program {
         packed.sort_unstable();
         packed.dedup();
         let rows = Rows::of(&plan);
-        Ok(Program { plan, packed, rows, cache: CACHE, counters: Vec::new() })
+        let mut bodies = FxHashMap::default();
+        for (index, step) in plan.steps.iter().enumerate() {
+            if let Step::Loop(step) = step {
+                bodies.insert(index, Program::new(step.body.clone())?);
+            }
+        }
+        Ok(Program { plan, packed, rows, cache: CACHE, counters: Vec::new(), bodies })
     }
 
     /// Lets row blocks touch so many bytes at a time. For tests.
     pub fn set_cache(&mut self, bytes: usize) {
         self.cache = bytes;
+        self.bodies.values_mut().for_each(|body| body.set_cache(bytes));
     }
 
     /// Counts every step from here on.
@@ -108,7 +119,14 @@ impl Program {
                 }
                 Step::MatMul(_) => Some(profiler.watch("matmul", "matmul")),
                 Step::Custom(step) => Some(profiler.watch(step.function.0.name.as_str(), "host function")),
+                // Its kernels count for themselves.
+                Step::Loop(_) => None,
             });
+        }
+        for index in 0..self.plan.steps.len() {
+            if let Some(body) = self.bodies.get_mut(&index) {
+                body.watch(profiler);
+            }
         }
     }
 
@@ -260,7 +278,7 @@ fn is_for_host(step: &Step<Arc<dyn Executable>>) -> bool {
     match step {
         Step::Kernel(step) => !step.on_host,
         Step::MatMul(step) => step.epilogue.is_none() && step.result.is_some(),
-        Step::Custom(_) => true,
+        Step::Custom(_) | Step::Loop(_) => true,
     }
 }
 
@@ -273,6 +291,7 @@ fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
         Step::Kernel(step) => step.windows.iter().collect(),
         Step::MatMul(step) => [&step.left, &step.right].into_iter().chain(&step.result).collect(),
         Step::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
+        Step::Loop(step) => step.windows().collect(),
     }
 }
 
@@ -326,7 +345,7 @@ impl Frame<'_> {
             let (step, counter) = (&program.plan.steps[index], program.counters.get(index));
             let start = counter.map(|_| Instant::now());
             // SAFETY: passed on.
-            unsafe { self.step(step, parallelism)? };
+            unsafe { self.step(step, program.bodies.get(&index), parallelism)? };
             if let (Some(Some(counter)), Some(start)) = (counter, start) {
                 counter.add(start.elapsed(), self.library_traffic(step)?);
             }
@@ -344,18 +363,25 @@ impl Frame<'_> {
                 Ok(traffic::of_product(sizes, step.left.dtype, step.result.is_some()))
             }
             Step::Custom(step) => traffic::of_custom(step, self.symbols),
+            Step::Loop(_) => Ok(0),
         }
     }
 
     /// # Safety
     /// As `Program::run`.
-    unsafe fn step(&mut self, step: &Step<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
+    unsafe fn step(
+        &mut self,
+        step: &Step<Arc<dyn Executable>>,
+        body: Option<&Program>,
+        parallelism: &Parallelism,
+    ) -> Result<()> {
         // SAFETY: passed on.
         unsafe {
             match step {
                 Step::Kernel(step) => self.kernel(step, parallelism),
                 Step::MatMul(step) => self.matmul(step, parallelism),
                 Step::Custom(step) => self.custom(step),
+                Step::Loop(step) => self.run_loop(step, body, parallelism),
             }
         }
     }

@@ -9,6 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::Scalar;
 use crate::graph::{Graph, Node, NodeId, SliceRange};
+use crate::schedule::loops::Loops;
 use crate::schedule::squeeze;
 use crate::shape::{Dim, Shape};
 
@@ -106,8 +107,9 @@ pub fn differ_in_ones(from: &[Dim], to: &[Dim]) -> bool {
 }
 
 /// The form of every live node, and which nodes must be in memory for that.
-pub fn forms(graph: &Graph, live: &[bool]) -> (Vec<Form>, Vec<bool>) {
-    let mut table = Table { graph, forms: Vec::with_capacity(graph.len()), materialized: vec![false; graph.len()] };
+pub fn forms(graph: &Graph, live: &[bool], loops: &Loops) -> (Vec<Form>, Vec<bool>) {
+    let mut table =
+        Table { graph, loops, forms: Vec::with_capacity(graph.len()), materialized: vec![false; graph.len()] };
     for id in graph.ids() {
         let form = if live[id.index()] { table.form(id) } else { Form::Inline };
         table.forms.push(form);
@@ -117,6 +119,7 @@ pub fn forms(graph: &Graph, live: &[bool]) -> (Vec<Form>, Vec<bool>) {
 
 struct Table<'a> {
     graph: &'a Graph,
+    loops: &'a Loops,
     forms: Vec<Form>,
     materialized: Vec<bool>,
 }
@@ -138,7 +141,12 @@ impl Table<'_> {
                 operands.iter().for_each(|&operand| self.force_memory(operand));
                 self.memory(id)
             }
-            Node::Loop(_) | Node::Project(..) => self.memory(id),
+            Node::Loop(_) => {
+                let reads = self.loops.steps.get(&id).map(|step| step.reads(graph).collect::<Vec<_>>());
+                reads.into_iter().flatten().for_each(|read| self.force_memory(read));
+                self.whole(id)
+            }
+            Node::Project(..) => self.memory(id),
             Node::Permute(order, x) => self.map_view(*x, |view| view.permuted(order)),
             Node::Broadcast(to, x) => self.map_view(*x, |view| view.broadcast(&graph.ty(*x).shape, to)),
             Node::Slice(ranges, x) => {

@@ -51,7 +51,7 @@ impl Loops {
         let mut steps = FxHashMap::default();
         for id in graph.ids().filter(|id| live[id.index()] && !inside[id.index()]) {
             let Node::Loop(node) = graph.node(id) else { continue };
-            let (body, captured) = Outline::new(graph, id, &enclosing, live).body(node)?;
+            let (body, captured) = Outline::new(graph, node, &enclosing).body(node)?;
             let schedule = schedule(&body, target)?;
             let number = node.body.results.len() as u32 + 1;
             let results = (0..number).map(|result| results.get(&(id, result)).copied()).collect();
@@ -75,9 +75,7 @@ impl LoopStep {
             _ => Vec::new(),
         };
         let is_known_count = |id: &NodeId| match graph.node(self.node) {
-            Node::Loop(node) => {
-                node.count == Some(*id) && matches!(graph.node(*id), Node::Size(_) | Node::Scalar(_))
-            }
+            Node::Loop(node) => node.count == Some(*id) && matches!(graph.node(*id), Node::Size(_) | Node::Scalar(_)),
             _ => false,
         };
         let known = outside.first().copied().filter(is_known_count);
@@ -104,9 +102,17 @@ struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
-    fn new(graph: &'a Graph, id: NodeId, enclosing: &[Enclosing], live: &[bool]) -> Outline<'a> {
-        let is_member = |member: &NodeId| live[member.index()] && enclosing[member.index()].contains(&id);
-        let members = graph.ids().take(id.index()).filter(is_member).collect();
+    /// Everything inside regions that leads to the results: what inner loops hold depends on their parameters alone.
+    fn new(graph: &'a Graph, node: &Loop<NodeId>, enclosing: &[Enclosing]) -> Outline<'a> {
+        let mut members = FxHashSet::default();
+        let mut pending = node.body.results.clone();
+        while let Some(id) = pending.pop() {
+            if !enclosing[id.index()].is_empty() && members.insert(id) {
+                graph.node(id).for_each_operand(|operand| pending.push(*operand));
+            }
+        }
+        let mut members: Vec<NodeId> = members.into_iter().collect();
+        members.sort_unstable();
         Outline { graph, members, made: FxHashMap::default(), body: Graph::new() }
     }
 

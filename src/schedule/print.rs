@@ -6,8 +6,9 @@ use std::fmt::Write;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::graph::text::print;
 use crate::graph::{Graph, Node, NodeId, Type};
-use crate::schedule::{Group, Place, RowBlock, Schedule, Step};
+use crate::schedule::{Group, LoopStep, Place, RowBlock, Schedule, Step};
 use crate::shape::{Dim, Measure, Symbol};
 
 impl Schedule {
@@ -27,6 +28,7 @@ impl Schedule {
                     let epilogue = epilogue.as_ref().map(|group| self.kernel_text(graph, group, &place));
                     epilogue.map_or(product.clone(), |text| format!("{product}\n  epilogue {text}"))
                 }
+                Step::Loop(step) => self.loop_text(graph, step, &place),
                 Step::Custom(node) => format!("host function {} -> {}", definition(graph, *node), place(*node)),
             };
             let _ = writeln!(text, "step {index}: {line}");
@@ -37,6 +39,23 @@ impl Schedule {
         for (index, slot) in self.slots.iter().enumerate() {
             let count = dim_text(graph, &slot.count);
             let _ = writeln!(text, "slot {index}: {count} elements of {} bytes", slot.element);
+        }
+        text
+    }
+
+    /// `loop %4 step by step`, what its results are, and the indented program of a step.
+    fn loop_text(&self, graph: &Graph, step: &LoopStep, place: &dyn Fn(NodeId) -> String) -> String {
+        let mut text = format!("loop {} step by step", definition(graph, step.node));
+        for (number, result) in step.results.iter().enumerate() {
+            if let Some(node) = result {
+                let _ = write!(text, "\n    result {number}: {} -> {}", name(*node), place(*node));
+            }
+        }
+        for (number, outer) in step.captured.iter().enumerate() {
+            let _ = write!(text, "\n    captured_{number}: {}", name(*outer));
+        }
+        for line in print(&step.body).lines().skip(1).chain(step.schedule.text(&step.body).lines()) {
+            let _ = write!(text, "\n    | {line}");
         }
         text
     }
@@ -140,6 +159,7 @@ fn results(step: &Step) -> Vec<NodeId> {
         Step::Kernel(group) => roots(group),
         Step::MatMul { node, epilogue } => [vec![*node], epilogue.as_ref().map(roots).unwrap_or_default()].concat(),
         Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
+        Step::Loop(step) => step.results.iter().flatten().copied().collect(),
     }
 }
 
@@ -148,6 +168,7 @@ fn operands(graph: &Graph, step: &Step) -> Vec<NodeId> {
     match step {
         Step::Kernel(_) | Step::MatMul { .. } | Step::Custom(_) => results(step),
         Step::ConcatPart { node, part } => vec![*graph.node(*node).operands()[*part]],
+        Step::Loop(step) => step.reads(graph).collect(),
     }
 }
 

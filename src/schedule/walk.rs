@@ -185,6 +185,7 @@ impl<'a> Walk<'a> {
                 epilogue.iter().flat_map(|group| &group.roots).for_each(|root| self.write(*root));
             }
             Step::Custom(node) => self.graph.node(*node).for_each_operand(|&operand| self.whole(operand)),
+            Step::Loop(step) => step.reads(self.graph).for_each(|read| self.whole(read)),
         }
     }
 

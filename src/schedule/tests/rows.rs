@@ -20,6 +20,7 @@ fn ops(source: &str) -> Vec<Vec<&'static str>> {
         Step::ConcatPart { .. } => vec!["part"],
         Step::MatMul { .. } => vec!["matmul"],
         Step::Custom(_) => vec!["custom"],
+        Step::Loop(_) => vec!["loop"],
     };
     schedule.steps.iter().map(ops).collect()
 }

@@ -5,6 +5,7 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
 
+mod donations;
 mod looping;
 mod settle;
 
@@ -19,7 +20,7 @@ use crate::array::{Array, Block};
 use crate::backend::matmul::{Matrix, matmul};
 use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
-use crate::loops::{Base, Binding, Launch, Nest};
+use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Source, Step, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
@@ -133,30 +134,6 @@ impl Program {
     /// The kernels, in order.
     pub fn kernels(&self) -> impl Iterator<Item = &Arc<dyn Executable>> {
         self.plan.kernels()
-    }
-
-    /// For each output, the argument that it may be made in the memory of.
-    pub fn donations(&self) -> Vec<Option<usize>> {
-        let mut donations = Vec::new();
-        for (position, step) in self.plan.steps.iter().enumerate() {
-            let Step::Kernel(kernel) = step else { continue };
-            // Other ranges of a row block may read what this one has written.
-            if self.rows.iter().any(|rows| rows.block.steps.contains(&position)) {
-                continue;
-            }
-            for window in kernel.windows.iter() {
-                let Source::Output(output) = window.source else { continue };
-                donations.resize(donations.len().max(output + 1), None);
-                let earlier = self.plan.steps[..position].iter().flat_map(windows);
-                if earlier.map(|window| &window.source).any(|source| *source == Source::Output(output)) {
-                    continue;
-                }
-                let later = &self.plan.steps[position + 1..];
-                let free = |input: &usize| !donations.contains(&Some(*input));
-                donations[output] = in_place(kernel, window, later).filter(free);
-            }
-        }
-        donations
     }
 
     /// Runs the program.
@@ -292,41 +269,6 @@ fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
         Step::MatMul(step) => [&step.left, &step.right].into_iter().chain(&step.result).collect(),
         Step::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
         Step::Loop(step) => step.windows().collect(),
-    }
-}
-
-/// An argument that a kernel reads only where it writes an output through this window, and before it does, and that no
-/// later step reads.
-fn in_place(
-    step: &KernelStep<Arc<dyn Executable>>,
-    written: &Window,
-    later: &[Step<Arc<dyn Executable>>],
-) -> Option<usize> {
-    let kernel = step.kernel.kernel();
-    let blocks = |body: &[Nest]| body.iter().all(|nest| matches!(nest, Nest::Block(_)));
-    let is_map = matches!(kernel.body.as_slice(), [Nest::Map { body, .. }] if blocks(body));
-    let uses = |window: &Window| (window.source == written.source).then_some(());
-    if !is_map || step.windows.iter().filter_map(uses).count() != 1 {
-        return None;
-    }
-    let own = |input: usize| step.windows.iter().filter(move |window| reads(window) == Some(input));
-    let same = |window: &Window| Window { source: written.source.clone(), ..window.clone() } == *written;
-    let unread_later = |input: usize| !later.iter().flat_map(windows).any(|window| reads(window) == Some(input));
-    // Operands are numbered in the order of their first use, and each is loaded once.
-    let before = step.windows.iter().take_while(|window| window.source != written.source);
-    before.filter_map(reads).find(|&input| own(input).all(same) && unread_later(input))
-}
-
-/// The argument that a window is on.
-fn reads(window: &Window) -> Option<usize> {
-    match window.source {
-        Source::Input(argument) | Source::PackedInput(argument) => Some(argument),
-        Source::Constant(_)
-        | Source::Output(_)
-        | Source::Slot(_)
-        | Source::Positions
-        | Source::Size(_)
-        | Source::Product => None,
     }
 }
 

@@ -10,7 +10,8 @@ use smallvec::{SmallVec, smallvec};
 use crate::dtype::Scalar;
 use crate::graph::{Graph, Node, NodeId, SliceRange};
 use crate::schedule::loops::Loops;
-use crate::schedule::squeeze;
+use crate::schedule::nest::is_made_of_constants;
+use crate::schedule::{Step, squeeze};
 use crate::shape::{Dim, Shape};
 
 /// An axis of a view: along which axis of its source, in what steps.
@@ -142,8 +143,18 @@ impl Table<'_> {
                 self.memory(id)
             }
             Node::Loop(_) => {
-                let reads = self.loops.steps.get(&id).map(|step| step.reads(graph).collect::<Vec<_>>());
-                reads.into_iter().flatten().for_each(|read| self.force_memory(read));
+                match self.loops.step(id) {
+                    Some(Step::Loop(step)) => step.reads(graph).for_each(|read| self.force_memory(read)),
+                    Some(Step::Nest(step)) => {
+                        step.sequences(graph).into_iter().for_each(|sequence| self.force(sequence));
+                        for element in step.elements(graph) {
+                            if !is_made_of_constants(graph, &self.forms, element) {
+                                self.force(element);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
                 self.whole(id)
             }
             Node::Project(..) => self.memory(id),

@@ -4,8 +4,9 @@
 //! of the step, and whose outputs are the results of a step. It is scheduled like any other. The sizes in it are those
 //! of the graph around it. What costs nothing to make, constants and sizes, is made inside.
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::dtype::Scalar;
 use crate::error::Result;
@@ -13,7 +14,7 @@ use crate::graph::regions::{Enclosing, enclosing};
 use crate::graph::{Graph, Input, Loop, Node, NodeId, Origin};
 use crate::loops::Target;
 use crate::ops::TernaryOp;
-use crate::schedule::{Schedule, schedule};
+use crate::schedule::{Schedule, Step, nest, schedule};
 use crate::shape::InputId;
 
 /// A loop whose steps are made one after the other, each by the program of its body.
@@ -31,10 +32,22 @@ pub struct LoopStep {
     pub schedule: Schedule,
 }
 
+/// A loop in a kernel: elements in parallel outside, steps inside, states in registers.
+#[derive(Debug, Clone)]
+pub struct NestStep {
+    /// The loop.
+    pub node: NodeId,
+    /// For each result of the loop, its projection, if anybody needs it.
+    pub results: Vec<Option<NodeId>>,
+    /// The nodes outside that the body reads.
+    pub captured: Vec<NodeId>,
+    /// The nodes of the body, operands before users.
+    pub members: Vec<NodeId>,
+}
+
 /// The loops of a graph that lie in no other loop, and what lies in them.
 pub struct Loops {
-    /// By node.
-    pub steps: FxHashMap<NodeId, LoopStep>,
+    steps: FxHashMap<NodeId, Step>,
     inside: Vec<bool>,
 }
 
@@ -51,13 +64,23 @@ impl Loops {
         let mut steps = FxHashMap::default();
         for id in graph.ids().filter(|id| live[id.index()] && !inside[id.index()]) {
             let Node::Loop(node) = graph.node(id) else { continue };
-            let (body, captured) = Outline::new(graph, node, &enclosing).body(node)?;
-            let schedule = schedule(&body, target)?;
             let number = node.body.results.len() as u32 + 1;
-            let results = (0..number).map(|result| results.get(&(id, result)).copied()).collect();
-            steps.insert(id, LoopStep { node: id, results, captured, body, schedule });
+            let results: Vec<Option<NodeId>> = (0..number).map(|result| results.get(&(id, result)).copied()).collect();
+            let outline = Outline::new(graph, node, &enclosing);
+            if let Some((members, captured)) = nest::members(graph, node, &results, &outline, target) {
+                steps.insert(id, Step::Nest(Box::new(NestStep { node: id, results, captured, members })));
+                continue;
+            }
+            let (body, captured) = outline.body(node)?;
+            let schedule = schedule(&body, target)?;
+            steps.insert(id, Step::Loop(Box::new(LoopStep { node: id, results, captured, body, schedule })));
         }
         Ok(Loops { steps, inside })
+    }
+
+    /// The step that makes the results of a loop.
+    pub fn step(&self, id: NodeId) -> Option<&Step> {
+        self.steps.get(&id)
     }
 
     /// Whether a node is evaluated in the steps of a loop.
@@ -93,10 +116,10 @@ fn projections(graph: &Graph, live: &[bool]) -> FxHashMap<(NodeId, u32), NodeId>
 }
 
 /// A body on its way into a graph of its own.
-struct Outline<'a> {
+pub(super) struct Outline<'a> {
     graph: &'a Graph,
     /// The nodes of the body, operands before users.
-    members: Vec<NodeId>,
+    pub members: Vec<NodeId>,
     made: FxHashMap<NodeId, NodeId>,
     body: Graph,
 }
@@ -118,7 +141,7 @@ impl<'a> Outline<'a> {
 
     /// The graph, and the nodes outside that its first inputs stand for.
     fn body(mut self, node: &Loop<NodeId>) -> Result<(Graph, Vec<NodeId>)> {
-        let captured = self.captured(node)?;
+        let captured = self.captured(node);
         for (number, &outer) in captured.iter().enumerate() {
             self.input(outer, format!("captured_{number}"))?;
         }
@@ -139,8 +162,8 @@ impl<'a> Outline<'a> {
         Ok((self.body, captured))
     }
 
-    /// What the body takes from outside and cannot make itself; what it can is made.
-    fn captured(&mut self, node: &Loop<NodeId>) -> Result<Vec<NodeId>> {
+    /// What the body takes from outside.
+    pub fn outside(&self, node: &Loop<NodeId>) -> Vec<NodeId> {
         let members: FxHashSet<NodeId> = self.members.iter().copied().collect();
         let mut outside: Vec<NodeId> = Vec::new();
         for &member in &self.members {
@@ -150,9 +173,15 @@ impl<'a> Outline<'a> {
         outside.extend(node.body.results.iter().filter(|x| !members.contains(x)));
         outside.sort_unstable();
         outside.dedup();
+        outside
+    }
+
+    /// What the body takes from outside and cannot make itself; what it can is made.
+    fn captured(&mut self, node: &Loop<NodeId>) -> Vec<NodeId> {
+        let outside = self.outside(node);
         let (remade, captured): (Vec<NodeId>, Vec<NodeId>) = outside.into_iter().partition(|&x| self.is_free(x));
         self.members = remade.into_iter().chain(std::mem::take(&mut self.members)).collect();
-        Ok(captured)
+        captured
     }
 
     /// Whether a node costs nothing to make.

@@ -18,6 +18,7 @@ mod group;
 mod host;
 mod keep;
 mod loops;
+mod nest;
 mod order;
 mod piece;
 mod place;
@@ -27,8 +28,8 @@ mod rows;
 mod walk;
 
 pub use form::{Form, View, ViewAxis};
-pub use loops::LoopStep;
 use loops::Loops;
+pub use loops::{LoopStep, NestStep};
 pub use rows::RowBlock;
 use walk::{Cone, Walk};
 pub use walk::{Context, Load, operand_context, outer_context, reduced_contexts};
@@ -119,6 +120,8 @@ pub enum Step {
     Custom(NodeId),
     /// A loop, step by step.
     Loop(Box<LoopStep>),
+    /// A loop in one kernel.
+    Nest(Box<NestStep>),
 }
 
 /// The program over the graph's nodes.
@@ -249,6 +252,7 @@ impl Step {
             }
             Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
             Step::Loop(step) => step.results.iter().flatten().copied().collect(),
+            Step::Nest(step) => step.results.iter().flatten().copied().collect(),
         }
     }
 }

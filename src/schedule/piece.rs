@@ -36,8 +36,8 @@ pub fn pieces(graph: &Graph, live: &[bool], loops: &Loops, forms: &[Form], mater
         pieces.push(Piece { work, cone: walk.finish() });
     };
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Some(step) = loops.steps.get(&id) {
-            add(Work::Steps(id, vec![Step::Loop(Box::new(step.clone()))]));
+        if let Some(step) = loops.step(id) {
+            add(Work::Steps(id, vec![step.clone()]));
         }
         // A loop writes its projections.
         if !materialized[id.index()] || matches!(graph.node(id), Node::Project(..)) {

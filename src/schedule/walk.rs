@@ -186,6 +186,10 @@ impl<'a> Walk<'a> {
             }
             Step::Custom(node) => self.graph.node(*node).for_each_operand(|&operand| self.whole(operand)),
             Step::Loop(step) => step.reads(self.graph).for_each(|read| self.whole(read)),
+            Step::Nest(step) => {
+                let (elements, sequences) = (step.elements(self.graph), step.sequences(self.graph));
+                elements.into_iter().chain(sequences).for_each(|read| self.whole(read));
+            }
         }
     }
 

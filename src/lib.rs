@@ -7,6 +7,8 @@ pub mod autodiff;
 #[doc(hidden)]
 pub mod backend;
 #[doc(hidden)]
+pub mod check;
+#[doc(hidden)]
 pub mod dtype;
 mod elementary;
 pub mod error;
@@ -51,8 +53,10 @@ pub use expr::functions::*;
 pub use expr::iterate::{iterate, iterate_indexed, iterate_while, iterate_while_at_most};
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
+pub use expr::random;
 pub use expr::scan::{Sequences, scan, scan_until};
-pub use expr::settings::{Device, OnUnused, OptLevel};
+pub use expr::settings::{Check, Device, OnUnused, OptLevel};
+pub use expr::shared::{Shared, shared, shared_with_dims};
 pub use expr::text_form::{from_text, to_text};
 pub use ndarray::{NewAxis, s};
 #[cfg(feature = "gpu")]

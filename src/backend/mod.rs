@@ -97,6 +97,11 @@ pub struct Parallelism {
 }
 
 impl Parallelism {
+    /// All launches run on the caller's thread.
+    pub fn none() -> Parallelism {
+        Parallelism { pool: None, threshold: Some(usize::MAX) }
+    }
+
     /// How many threads there are to run on.
     pub fn threads(&self) -> usize {
         self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())

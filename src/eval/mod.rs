@@ -23,6 +23,7 @@ use crate::graph::{Custom, Graph, Node, NodeId, Type, describe};
 use crate::shape::Symbols;
 
 use lifetimes::Lifetimes;
+pub use reduce::in_order;
 pub use sizes::bind;
 use sizes::{check_constraints, known_sizes};
 

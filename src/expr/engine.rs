@@ -8,9 +8,9 @@ use crate::backend::{EngineStage, Parallelism};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::expr::sizes::SizeChecks;
-use crate::graph::{Graph, NodeId, text};
+use crate::graph::{Graph, Node, NodeId, text};
 use crate::optimize::Trace;
-use crate::runtime::function::Implementation;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
 use crate::runtime::profile::{Counter, Profiler};
 use crate::runtime::program::Program;
@@ -113,6 +113,30 @@ impl Stages {
     }
 }
 
+/// Copies of arguments, wherever they are.
+///
+/// # Safety
+/// The inputs are valid for reads.
+///
+/// # Errors
+/// `Memory` if there is none; `Device` for an argument on a device that is lost.
+pub unsafe fn gathered(inputs: &[Operand<'_>]) -> Result<Vec<Array>> {
+    let mut arguments = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        arguments.push(match input {
+            Operand::Host(input) => {
+                let mut array = Array::uninitialized(input.dtype, input.shape)?;
+                // SAFETY: the caller vouches for the input; the array is new and has its shape.
+                unsafe { input.gather(array.bytes_mut().as_mut_ptr()) };
+                array
+            }
+            #[cfg(feature = "gpu")]
+            Operand::Device(array) => array.download()?,
+        });
+    }
+    Ok(arguments)
+}
+
 /// For `Stage::All`, which `Function::dump` takes apart.
 pub fn not_one_stage() -> Error {
     Error::Internal("Stage::All is no single stage".to_string())
@@ -130,14 +154,8 @@ impl Implementation for Oracle {
         outputs: &mut [OutPlace<'_>],
         symbols: &Symbols,
     ) -> Result<()> {
-        let mut arguments = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let input = input.host()?;
-            let mut array = Array::uninitialized(input.dtype, input.shape)?;
-            // SAFETY: the caller vouches for the input; the array is new and has its shape.
-            unsafe { input.gather(array.bytes_mut().as_mut_ptr()) };
-            arguments.push(array);
-        }
+        // SAFETY: the caller vouches for the inputs.
+        let arguments = unsafe { gathered(inputs)? };
         let results = match &self.profile {
             None => eval::evaluate(&self.graph, &arguments, symbols)?,
             Some(profile) => profile.evaluate(&self.graph, &arguments, symbols)?,
@@ -151,6 +169,21 @@ impl Implementation for Oracle {
             unsafe { output.scatter(result.bytes().as_ptr()) };
         }
         Ok(())
+    }
+
+    fn runs_alone(&self) -> bool {
+        !self.graph.ids().any(|id| matches!(self.graph.node(id), Node::Custom(..)))
+    }
+
+    unsafe fn run_alone(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on; the oracle knows one thread only.
+        unsafe { self.run(site, inputs, outputs, symbols) }
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {
@@ -190,6 +223,21 @@ impl Implementation for OnHost {
     ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
+    }
+
+    fn runs_alone(&self) -> bool {
+        !self.program.may_fail()
+    }
+
+    unsafe fn run_alone(
+        &self,
+        _: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on as promised by the caller.
+        unsafe { self.program.run(inputs, outputs, symbols, &Parallelism::none()) }
     }
 
     fn donations(&self) -> Vec<Option<usize>> {

@@ -8,8 +8,8 @@ use crate::expr::compile::{Compiler, Source};
 use crate::expr::engine::{Stages, not_one_stage};
 use crate::expr::flags::Flags;
 use crate::expr::sizes::SizeChecks;
-use crate::runtime::function::Implementation;
 use crate::runtime::gpu::GpuProgram;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
 use crate::runtime::profile::Profiler;
 use crate::runtime::site::Site;
@@ -75,6 +75,21 @@ impl Implementation for OnGpu {
         };
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(gpu, inputs, outputs, symbols) }
+    }
+
+    fn runs_alone(&self) -> bool {
+        !self.program.calls_host_functions()
+    }
+
+    unsafe fn run_alone(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on; steps on the host run on this thread, and the device waits for nobody.
+        unsafe { self.run(site, inputs, outputs, symbols) }
     }
 
     fn dump(&self, stage: Stage) -> Result<String> {

@@ -9,6 +9,7 @@
 //! nothing recurses over the depth of an expression, dropping included.
 
 pub mod axes;
+mod checked;
 pub mod compile;
 pub mod compose;
 pub mod constant;
@@ -23,6 +24,7 @@ pub mod functions;
 pub mod generic;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod implement;
 pub(crate) mod intern;
 pub mod iterate;
 pub mod join;
@@ -31,10 +33,12 @@ mod loop_node;
 mod names;
 mod operators;
 mod promote;
+pub mod random;
 pub mod reductions;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;
+pub mod shared;
 mod sizes;
 pub mod slicing;
 pub mod text_form;

@@ -398,7 +398,7 @@ impl<'a> From<&'a Array> for Arg<'a> {
         }
         Arg {
             dtype: source.dtype(),
-            content: Content::Memory(source.bytes().as_ptr(), PhantomData),
+            content: Content::Memory(source.address(), PhantomData),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
             donor: None,
         }

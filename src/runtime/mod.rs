@@ -13,6 +13,7 @@ mod donor;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod implementation;
 pub mod memory;
 pub mod out_args;
 pub mod outputs;
@@ -23,6 +24,8 @@ mod recorded;
 mod replay;
 mod rows;
 pub mod site;
+pub mod stateful;
+pub mod variable;
 mod windows;
 
 pub use arg::Arg;

@@ -136,6 +136,11 @@ impl Program {
         self.plan.kernels()
     }
 
+    /// Whether a step is the user's code, or may fail after others have written: loops have memory of their own.
+    pub fn may_fail(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_) | Step::Loop(_)))
+    }
+
     /// Runs the program.
     ///
     /// # Safety

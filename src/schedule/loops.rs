@@ -208,7 +208,7 @@ impl<'a> Outline<'a> {
     }
 
     fn input(&mut self, outer: NodeId, name: String) -> Result<()> {
-        let input = Input { id: InputId::new(), name, ty: self.graph.ty(outer).clone() };
+        let input = Input { id: InputId::new(), name, ty: self.graph.ty(outer).clone(), kept: None };
         let id = self.body.add(Node::Input(Arc::new(input)), self.graph.origin(outer))?;
         self.body.inputs.push(id);
         self.made.insert(outer, id);

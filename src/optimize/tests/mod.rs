@@ -29,7 +29,7 @@ pub fn input(graph: &mut Graph, name: &str, dtype: DType, sizes: &[Option<usize>
         None => Dim::from(evaluate::symbol(id, axis)),
     };
     let shape: Shape = sizes.iter().enumerate().map(dim).collect();
-    let node = Node::Input(Arc::new(Input { id, name: name.to_string(), ty: Type { dtype, shape } }));
+    let node = Node::Input(Arc::new(Input { id, name: name.to_string(), ty: Type { dtype, shape }, kept: None }));
     let node = graph.add(node, None).unwrap();
     graph.inputs.push(node);
     node

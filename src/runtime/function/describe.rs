@@ -8,7 +8,7 @@ use crate::runtime::profile::Profile;
 use crate::shape::Shape;
 
 impl Function {
-    /// Inputs and outputs with dtype and shape; `?` is a size that each call decides.
+    /// Inputs and outputs with dtype and shape, and the names of shared variables; `?` is a size that each call decides.
     ///
     /// ```
     /// let x = kroton::vector::<f64>("x");
@@ -22,10 +22,16 @@ impl Function {
             sizes.collect::<Vec<_>>().join(", ")
         };
         let inputs =
-            self.0.inputs.iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
-        let outputs = self.0.outputs.iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
+            self.inputs().iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
+        let outputs = self.outputs().iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
         let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
-        format!("{}({inputs}) -> ({outputs})", self.0.name)
+        let mut text = format!("{}({inputs}) -> ({outputs})", self.0.name);
+        for (names, verb) in self.0.state.names().into_iter().zip(["reads", "updates"]) {
+            if !names.is_empty() {
+                text.push_str(&format!(" {verb} {}", names.join(", ")));
+            }
+        }
+        text
     }
 
     /// The text of a stage of compilation.

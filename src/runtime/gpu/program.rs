@@ -193,6 +193,11 @@ impl GpuProgram {
         })
     }
 
+    /// Whether a step is the user's code.
+    pub fn calls_host_functions(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, DeviceStep::Custom(_)))
+    }
+
     /// The kernels in the loop IR, in order.
     pub fn loops(&self) -> impl Iterator<Item = &Kernel> {
         self.steps.iter().filter_map(|step| match step {

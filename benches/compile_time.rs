@@ -29,3 +29,8 @@ fn chain(ops: usize) {
 fn chain_with_first_call(ops: usize) {
     divan::black_box(expressions::chain_with_first_call(ops).expect("a well-typed expression"));
 }
+
+#[divan::bench(args = [10, 100, 1_000])]
+fn gradient_of_chain(ops: usize) {
+    divan::black_box(expressions::gradient_of_chain(ops).expect("a well-typed expression"));
+}

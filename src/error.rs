@@ -44,10 +44,12 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
     /// A text that is not a graph.
-    #[error("line {line}: {message}")]
+    #[error("line {line}, column {column}: {message}")]
     Parse {
         /// The line of the text, from 1.
         line: usize,
+        /// The character of the line, from 1.
+        column: usize,
         /// What was expected and what was found.
         message: String,
     },

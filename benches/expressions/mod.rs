@@ -56,3 +56,19 @@ pub fn black_scholes_with_first_call() -> Result<f64> {
     f.call_into((&[90.0, 100.0, 110.0], &[100.0; 3], &[1.0; 3]), (&mut out,))?;
     Ok(out[2])
 }
+
+/// The gradient of a chain of so many ops, compiled.
+pub fn gradient_of_chain(ops: usize) -> Result<Function> {
+    let x = vector::<f64>("x");
+    let mut y = x.clone();
+    for op in 0..ops {
+        y = match op % 4 {
+            0 => y + new_constant(),
+            1 => y * new_constant(),
+            2 => y.tanh(),
+            _ => y.sin(),
+        };
+    }
+    let slope = kroton::grad(&y.sum(..), [&x])?.remove(0);
+    Compiler::new().threads(1).compile([&x], slope)
+}

@@ -35,7 +35,7 @@ pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<Str
 /// The inputs and the outputs of a graph that [`to_text`] wrote. The inputs are new ones.
 ///
 /// # Errors
-/// `Parse`, with the line, for a text that is not a graph.
+/// `Parse`, with the line and the column, for a text that is not a graph.
 #[track_caller]
 pub fn from_text(source: &str) -> Result<(Vec<Expr>, Vec<Expr>)> {
     let (graph, _) = text::parse(source)?;

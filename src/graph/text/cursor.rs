@@ -9,16 +9,19 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     line: usize,
+    /// The whole line.
+    text: &'a str,
     rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(line: usize, text: &'a str) -> Cursor<'a> {
-        Cursor { line, rest: text.trim_start() }
+        Cursor { line, text, rest: text.trim_start() }
     }
 
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
-        Error::Parse { line: self.line, message: message.into() }
+        let before = &self.text[..self.text.len() - self.rest.len()];
+        Error::Parse { line: self.line, column: before.chars().count() + 1, message: message.into() }
     }
 
     /// The error that something else stands here.

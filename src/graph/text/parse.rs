@@ -77,12 +77,15 @@ impl Parser {
     }
 
     fn finish(mut self, last: usize) -> Result<(Graph, Vec<Constraint>)> {
-        let missing =
-            |word: &str| Error::Parse { line: last, message: format!("expected a line `{word} …`, found the end") };
+        let missing = |word: &str| Error::Parse {
+            line: last,
+            column: 1,
+            message: format!("expected a line `{word} …`, found the end"),
+        };
         self.graph.outputs = self.outputs.ok_or_else(|| missing("return"))?;
         self.graph.inputs = self.inputs.ok_or_else(|| missing("inputs"))?;
         verify(&self.graph).map_err(|error| match error {
-            Error::Internal(message) => Error::Parse { line: last, message },
+            Error::Internal(message) => Error::Parse { line: last, column: 1, message },
             other => other,
         })?;
         Ok((self.graph, self.constraints))
@@ -301,11 +304,12 @@ impl Parser {
     }
 
     fn value(&self, cursor: &mut Cursor<'_>) -> Result<NodeId> {
+        let start = *cursor;
         if !cursor.eat("%") {
             return Err(cursor.expected("a value such as %0"));
         }
         let number: u32 = cursor.integer("the number of a value")?;
-        self.values.get(&number).copied().ok_or_else(|| cursor.error(format!("%{number} is not defined above")))
+        self.values.get(&number).copied().ok_or_else(|| start.error(format!("%{number} is not defined above")))
     }
 
     /// Values with commas between them, maybe none.

@@ -90,7 +90,7 @@ fn term(result: &Expr, operands: &[&Expr], position: usize, tangent: &Expr, lead
         Node::MatMul(_) => {
             return Ok(Some(views::matmul_behind(tangent, position == 0, [operands[0], operands[1]], lead)));
         }
-        Node::Concat(..) | Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => return Err(no_rule(result)),
+        Node::Concat(..) | Node::Loop(_) | Node::Project(..) | Node::Custom(..) => return Err(no_rule(result)),
         Node::Input(_) | Node::Parameter(..) | Node::Scalar(_) | Node::Dense(_) | Node::Iota(_) | Node::Size(_) => {
             Partial::Zero
         }

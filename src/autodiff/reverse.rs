@@ -195,7 +195,7 @@ impl Sweep {
             | Node::Slice(..)
             | Node::Concat(..)
             | Node::MatMul(_) => moved(result, operands, position, start, adjoint).map(Some),
-            Node::Iterate { .. } | Node::Project(..) | Node::Custom(..) => Err(no_rule(result)),
+            Node::Loop(_) | Node::Project(..) | Node::Custom(..) => Err(no_rule(result)),
             Node::Input(_) | Node::Parameter(..) | Node::Scalar(_) | Node::Dense(_) | Node::Iota(_) | Node::Size(_) => {
                 Ok(None)
             }
@@ -223,10 +223,14 @@ fn moved(result: &Expr, operands: &[Expr], position: usize, start: &Dim, adjoint
 
 /// That there is no derivative of a node.
 pub(super) fn no_rule(result: &Expr) -> Error {
+    let name = match result.node() {
+        Node::Project(..) => "loop",
+        node => node.name(),
+    };
     Error::Unsupported(format!(
         "the derivative of `{}`, which gives {} (built at {}): Kroton cannot look into it; take it for a constant with \
          `.stop_gradient()`, or leave out what it depends on",
-        result.node().name(),
+        name,
         describe(result.ty()),
         result.origin()
     ))

@@ -75,7 +75,9 @@ impl Tape {
             active[target] = true;
         }
         for (number, entry) in self.entries.iter().enumerate() {
-            active[number] |= entry.expr.dtype().is_float() && entry.operands.iter().any(|&operand| active[operand]);
+            // What a loop carries beside its first state may be floats.
+            let carries = entry.expr.dtype().is_float() || matches!(entry.expr.node(), Node::Loop(_));
+            active[number] |= carries && entry.operands.iter().any(|&operand| active[operand]);
         }
         active
     }

@@ -105,7 +105,7 @@ pub(super) fn transpose(
         | Node::Binary(..)
         | Node::Ternary(..)
         | Node::Cast(..)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..)
         | Node::Input(_)

@@ -123,7 +123,7 @@ pub fn estimate(
         (Node::Permute(..) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..) | Node::Concat(..), _) => {
             return moved(node, operands, value, symbols);
         }
-        (Node::Iterate { .. } | Node::Project(..) | Node::Custom(..), _) => {
+        (Node::Loop(_) | Node::Project(..) | Node::Custom(..), _) => {
             let same = operands.iter().all(|operand| operand.error.is_none());
             return if same { Ok(Estimate::exact(value)) } else { Estimate::unknown(value) };
         }
@@ -164,7 +164,7 @@ pub fn repeats(rounding: &Rounding, graph: &Graph, id: NodeId) -> bool {
         | Node::Broadcast(..)
         | Node::Slice(..)
         | Node::Concat(..)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..) => true,
     }

@@ -32,7 +32,7 @@ pub fn first_lost(node: &Node<NodeId>, operands: &[Array], result: &Array) -> Re
         | Node::Broadcast(..)
         | Node::Slice(..)
         | Node::Concat(..)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..) => Ok(None),
         Node::Unary(..) | Node::Binary(..) | Node::Ternary(..) | Node::Cast(..) => {
             let operands = operands.iter().map(|x| widened(x, result.shape())).collect::<Result<Vec<_>>>()?;

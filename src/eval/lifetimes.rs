@@ -69,9 +69,9 @@ fn last_uses(graph: &Graph, live: &[bool], enclosing: &[Enclosing]) -> Vec<Optio
         });
     }
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Node::Iterate { body, .. } = graph.node(id) {
+        if let Node::Loop(node) = graph.node(id) {
             // The results of a step are read after its last node.
-            for result in body.results.iter().filter(|result| innermost(enclosing, **result) == Some(id)) {
+            for result in node.body.results.iter().filter(|result| innermost(enclosing, **result) == Some(id)) {
                 last[result.index()] = None;
             }
         }

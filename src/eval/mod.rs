@@ -6,6 +6,7 @@
 
 mod elementwise;
 mod lifetimes;
+mod looping;
 mod matmul;
 mod reduce;
 mod sizes;
@@ -18,7 +19,7 @@ use rustc_hash::FxHashMap;
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::graph::{Custom, Graph, Node, NodeId, Region, Type, describe};
+use crate::graph::{Custom, Graph, Node, NodeId, Type, describe};
 use crate::shape::Symbols;
 
 use lifetimes::Lifetimes;
@@ -56,7 +57,7 @@ pub fn observe(
     for (input, argument) in graph.inputs.iter().zip(arguments) {
         values[input.index()] = Some(argument.clone());
     }
-    let mut walk = Walk { graph, symbols, lifetimes: &lifetimes, values, states: FxHashMap::default(), observer };
+    let mut walk = Walk { graph, symbols, lifetimes: &lifetimes, values, results: FxHashMap::default(), observer };
     walk.run(lifetimes.outermost())?;
     graph.outputs.iter().map(|&output| walk.value(output)).collect()
 }
@@ -70,7 +71,7 @@ pub fn evaluate_node(node: &Node<NodeId>, operands: &[Array], result_type: &Type
     let shape = known_sizes(&result_type.shape, symbols)?;
     let dtype = result_type.dtype;
     match node {
-        Node::Input(_) | Node::Parameter(..) | Node::Iterate { .. } | Node::Project(..) => {
+        Node::Input(_) | Node::Parameter(..) | Node::Loop(_) | Node::Project(..) => {
             Err(Error::Internal(format!("`{}` has no value without its graph", node.name())))
         }
         Node::Scalar(value) => Ok(Array::from_scalar(*value)),
@@ -152,8 +153,8 @@ struct Walk<'a, 'o> {
     lifetimes: &'a Lifetimes,
     /// The value of each node that has one at the moment.
     values: Vec<Option<Array>>,
-    /// All final states of each loop that is still needed.
-    states: FxHashMap<NodeId, Vec<Array>>,
+    /// All results of each loop that is still needed.
+    results: FxHashMap<NodeId, Vec<Array>>,
     /// Is told of every value.
     observer: &'a mut Observer<'o>,
 }
@@ -176,9 +177,9 @@ impl Walk<'_, '_> {
         match graph.node(id) {
             // Set from the arguments before the walk.
             Node::Input(_) => self.value(id),
-            Node::Iterate { count, initial, body } => self.iterate(id, *count, initial, body),
-            Node::Project(index, iterate) => (self.states.get(iterate))
-                .and_then(|states| states.get(*index as usize).cloned())
+            Node::Loop(node) => self.run_loop(id, node),
+            Node::Project(index, of) => (self.results.get(of))
+                .and_then(|results| results.get(*index as usize).cloned())
                 .ok_or_else(|| Error::Internal(format!("result {index} of a loop is missing"))),
             node @ (Node::Parameter(..)
             | Node::Scalar(_)
@@ -212,26 +213,6 @@ impl Walk<'_, '_> {
 
     fn forget(&mut self, id: NodeId) {
         self.values[id.index()] = None;
-        self.states.remove(&id);
-    }
-
-    /// Runs the body `count` times (not at all if that is below zero). The value of the node is its first state.
-    fn iterate(&mut self, id: NodeId, count: NodeId, initial: &[NodeId], body: &Region<NodeId>) -> Result<Array> {
-        let lifetimes = self.lifetimes;
-        let steps = self.value(count)?.get(0).to_i64().unwrap_or(0);
-        let mut states: Vec<Array> = initial.iter().map(|&state| self.value(state)).collect::<Result<_>>()?;
-        for _ in 0..steps {
-            for (parameter, state) in body.parameters.iter().zip(states) {
-                self.values[parameter.index()] = Some(state);
-            }
-            self.run(lifetimes.body(id))?;
-            states = body.results.iter().map(|&result| self.value(result)).collect::<Result<_>>()?;
-            for &inner in lifetimes.body(id).iter().chain(&body.parameters) {
-                self.forget(inner);
-            }
-        }
-        let first = states.first().cloned();
-        self.states.insert(id, states);
-        first.ok_or_else(|| Error::Internal("a loop without state".to_string()))
+        self.results.remove(&id);
     }
 }

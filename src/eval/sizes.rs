@@ -95,6 +95,10 @@ fn violation(constraint: &Constraint, symbols: &Symbols) -> Result<Option<String
             let size = size.evaluate(symbols)?;
             (size < 0).then(|| format!("a size of {size} is below zero"))
         }
+        Constraint::Steps(count) => {
+            let count = count.evaluate(symbols)?;
+            (count < 0).then(|| format!("a loop of {count} steps"))
+        }
         // Refused for the graph that the user built; one that a rewrite introduces is what its row says.
         Constraint::NonEmpty(..) => None,
         Constraint::InBounds { range, size } => {

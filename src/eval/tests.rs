@@ -213,14 +213,16 @@ fn matrix_products() {
 
 const FIBONACCI: &str = "%0 = input \"n\" i64[]\n%1 = constant 0 : i64[]\n%2 = constant 1 : i64[]\n\
     %3 = parameter i64[]\n%4 = parameter i64[]\n%5 = add %3, %4 : i64[]\n%6 = mul %5, %2 : i64[]\n\
-    %7 = iterate %0 [%1, %2] [%3, %4] -> [%4, %6] : i64[]\n%8 = project 0 %7 : i64[]\n%9 = project 1 %7 : i64[]";
+    %7 = loop %0 [%1, %2] [%3, %4] -> [%4, %6] : i64[]\n%8 = project 0 %7 : i64[]\n%9 = project 1 %7 : i64[]";
 
 #[test]
 fn loops_carry_state() {
-    for (steps, expected) in [(0, (0, 1)), (1, (1, 1)), (10, (55, 89)), (-3, (0, 1))] {
+    for (steps, expected) in [(0, (0, 1)), (1, (1, 1)), (10, (55, 89))] {
         let results = run(FIBONACCI, "%8, %9", &[Array::from_scalar(Scalar::I64(steps))]).unwrap();
         assert_eq!((i64s(&results[0])[0], i64s(&results[1])[0]), expected, "{steps}");
     }
+    let error = run(FIBONACCI, "%8", &[Array::from_scalar(Scalar::I64(-3))]).unwrap_err().to_string();
+    assert!(error.contains("a loop of -3 steps"), "{error}");
 }
 
 #[test]
@@ -229,9 +231,9 @@ fn loops_nest_and_see_the_outer_state() {
     let lines = "%0 = input \"x\" i64[?]\n%1 = constant 2 : i64[]\n%2 = constant 3 : i64[]\n\
         %3 = parameter i64[%0.0]\n%4 = mul %3, %1 : i64[%0.0]\n\
         %5 = parameter i64[%0.0]\n%6 = add %5, %3 : i64[%0.0]\n\
-        %7 = iterate %2 [%4] [%5] -> [%6] : i64[%0.0]\n%8 = project 0 %7 : i64[%0.0]\n\
+        %7 = loop %2 [%4] [%5] -> [%6] : i64[%0.0]\n%8 = project 0 %7 : i64[%0.0]\n\
         %9 = size %0.0 : i64[]\n%10 = add %8, %9 : i64[%0.0]\n\
-        %11 = iterate %1 [%0] [%3] -> [%10] : i64[%0.0]\n%12 = project 0 %11 : i64[%0.0]\n%13 = neg %4 : i64[%0.0]";
+        %11 = loop %1 [%0] [%3] -> [%10] : i64[%0.0]\n%12 = project 0 %11 : i64[%0.0]\n%13 = neg %4 : i64[%0.0]";
     // One step is x ← 5x + 2.
     let x = Array::from_slice(&[1_i64, 10]);
     assert_eq!(i64s(&one(lines, "%12", &[x])), [37, 262]);

@@ -136,7 +136,7 @@ impl Checked {
         symbols: &Symbols,
     ) -> Result<Estimate> {
         let node = self.graph.node(id);
-        let steps = matches!(node, Node::Iterate { .. } | Node::Project(..));
+        let steps = matches!(node, Node::Loop(_) | Node::Project(..));
         if steps && !self.inside(id).into_iter().all(|inner| repeats(rounding, &self.graph, inner)) {
             return Estimate::unknown(value.clone());
         }
@@ -151,7 +151,7 @@ impl Checked {
             let node = self.graph.node(found[next]);
             next += 1;
             node.for_each_operand(|&operand| {
-                let is_loop = matches!(self.graph.node(operand), Node::Iterate { .. });
+                let is_loop = matches!(self.graph.node(operand), Node::Loop(_));
                 let is_inner =
                     is_loop || is_parameter(&self.graph, operand) || !self.enclosing[operand.index()].is_empty();
                 if is_inner && !found.contains(&operand) {
@@ -248,7 +248,7 @@ fn is_parameter(graph: &Graph, id: NodeId) -> bool {
 
 /// Whether a node is there before a call computes anything.
 fn is_given(node: &Node<NodeId>) -> bool {
-    matches!(node, Node::Input(_) | Node::Scalar(_) | Node::Dense(_) | Node::Iterate { .. })
+    matches!(node, Node::Input(_) | Node::Scalar(_) | Node::Dense(_) | Node::Loop(_))
 }
 
 fn value_of(values: &[Option<Array>], id: NodeId) -> Result<Array> {

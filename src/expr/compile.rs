@@ -24,7 +24,7 @@ use crate::expr::settings::{Check, Device, OnUnused, OptLevel};
 use crate::expr::shared::{Shared, shared_inputs};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
-use crate::graph::{Graph, Node, verify};
+use crate::graph::{Graph, Node, regions, verify};
 use crate::loops::{Kernel, Target};
 use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
@@ -338,6 +338,7 @@ impl Compiler {
         let shared = shared_inputs(inputs, outputs, &self.givens, &self.updates)?;
         let all_inputs = [inputs, &shared.inputs].concat();
         let (built, constraints) = intern(&all_inputs, &[outputs, &shared.updates].concat(), &self.givens)?;
+        check_regions(&built)?;
         let unified = unify(&built, &constraints)?;
         let sizes = used_symbols(&built, &constraints);
         self.check_unused(&built, inputs.len(), &sizes)?;
@@ -412,6 +413,16 @@ impl Compiler {
             OnUnused::Error | OnUnused::Warn | OnUnused::Ignore => Ok(()),
         }
     }
+}
+
+/// Whether every parameter of a loop is used inside it only.
+fn check_regions(graph: &Graph) -> Result<()> {
+    let Some(id) = regions::escaped(graph)? else { return Ok(()) };
+    let message = "what stands for the state of a loop is used outside its loop; use what the loop returns".to_string();
+    Err(match graph.origin(id) {
+        Some(location) => Error::Build { message, location },
+        None => Error::Argument(message),
+    })
 }
 
 /// Prints a stage to the standard error; one that the device does not have is nothing to print.

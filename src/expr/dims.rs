@@ -93,7 +93,7 @@ fn size_of_node(expr: &Expr, operand: &dyn Fn(&Expr) -> Dim) -> Option<Dim> {
         | Node::Slice(..)
         | Node::Concat(..)
         | Node::MatMul(_)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..) => None,
     }

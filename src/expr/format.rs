@@ -125,10 +125,7 @@ impl Formula {
             Node::Concat(axis, parts) => {
                 self.call(f, "concat", &parts.iter().collect::<Vec<_>>(), Some(axis.to_string()), depth)
             }
-            Node::Iterate { count, initial, .. } => {
-                let operands: Vec<&Expr> = std::iter::once(count).chain(initial).collect();
-                self.call(f, "iterate", &operands, None, depth)
-            }
+            Node::Loop(inner) => self.call(f, "loop", &inner.outside().collect::<Vec<_>>(), None, depth),
             Node::Custom(custom, operands) => {
                 self.call(f, &custom.0.name, &operands.iter().collect::<Vec<_>>(), None, depth)
             }

@@ -91,7 +91,7 @@ fn for_each_dim(constraint: &Constraint, visit: &mut impl FnMut(&Dim)) {
             visit(left);
             visit(right);
         }
-        Constraint::NonNegative(dim) | Constraint::NonEmpty(_, dim) => visit(dim),
+        Constraint::NonNegative(dim) | Constraint::Steps(dim) | Constraint::NonEmpty(_, dim) => visit(dim),
         Constraint::InBounds { range, size } => {
             visit(&range.start);
             visit(&range.length);

@@ -56,6 +56,12 @@ impl SizeChecks {
                 let value = size.evaluate(symbols)?;
                 (value < 0).then(|| format!("the size {} is {value}, below zero", self.spell(size)))
             }
+            Constraint::Steps(count) => {
+                let value = count.evaluate(symbols)?;
+                (value < 0).then(|| {
+                    format!("the number of steps {} of a loop is {value}; it must be 0 or more", self.spell(count))
+                })
+            }
             Constraint::NonEmpty(op, count) => {
                 let value = count.evaluate(symbols)?;
                 (value == 0)

@@ -17,6 +17,8 @@ pub enum Constraint {
     SameCount(Dim, Dim),
     /// A size that may not be negative.
     NonNegative(Dim),
+    /// A number of steps that may not be negative.
+    Steps(Dim),
     /// A reduction without a result for no elements: its name, and the number of elements.
     NonEmpty(ReduceOp, Dim),
     /// A slice of an axis: the lowest and the highest element taken, if any are, and the size of the axis.
@@ -101,18 +103,12 @@ fn infer_node<R, C: Context<R>>(
             infer_concat(*axis as usize, &parts, constraints)
         }
         Node::MatMul([a, b]) => infer_matmul(ty(a), ty(b), constraints),
-        Node::Iterate { count, initial, body } => {
-            let states: Vec<(&Type, &Type, &Type)> = (initial.iter().zip(&body.parameters).zip(&body.results))
-                .map(|((initial, parameter), result)| (ty(initial), ty(parameter), ty(result)))
-                .collect();
-            infer_iterate(ty(count), &states, initial.len() == body.results.len())
+        Node::Loop(node) => node.infer(context, constraints),
+        Node::Project(index, x) => {
+            let missing = || format!("result {index} of `{}` does not exist", context.node(x).name());
+            let Node::Loop(node) = context.node(x) else { return Err(missing()) };
+            node.result_type(*index as usize, context).ok_or_else(missing)
         }
-        Node::Project(index, x) => match context.node(x) {
-            Node::Iterate { initial, .. } if (*index as usize) < initial.len() => {
-                Ok(ty(&initial[*index as usize]).clone())
-            }
-            other => Err(format!("result {index} of `{}` does not exist", other.name())),
-        },
         Node::Custom(custom, operands) => {
             let types: Vec<&Type> = operands.iter().map(ty).collect();
             (custom.0.infer)(&types).map_err(|error| error.to_string())
@@ -364,19 +360,4 @@ fn infer_matmul(a: &Type, b: &Type, constraints: &mut Vec<Constraint>) -> Result
         _ => constraints.push(Constraint::Equal(inner.clone(), other.clone())),
     }
     Ok(Type { dtype: a.dtype, shape: Shape::from_iter([rows.clone(), columns.clone()]) })
-}
-
-fn infer_iterate(count: &Type, states: &[(&Type, &Type, &Type)], complete: bool) -> Result<Type, String> {
-    if *count != Type::scalar(DType::I64) {
-        return Err(format!("the number of steps is an i64 of rank 0, not {}", describe(count)));
-    }
-    if states.is_empty() || !complete {
-        return Err("`iterate` needs as many results of its body as initial states, and at least one".to_string());
-    }
-    for (initial, parameter, result) in states {
-        if initial != parameter || initial != result {
-            return Err(format!("a state of `iterate` changes from {} to {}", describe(initial), describe(result)));
-        }
-    }
-    Ok(states[0].0.clone())
 }

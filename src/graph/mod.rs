@@ -7,6 +7,7 @@
 
 pub mod infer;
 pub mod node;
+pub mod region;
 pub mod regions;
 pub mod text;
 pub mod verify;
@@ -17,7 +18,8 @@ use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 
 pub use infer::{Constraint, Context, describe, describe_shape, infer};
-pub use node::{Custom, Dense, HostFunction, Input, Node, Region, SliceRange, Type};
+pub use node::{Custom, Dense, HostFunction, Input, Node, SliceRange, Type};
+pub use region::{Loop, Region};
 
 use crate::error::{Error, Result};
 

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::Result;
+use crate::graph::region::Loop;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Shape};
 
@@ -89,15 +90,6 @@ pub struct SliceRange {
     pub step: i64,
     /// The number of elements.
     pub length: Dim,
-}
-
-/// A sub-graph with parameters. Parameters are `Node::Parameter`s that occur nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Region<R> {
-    /// The values that the region is given.
-    pub parameters: Vec<R>,
-    /// The values that it yields.
-    pub results: Vec<R>,
 }
 
 /// From the types of operands to that of the result.
@@ -191,16 +183,9 @@ pub enum Node<R> {
     Concat(u32, Vec<R>),
     /// The matrix product of two arrays of rank 2.
     MatMul([R; 2]),
-    /// State carried through `count` steps of a region; the results are its last state, taken by `Project`.
-    Iterate {
-        /// How often, an i64 of rank 0.
-        count: R,
-        /// The first state.
-        initial: Vec<R>,
-        /// From state to state.
-        body: Region<R>,
-    },
-    /// One result of a node with several.
+    /// State carried through steps of a region; its results are taken by `Project`.
+    Loop(Box<Loop<R>>),
+    /// One result of a loop.
     Project(u32, R),
     /// A function of the host.
     Custom(Custom, Vec<R>),
@@ -223,10 +208,7 @@ impl<R> Node<R> {
             Node::Binary(_, operands) | Node::MatMul(operands) => operands.iter().for_each(visit),
             Node::Ternary(_, operands) => operands.iter().for_each(visit),
             Node::Concat(_, operands) | Node::Custom(_, operands) => operands.iter().for_each(visit),
-            Node::Iterate { count, initial, body } => {
-                visit(count);
-                initial.iter().chain(&body.parameters).chain(&body.results).for_each(visit);
-            }
+            Node::Loop(node) => node.references().for_each(visit),
         }
     }
 
@@ -257,13 +239,7 @@ impl<R> Node<R> {
             Node::Slice(ranges, x) => Node::Slice(ranges.clone(), map(x)),
             Node::Concat(axis, parts) => Node::Concat(*axis, parts.iter().map(map).collect()),
             Node::MatMul([a, b]) => Node::MatMul([map(a), map(b)]),
-            Node::Iterate { count, initial, body } => {
-                let count = map(count);
-                let initial = initial.iter().map(&mut map).collect();
-                let parameters = body.parameters.iter().map(&mut map).collect();
-                let results = body.results.iter().map(&mut map).collect();
-                Node::Iterate { count, initial, body: Region { parameters, results } }
-            }
+            Node::Loop(node) => Node::Loop(Box::new(node.map(map))),
             Node::Project(index, x) => Node::Project(*index, map(x)),
             Node::Custom(custom, operands) => Node::Custom(custom.clone(), operands.iter().map(map).collect()),
         }
@@ -293,7 +269,7 @@ impl<R> Node<R> {
             | Node::Permute(..)
             | Node::Concat(..)
             | Node::MatMul(_)
-            | Node::Iterate { .. }
+            | Node::Loop(_)
             | Node::Project(..)
             | Node::Custom(..)) => other,
         }
@@ -318,7 +294,7 @@ impl<R> Node<R> {
             Node::Slice(..) => "slice",
             Node::Concat(..) => "concat",
             Node::MatMul(_) => "matmul",
-            Node::Iterate { .. } => "iterate",
+            Node::Loop(_) => "loop",
             Node::Project(..) => "project",
             Node::Custom(..) => "custom",
         }

@@ -14,12 +14,12 @@ use crate::graph::{Graph, Node, NodeId};
 /// How deep regions may nest.
 pub const DEEPEST: usize = 64;
 
-/// The `Iterate` nodes whose parameters a node depends on, innermost first.
+/// The loops whose parameters a node depends on, innermost first.
 pub type Enclosing = SmallVec<[NodeId; 2]>;
 
 /// For each node, the regions that it lies in; dead nodes lie in none.
 ///
-/// An inner `Iterate` is an operand of the outer one's results, so it has the smaller id: sorted by id, the
+/// An inner loop is an operand of the outer one's results, so it has the smaller id: sorted by id, the
 /// innermost comes first.
 ///
 /// # Errors
@@ -46,9 +46,24 @@ pub fn enclosing(graph: &Graph) -> Result<Vec<Enclosing>> {
 fn owners(graph: &Graph, live: &[bool]) -> FxHashMap<NodeId, NodeId> {
     let mut owners = FxHashMap::default();
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Node::Iterate { body, .. } = graph.node(id) {
-            owners.extend(body.parameters.iter().map(|&parameter| (parameter, id)));
+        if let Node::Loop(node) = graph.node(id) {
+            owners.extend(node.body.parameters.iter().map(|&parameter| (parameter, id)));
         }
     }
     owners
+}
+
+/// A live node that uses a parameter outside its region, if there is one.
+///
+/// # Errors
+/// As [`enclosing`].
+pub fn escaped(graph: &Graph) -> Result<Option<NodeId>> {
+    let live = graph.live();
+    let is_parameter = |id: &NodeId| live[id.index()] && matches!(graph.node(*id), Node::Parameter(..));
+    if !graph.ids().any(|id| is_parameter(&id)) {
+        return Ok(None);
+    }
+    let (owners, enclosing) = (owners(graph, &live), enclosing(graph)?);
+    let unowned = graph.ids().find(|id| is_parameter(id) && !owners.contains_key(id));
+    Ok(unowned.or_else(|| graph.outputs.iter().copied().find(|output| !enclosing[output.index()].is_empty())))
 }

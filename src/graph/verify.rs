@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::error::{Error, Result};
 use crate::graph::regions::enclosing;
 use crate::graph::text::describe_node;
-use crate::graph::{Constraint, Graph, Node, NodeId, Region, Type, describe, infer};
+use crate::graph::{Constraint, Graph, Node, NodeId, Type, describe, infer};
 use crate::shape::{Dim, InputId, Measure};
 
 /// Checks a graph: operands come before users, types are what inference says, inputs and outputs exist and no
@@ -93,6 +93,7 @@ fn may_be_equal(left: &Dim, right: &Dim, constraints: &[Constraint]) -> bool {
             Constraint::Equal(a, b) => (a == left && b == right) || (a == right && b == left),
             Constraint::SameCount(..)
             | Constraint::NonNegative(_)
+            | Constraint::Steps(_)
             | Constraint::NonEmpty(..)
             | Constraint::InBounds { .. } => false,
         })
@@ -132,7 +133,7 @@ fn check_symbols(graph: &Graph, id: NodeId, inputs: &FxHashMap<InputId, Type>) -
         | Node::Broadcast(..)
         | Node::Concat(..)
         | Node::MatMul(_)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..) => {}
     }
@@ -143,8 +144,8 @@ fn check_symbols(graph: &Graph, id: NodeId, inputs: &FxHashMap<InputId, Type>) -
 fn check_regions(graph: &Graph, live: &[bool]) -> Result<()> {
     let mut owned = FxHashSet::default();
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Node::Iterate { initial, body, .. } = graph.node(id) {
-            check_parameters(graph, id, initial.len(), body, &mut owned)?;
+        if let Node::Loop(node) = graph.node(id) {
+            check_parameters(graph, id, &node.body.parameters, &mut owned)?;
         }
     }
     let enclosing = enclosing(graph)?;
@@ -153,29 +154,35 @@ fn check_regions(graph: &Graph, live: &[bool]) -> Result<()> {
         if is_parameter && !owned.contains(&id) {
             return Err(broken(graph, id, "a parameter outside every region"));
         }
-        if let Node::Iterate { count, initial, .. } = graph.node(id)
-            && initial.iter().chain([count]).any(|outer| enclosing[outer.index()].contains(&id))
+        if let Node::Loop(node) = graph.node(id)
+            && node.outside().any(|outer| enclosing[outer.index()].contains(&id))
         {
             return Err(broken(graph, id, "a loop starts from its own parameters"));
         }
     }
+    check_projected(graph, live)?;
     match graph.outputs.iter().find(|output| !enclosing[output.index()].is_empty()) {
         Some(&output) => Err(broken(graph, output, "an output depends on a parameter outside its region")),
         None => Ok(()),
     }
 }
 
-fn check_parameters(
-    graph: &Graph,
-    id: NodeId,
-    states: usize,
-    body: &Region<NodeId>,
-    owned: &mut FxHashSet<NodeId>,
-) -> Result<()> {
-    if body.parameters.len() != states || body.results.len() != states {
-        return Err(broken(graph, id, "a loop with too few or too many parameters or results"));
+/// Whether loops are used by projections only.
+fn check_projected(graph: &Graph, live: &[bool]) -> Result<()> {
+    let is_loop = |id: &NodeId| matches!(graph.node(*id), Node::Loop(_));
+    for id in graph.ids().filter(|id| live[id.index()] && !matches!(graph.node(*id), Node::Project(..))) {
+        if graph.node(id).operands().into_iter().any(is_loop) {
+            return Err(broken(graph, id, "a loop is used without a projection"));
+        }
     }
-    for &parameter in &body.parameters {
+    match graph.outputs.iter().find(|id| is_loop(id)) {
+        Some(&output) => Err(broken(graph, output, "a loop is an output without a projection")),
+        None => Ok(()),
+    }
+}
+
+fn check_parameters(graph: &Graph, id: NodeId, parameters: &[NodeId], owned: &mut FxHashSet<NodeId>) -> Result<()> {
+    for &parameter in parameters {
         if !matches!(graph.node(parameter), Node::Parameter(..)) {
             return Err(broken(graph, id, "a region with a parameter that is none"));
         }
@@ -191,12 +198,18 @@ mod tests {
     use super::*;
     use crate::dtype::{DType, Scalar};
     use crate::graph::text::parse;
+    use crate::graph::{Loop, Region};
     use crate::ops::{BinaryOp, UnaryOp};
     use crate::shape::Symbol;
 
     const LOOP: &str = "kroton 1\n%0 = input \"x\" f64[?]\n%1 = constant 3 : i64[]\n%2 = parameter f64[%0.0]\n\
-        %3 = neg %2 : f64[%0.0]\n%4 = iterate %1 [%0] [%2] -> [%3] : f64[%0.0]\n%5 = project 0 %4 : f64[%0.0]\n\
+        %3 = neg %2 : f64[%0.0]\n%4 = loop %1 [%0] [%2] -> [%3] : f64[%0.0]\n%5 = project 0 %4 : f64[%0.0]\n\
         return %5\ninputs %0\n";
+
+    fn counted(count: NodeId, initial: NodeId, body: Region<NodeId>) -> Node<NodeId> {
+        let (initial, sequences) = (vec![initial], Vec::new());
+        Node::Loop(Box::new(Loop { count: Some(count), guarded: false, initial, sequences, body }))
+    }
 
     fn complaint(graph: &Graph) -> String {
         match verify(graph) {
@@ -272,14 +285,14 @@ mod tests {
         assert!(complaint(&graph).starts_with("a parameter outside every region"));
         let mut graph = good.clone();
         let body = Region { parameters: vec![NodeId(2)], results: vec![NodeId(2)] };
-        let node = Node::Iterate { count: NodeId(1), initial: vec![NodeId(0)], body };
-        let second = graph.add(node, None).unwrap();
+        let second = graph.add(counted(NodeId(1), NodeId(0), body), None).unwrap();
+        let second = graph.add(Node::Project(0, second), None).unwrap();
         graph.outputs.push(second);
         assert!(complaint(&graph).starts_with("a parameter of two regions"));
         let mut graph = good;
         let body = Region { parameters: vec![NodeId(0)], results: vec![NodeId(0)] };
-        let node = Node::Iterate { count: NodeId(1), initial: vec![NodeId(0)], body };
-        let second = graph.add(node, None).unwrap();
+        let second = graph.add(counted(NodeId(1), NodeId(0), body), None).unwrap();
+        let second = graph.add(Node::Project(0, second), None).unwrap();
         graph.outputs.push(second);
         assert!(complaint(&graph).starts_with("a region with a parameter that is none"));
     }
@@ -288,7 +301,7 @@ mod tests {
     fn regions_nest_only_so_deep() {
         let mut graph = Graph::new();
         let count = graph.add(Node::Scalar(Scalar::I64(1)), None).unwrap();
-        let initial = vec![graph.add(Node::Scalar(Scalar::F64(1.0)), None).unwrap()];
+        let initial = graph.add(Node::Scalar(Scalar::F64(1.0)), None).unwrap();
         let parameters: Vec<NodeId> = (0..100)
             .map(|_| graph.add(Node::Parameter(InputId::new(), Type::scalar(DType::F64)), None).unwrap())
             .collect();
@@ -299,7 +312,8 @@ mod tests {
         for &parameter in &parameters {
             let result = graph.add(Node::Unary(UnaryOp::Neg, x), None).unwrap();
             let body = Region { parameters: vec![parameter], results: vec![result] };
-            x = graph.add(Node::Iterate { count, initial: initial.clone(), body }, None).unwrap();
+            let node = graph.add(counted(count, initial, body), None).unwrap();
+            x = graph.add(Node::Project(0, node), None).unwrap();
         }
         graph.outputs = vec![x];
         assert!(matches!(verify(&graph), Err(Error::Unsupported(_))));

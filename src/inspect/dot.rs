@@ -36,7 +36,7 @@ fn write_node(text: &mut String, graph: &Graph, names: &Names<'_>, id: NodeId) {
 fn write_edges(text: &mut String, graph: &Graph, id: NodeId) {
     let node = graph.node(id);
     let operands = node.operands();
-    let outside = if let Node::Iterate { initial, .. } = node { 1 + initial.len() } else { operands.len() };
+    let outside = if let Node::Loop(node) = node { node.outside().count() } else { operands.len() };
     for (index, operand) in operands.iter().enumerate() {
         let label = if operands.len() > 1 { index.to_string() } else { String::new() };
         let line = if index < outside { "solid" } else { "dashed" };
@@ -57,7 +57,7 @@ fn style(node: &Node<NodeId>) -> (&'static str, &'static str) {
             ("parallelogram", "palegreen")
         }
         Node::MatMul(_) => ("hexagon", "gold"),
-        Node::Iterate { .. } | Node::Project(..) => ("box3d", "plum"),
+        Node::Loop(_) | Node::Project(..) => ("box3d", "plum"),
         Node::Custom(..) => ("component", "pink"),
     }
 }

@@ -54,7 +54,7 @@ mod tests {
 
     const TEXT: &str = "kroton 1\n%0 = input \"a \\\"b\\\"\" f64[?, 3]\n%1 = input \"n\" i64[]\n\
         %2 = mul %0, %0 : f64[%0.0, 3]\n%3 = parameter f64[%0.0, 3]\n%4 = add %3, %2 : f64[%0.0, 3]\n\
-        %5 = iterate %1 [%2] [%3] -> [%4] : f64[%0.0, 3]\n%6 = project 0 %5 : f64[%0.0, 3]\n\
+        %5 = loop %1 [%2] [%3] -> [%4] : f64[%0.0, 3]\n%6 = project 0 %5 : f64[%0.0, 3]\n\
         %7 = iota %0.0 + %1.value : i64[%0.0 + %1.value]\n\
         %8 = constant [10] [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] : u8[10]\nreturn %6, %7, %8\ninputs %0, %1\n";
 
@@ -66,7 +66,7 @@ mod tests {
 %2 = mul %0, %0 : f64[m, 3]                              // used 2 times
   %3 = parameter : f64[m, 3]                             // used 2 times
   %4 = add %3, %2 : f64[m, 3]
-%5 = iterate %1 [%2] [%3] -> [%4] : f64[m, 3]
+%5 = loop %1 [%2] [%3] -> [%4] : f64[m, 3]
 %6 = project 0 %5 : f64[m, 3]
 %7 = iota m + n : i64[m + n]
 %8 = constant [10] [0, 1, 2, 3, 4, 5, 6, 7, …] : u8[10]

@@ -19,6 +19,8 @@ pub struct Target {
     pub fuses_products: bool,
     /// Whether consecutive kernels may run for some indices of their leading axes at a time.
     pub runs_rows: bool,
+    /// Whether kernels hold loops over steps; where they do not, a program makes one step after the other.
+    pub runs_loops: bool,
     /// The limits of shaders, for engines that run them.
     pub shaders: Option<ShaderLimits>,
 }
@@ -53,6 +55,7 @@ impl Target {
             has_f64: true,
             fuses_products: false,
             runs_rows: true,
+            runs_loops: false,
             shaders: None,
         }
     }
@@ -69,6 +72,7 @@ impl Target {
             has_f64: has_f64 && limits.has_i64,
             fuses_products: true,
             runs_rows: false,
+            runs_loops: false,
             shaders: Some(limits),
         }
     }

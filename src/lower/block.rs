@@ -2,7 +2,7 @@
 //!
 //! Values are shared by node and index map, so what two roots of a kernel have in common is computed once.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
@@ -20,12 +20,20 @@ pub struct KernelBuilder<'l, 'a> {
     pub kernel: Kernel,
     pub windows: Vec<Window>,
     operands: FxHashMap<Window, OperandId>,
+    /// What is computed in each step of a loop, rather than before it.
+    pub inside: FxHashSet<NodeId>,
 }
 
 impl<'l, 'a> KernelBuilder<'l, 'a> {
     pub fn new(lowering: &'l mut Lowering<'a>, name: String, axes: usize) -> KernelBuilder<'l, 'a> {
         let kernel = Kernel { name, axes: axes as u32, operands: Vec::new(), types: Vec::new(), body: Vec::new() };
-        KernelBuilder { lowering, kernel, windows: Vec::new(), operands: FxHashMap::default() }
+        KernelBuilder {
+            lowering,
+            kernel,
+            windows: Vec::new(),
+            operands: FxHashMap::default(),
+            inside: FxHashSet::default(),
+        }
     }
 
     fn add_operand(&mut self, window: Window, access: Access) -> OperandId {
@@ -67,6 +75,8 @@ pub struct BlockBuilder {
     constants: FxHashMap<Scalar, ValueId>,
     loads: FxHashMap<OperandId, ValueId>,
     position: Option<ValueId>,
+    /// The block before the loop that this one is a step of.
+    pub before: Option<Box<BlockBuilder>>,
 }
 
 impl BlockBuilder {
@@ -75,7 +85,7 @@ impl BlockBuilder {
         self.values.insert((node, context), value);
     }
 
-    fn push(&mut self, kernel: &mut Kernel, dtype: DType, operation: Operation) -> ValueId {
+    pub fn push(&mut self, kernel: &mut Kernel, dtype: DType, operation: Operation) -> ValueId {
         let value = kernel.new_value(dtype);
         self.block.statements.push(Statement::Let(value, operation));
         value
@@ -85,7 +95,7 @@ impl BlockBuilder {
         self.block.statements.push(Statement::Store(operand, value));
     }
 
-    fn constant(&mut self, kernel: &mut Kernel, scalar: Scalar) -> ValueId {
+    pub fn constant(&mut self, kernel: &mut Kernel, scalar: Scalar) -> ValueId {
         if let Some(&value) = self.constants.get(&scalar) {
             return value;
         }
@@ -103,12 +113,12 @@ impl BlockBuilder {
         })
     }
 
-    fn load(&mut self, builder: &mut KernelBuilder<'_, '_>, view: &View, context: &Context) -> Result<ValueId> {
+    pub fn load(&mut self, builder: &mut KernelBuilder<'_, '_>, view: &View, context: &Context) -> Result<ValueId> {
         let window = builder.lowering.window(view, context)?;
         Ok(self.load_window(builder, window))
     }
 
-    fn load_window(&mut self, builder: &mut KernelBuilder<'_, '_>, window: Window) -> ValueId {
+    pub fn load_window(&mut self, builder: &mut KernelBuilder<'_, '_>, window: Window) -> ValueId {
         let operand = builder.read(window);
         if let Some(&value) = self.loads.get(&operand) {
             return value;
@@ -123,6 +133,11 @@ impl BlockBuilder {
     pub fn value(&mut self, builder: &mut KernelBuilder<'_, '_>, node: NodeId, context: &Context) -> Result<ValueId> {
         if let Some(&value) = self.values.get(&(node, context.clone())) {
             return Ok(value);
+        }
+        if let Some(before) = &mut self.before
+            && !builder.inside.contains(&node)
+        {
+            return before.value(builder, node, context);
         }
         let value = match builder.lowering.seen_as(node) {
             Form::Constant(scalar) => self.constant(&mut builder.kernel, scalar),

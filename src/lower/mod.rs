@@ -5,6 +5,8 @@
 
 mod block;
 mod kernel;
+mod looping;
+mod nest;
 pub mod plan;
 pub mod verify;
 
@@ -47,6 +49,8 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
                 let epilogue = epilogue.as_ref().map(|group| kernel::epilogue(&mut lowering, group, name));
                 Step::MatMul(Box::new(lowering.matmul(*node, epilogue.transpose()?)?))
             }
+            schedule::Step::Nest(step) => Step::Kernel(nest::kernel(&mut lowering, step, name)?),
+            schedule::Step::Loop(step) => Step::Loop(Box::new(looping::step(&mut lowering, step, &name)?)),
             schedule::Step::Custom(node) => Step::Custom(Box::new(lowering.custom(*node)?)),
         });
     }

@@ -107,6 +107,41 @@ pub struct CustomStep {
     pub result: (Window, Shape),
 }
 
+/// How often a loop makes a step at most.
+#[derive(Debug, Clone)]
+pub enum Steps {
+    /// As the sizes of the call say.
+    Known(Dim),
+    /// As a single i64 in memory says; below zero is an error.
+    Computed(Window),
+    /// As long as the guard holds.
+    Unbounded,
+}
+
+/// A loop that is run step by step. The arguments of its body are what it captures, the states, a row of each sequence,
+/// and the number of the step; the results are the next states and what is emitted.
+#[derive(Debug, Clone)]
+pub struct LoopStep<K> {
+    /// The most steps.
+    pub steps: Steps,
+    /// Whether there is another step only while any element of state 0 holds.
+    pub guarded: bool,
+    /// Whether the body takes the number of the step.
+    pub takes_index: bool,
+    /// What the body reads from outside, each with its shape; kernel axis `i` is axis `i`.
+    pub captured: Vec<(Window, Shape)>,
+    /// The first states.
+    pub initial: Vec<(Window, Shape)>,
+    /// What is given row by row.
+    pub sequences: Vec<(Window, Shape)>,
+    /// The dtype and the shape of what a step emits.
+    pub emitted: Vec<(DType, Shape)>,
+    /// Where the last states, the histories and the number of steps go, as far as they are needed.
+    pub results: Vec<Option<Window>>,
+    /// A step.
+    pub body: Plan<K>,
+}
+
 /// A step.
 #[derive(Debug, Clone)]
 pub enum Step<K> {
@@ -116,6 +151,8 @@ pub enum Step<K> {
     MatMul(Box<MatMulStep<K>>),
     /// A host function.
     Custom(Box<CustomStep>),
+    /// A loop.
+    Loop(Box<LoopStep<K>>),
 }
 
 /// The program.
@@ -163,6 +200,21 @@ impl<K> MatMulStep<K> {
     }
 }
 
+impl<K> LoopStep<K> {
+    /// The windows that the loop itself reads or writes; those of its body are of its body's memory.
+    pub fn windows(&self) -> impl Iterator<Item = &Window> {
+        let count = if let Steps::Computed(window) = &self.steps { Some(window) } else { None };
+        let read = self.captured.iter().chain(&self.initial).chain(&self.sequences).map(|(window, _)| window);
+        count.into_iter().chain(read).chain(self.results.iter().flatten())
+    }
+
+    fn try_map<L, E>(self, map: &mut dyn FnMut(K, Role) -> Result<L, E>) -> Result<LoopStep<L>, E> {
+        let LoopStep { steps, guarded, takes_index, captured, initial, sequences, emitted, results, body } = self;
+        let body = body.try_map_by(map)?;
+        Ok(LoopStep { steps, guarded, takes_index, captured, initial, sequences, emitted, results, body })
+    }
+}
+
 impl<K> Step<K> {
     /// The windows that it reads or writes.
     pub fn windows(&self) -> Vec<&Window> {
@@ -176,6 +228,7 @@ impl<K> Step<K> {
                 let operands = step.operands.iter().chain([&step.result]);
                 operands.map(|(window, _)| window).collect()
             }
+            Step::Loop(step) => step.windows().collect(),
         }
     }
 }
@@ -186,24 +239,32 @@ impl<K> Plan<K> {
     /// # Errors
     /// The first that `map` returns.
     pub fn try_map<L, E>(self, mut map: impl FnMut(K, Role) -> Result<L, E>) -> Result<Plan<L>, E> {
+        self.try_map_by(&mut map)
+    }
+
+    fn try_map_by<L, E>(self, map: &mut dyn FnMut(K, Role) -> Result<L, E>) -> Result<Plan<L>, E> {
         let step = |step| match step {
             Step::Kernel(step) => {
                 let role = step.role();
                 Ok(Step::Kernel(step.try_map(|kernel| map(kernel, role))?))
             }
-            Step::MatMul(matmul) => Ok(Step::MatMul(Box::new(matmul.try_map(&mut map)?))),
+            Step::MatMul(matmul) => Ok(Step::MatMul(Box::new(matmul.try_map(&mut *map)?))),
             Step::Custom(custom) => Ok(Step::Custom(custom)),
+            Step::Loop(inner) => Ok(Step::Loop(Box::new(inner.try_map(&mut *map)?))),
         };
         let steps = self.steps.into_iter().map(step).collect::<Result<_, E>>()?;
         Ok(Plan { steps, blocks: self.blocks, slots: self.slots, constants: self.constants })
     }
 
-    /// The kernels, in order.
+    /// The kernels, in order; those of a loop's body in its place.
     pub fn kernels(&self) -> impl Iterator<Item = &K> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Kernel(step) => Some(&step.kernel),
-            Step::MatMul(step) => step.epilogue.as_ref().map(|epilogue| &epilogue.step.kernel),
-            Step::Custom(_) => None,
+        self.steps.iter().flat_map(|step| -> Box<dyn Iterator<Item = &K>> {
+            match step {
+                Step::Kernel(step) => Box::new(std::iter::once(&step.kernel)),
+                Step::MatMul(step) => Box::new(step.epilogue.iter().map(|epilogue| &epilogue.step.kernel)),
+                Step::Custom(_) => Box::new(std::iter::empty()),
+                Step::Loop(step) => Box::new(step.body.kernels()),
+            }
         })
     }
 }

@@ -8,11 +8,16 @@ use crate::lower::plan::{KernelStep, Plan, Source, Step, Window};
 use crate::schedule::RowBlock;
 use crate::shape::Dim;
 
-/// Checks the row blocks of a plan.
+/// Checks the row blocks of a plan, and those of the bodies of its loops.
 ///
 /// # Errors
 /// `Internal`, saying which rule is broken.
 pub fn verify(plan: &Plan<Kernel>) -> Result<()> {
+    for step in &plan.steps {
+        if let Step::Loop(step) = step {
+            verify(&step.body)?;
+        }
+    }
     let mut end = 0;
     for block in &plan.blocks {
         let fault = |what: &str| Error::Internal(format!("the row block of steps {:?}: {what}", block.steps));
@@ -77,7 +82,7 @@ fn is_alone(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
 fn kernel(step: &Step<Kernel>) -> Option<&KernelStep<Kernel>> {
     match step {
         Step::Kernel(step) => (!step.on_host).then_some(step),
-        Step::MatMul(_) | Step::Custom(_) => None,
+        Step::MatMul(_) | Step::Custom(_) | Step::Loop(_) => None,
     }
 }
 

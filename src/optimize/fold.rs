@@ -40,13 +40,8 @@ pub(super) static RULES: &[Rule] = &[
         "every element has the same bits",
     )
     .by("at least one element, at most 1024 bytes", &["constant"], uniform_constant),
-    Rule::exact(
-        "no_steps",
-        When::Any,
-        ["(project i (iterate 0 …))", "the initial state i"],
-        "no step changes the state",
-    )
-    .by("the number of steps is the constant 0", &["project"], no_steps),
+    Rule::exact("no_steps", When::Any, ["(project i (loop 0 …))", "the initial state i"], "no step changes the state")
+        .by("the number of steps is the constant 0", &["project"], no_steps),
 ];
 
 fn fold_exact(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
@@ -87,7 +82,7 @@ fn value_of(rewriter: &Rewriter, id: NodeId, exact: bool) -> Option<Scalar> {
         | Node::Slice(..)
         | Node::Concat(..)
         | Node::MatMul(_)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..) => None,
     }
@@ -124,7 +119,7 @@ fn from_bytes(dtype: DType, bytes: &[u8]) -> Scalar {
 
 fn no_steps(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     let &Node::Project(index, x) = rewriter.node(id) else { return None };
-    let Node::Iterate { count, initial, .. } = rewriter.node(x) else { return None };
-    let zero = rewriter.scalar_value(*count) == Some(Scalar::I64(0));
-    initial.get(index as usize).copied().filter(|_| zero)
+    let Node::Loop(node) = rewriter.node(x) else { return None };
+    let zero = rewriter.scalar_value(node.count?) == Some(Scalar::I64(0));
+    node.initial.get(index as usize).copied().filter(|_| zero)
 }

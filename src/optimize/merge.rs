@@ -83,7 +83,7 @@ fn identity_view(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
         | Node::Reduce(..)
         | Node::Concat(..)
         | Node::MatMul(_)
-        | Node::Iterate { .. }
+        | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..) => None,
     }

@@ -5,19 +5,22 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
 
+mod donations;
+mod looping;
 mod settle;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::array::{Array, Block};
 use crate::backend::matmul::{Matrix, matmul};
 use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
-use crate::loops::{Base, Binding, Launch, Nest};
+use crate::loops::{Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Source, Step, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
@@ -38,6 +41,8 @@ pub struct Program {
     cache: usize,
     /// What counts library calls, by step, if the program is profiled; kernels count for themselves.
     counters: Vec<Option<Arc<Counter>>>,
+    /// The bodies of loops, by step.
+    bodies: FxHashMap<usize, Program>,
 }
 
 /// The memory of one call while it runs.
@@ -90,12 +95,19 @@ impl Program {
         packed.sort_unstable();
         packed.dedup();
         let rows = Rows::of(&plan);
-        Ok(Program { plan, packed, rows, cache: CACHE, counters: Vec::new() })
+        let mut bodies = FxHashMap::default();
+        for (index, step) in plan.steps.iter().enumerate() {
+            if let Step::Loop(step) = step {
+                bodies.insert(index, Program::new(step.body.clone())?);
+            }
+        }
+        Ok(Program { plan, packed, rows, cache: CACHE, counters: Vec::new(), bodies })
     }
 
     /// Lets row blocks touch so many bytes at a time. For tests.
     pub fn set_cache(&mut self, bytes: usize) {
         self.cache = bytes;
+        self.bodies.values_mut().for_each(|body| body.set_cache(bytes));
     }
 
     /// Counts every step from here on.
@@ -108,7 +120,14 @@ impl Program {
                 }
                 Step::MatMul(_) => Some(profiler.watch("matmul", "matmul")),
                 Step::Custom(step) => Some(profiler.watch(step.function.0.name.as_str(), "host function")),
+                // Its kernels count for themselves.
+                Step::Loop(_) => None,
             });
+        }
+        for index in 0..self.plan.steps.len() {
+            if let Some(body) = self.bodies.get_mut(&index) {
+                body.watch(profiler);
+            }
         }
     }
 
@@ -117,33 +136,9 @@ impl Program {
         self.plan.kernels()
     }
 
-    /// Whether a step is the user's code.
-    pub fn calls_host_functions(&self) -> bool {
-        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_)))
-    }
-
-    /// For each output, the argument that it may be made in the memory of.
-    pub fn donations(&self) -> Vec<Option<usize>> {
-        let mut donations = Vec::new();
-        for (position, step) in self.plan.steps.iter().enumerate() {
-            let Step::Kernel(kernel) = step else { continue };
-            // Other ranges of a row block may read what this one has written.
-            if self.rows.iter().any(|rows| rows.block.steps.contains(&position)) {
-                continue;
-            }
-            for window in kernel.windows.iter() {
-                let Source::Output(output) = window.source else { continue };
-                donations.resize(donations.len().max(output + 1), None);
-                let earlier = self.plan.steps[..position].iter().flat_map(windows);
-                if earlier.map(|window| &window.source).any(|source| *source == Source::Output(output)) {
-                    continue;
-                }
-                let later = &self.plan.steps[position + 1..];
-                let free = |input: &usize| !donations.contains(&Some(*input));
-                donations[output] = in_place(kernel, window, later).filter(free);
-            }
-        }
-        donations
+    /// Whether a step is the user's code, or may fail after others have written: loops have memory of their own.
+    pub fn may_fail(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_) | Step::Loop(_)))
     }
 
     /// Runs the program.
@@ -265,7 +260,7 @@ fn is_for_host(step: &Step<Arc<dyn Executable>>) -> bool {
     match step {
         Step::Kernel(step) => !step.on_host,
         Step::MatMul(step) => step.epilogue.is_none() && step.result.is_some(),
-        Step::Custom(_) => true,
+        Step::Custom(_) | Step::Loop(_) => true,
     }
 }
 
@@ -278,41 +273,7 @@ fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
         Step::Kernel(step) => step.windows.iter().collect(),
         Step::MatMul(step) => [&step.left, &step.right].into_iter().chain(&step.result).collect(),
         Step::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
-    }
-}
-
-/// An argument that a kernel reads only where it writes an output through this window, and before it does, and that no
-/// later step reads.
-fn in_place(
-    step: &KernelStep<Arc<dyn Executable>>,
-    written: &Window,
-    later: &[Step<Arc<dyn Executable>>],
-) -> Option<usize> {
-    let kernel = step.kernel.kernel();
-    let blocks = |body: &[Nest]| body.iter().all(|nest| matches!(nest, Nest::Block(_)));
-    let is_map = matches!(kernel.body.as_slice(), [Nest::Map { body, .. }] if blocks(body));
-    let uses = |window: &Window| (window.source == written.source).then_some(());
-    if !is_map || step.windows.iter().filter_map(uses).count() != 1 {
-        return None;
-    }
-    let own = |input: usize| step.windows.iter().filter(move |window| reads(window) == Some(input));
-    let same = |window: &Window| Window { source: written.source.clone(), ..window.clone() } == *written;
-    let unread_later = |input: usize| !later.iter().flat_map(windows).any(|window| reads(window) == Some(input));
-    // Operands are numbered in the order of their first use, and each is loaded once.
-    let before = step.windows.iter().take_while(|window| window.source != written.source);
-    before.filter_map(reads).find(|&input| own(input).all(same) && unread_later(input))
-}
-
-/// The argument that a window is on.
-fn reads(window: &Window) -> Option<usize> {
-    match window.source {
-        Source::Input(argument) | Source::PackedInput(argument) => Some(argument),
-        Source::Constant(_)
-        | Source::Output(_)
-        | Source::Slot(_)
-        | Source::Positions
-        | Source::Size(_)
-        | Source::Product => None,
+        Step::Loop(step) => step.windows().collect(),
     }
 }
 
@@ -331,7 +292,7 @@ impl Frame<'_> {
             let (step, counter) = (&program.plan.steps[index], program.counters.get(index));
             let start = counter.map(|_| Instant::now());
             // SAFETY: passed on.
-            unsafe { self.step(step, parallelism)? };
+            unsafe { self.step(step, program.bodies.get(&index), parallelism)? };
             if let (Some(Some(counter)), Some(start)) = (counter, start) {
                 counter.add(start.elapsed(), self.library_traffic(step)?);
             }
@@ -349,18 +310,25 @@ impl Frame<'_> {
                 Ok(traffic::of_product(sizes, step.left.dtype, step.result.is_some()))
             }
             Step::Custom(step) => traffic::of_custom(step, self.symbols),
+            Step::Loop(_) => Ok(0),
         }
     }
 
     /// # Safety
     /// As `Program::run`.
-    unsafe fn step(&mut self, step: &Step<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
+    unsafe fn step(
+        &mut self,
+        step: &Step<Arc<dyn Executable>>,
+        body: Option<&Program>,
+        parallelism: &Parallelism,
+    ) -> Result<()> {
         // SAFETY: passed on.
         unsafe {
             match step {
                 Step::Kernel(step) => self.kernel(step, parallelism),
                 Step::MatMul(step) => self.matmul(step, parallelism),
                 Step::Custom(step) => self.custom(step),
+                Step::Loop(step) => self.run_loop(step, body, parallelism),
             }
         }
     }

@@ -145,7 +145,7 @@ impl Rows {
 fn kernel<K>(step: &Step<K>) -> Option<&KernelStep<K>> {
     match step {
         Step::Kernel(step) => Some(step),
-        Step::MatMul(_) | Step::Custom(_) => None,
+        Step::MatMul(_) | Step::Custom(_) | Step::Loop(_) => None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Schedule {
 fn roots_of(step: &Step) -> Vec<NodeId> {
     match step {
         Step::Kernel(group) => group.roots.iter().map(|root| root.node).collect(),
+        Step::Loop(_) | Step::Nest(_) => step.written(),
         Step::MatMul { epilogue: Some(group), .. } => group.roots.iter().map(|root| root.node).collect(),
         Step::MatMul { node, epilogue: None } | Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
     }

@@ -9,7 +9,9 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::dtype::Scalar;
 use crate::graph::{Graph, Node, NodeId, SliceRange};
-use crate::schedule::squeeze;
+use crate::schedule::loops::Loops;
+use crate::schedule::nest::is_made_of_constants;
+use crate::schedule::{Step, squeeze};
 use crate::shape::{Dim, Shape};
 
 /// An axis of a view: along which axis of its source, in what steps.
@@ -106,8 +108,9 @@ pub fn differ_in_ones(from: &[Dim], to: &[Dim]) -> bool {
 }
 
 /// The form of every live node, and which nodes must be in memory for that.
-pub fn forms(graph: &Graph, live: &[bool]) -> (Vec<Form>, Vec<bool>) {
-    let mut table = Table { graph, forms: Vec::with_capacity(graph.len()), materialized: vec![false; graph.len()] };
+pub fn forms(graph: &Graph, live: &[bool], loops: &Loops) -> (Vec<Form>, Vec<bool>) {
+    let mut table =
+        Table { graph, loops, forms: Vec::with_capacity(graph.len()), materialized: vec![false; graph.len()] };
     for id in graph.ids() {
         let form = if live[id.index()] { table.form(id) } else { Form::Inline };
         table.forms.push(form);
@@ -117,6 +120,7 @@ pub fn forms(graph: &Graph, live: &[bool]) -> (Vec<Form>, Vec<bool>) {
 
 struct Table<'a> {
     graph: &'a Graph,
+    loops: &'a Loops,
     forms: Vec<Form>,
     materialized: Vec<bool>,
 }
@@ -138,7 +142,22 @@ impl Table<'_> {
                 operands.iter().for_each(|&operand| self.force_memory(operand));
                 self.memory(id)
             }
-            Node::Iterate { .. } | Node::Project(..) => self.memory(id),
+            Node::Loop(_) => {
+                match self.loops.step(id) {
+                    Some(Step::Loop(step)) => step.reads(graph).for_each(|read| self.force_memory(read)),
+                    Some(Step::Nest(step)) => {
+                        step.sequences(graph).into_iter().for_each(|sequence| self.force(sequence));
+                        for element in step.elements(graph) {
+                            if !is_made_of_constants(graph, &self.forms, element) {
+                                self.force(element);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+                self.whole(id)
+            }
+            Node::Project(..) => self.memory(id),
             Node::Permute(order, x) => self.map_view(*x, |view| view.permuted(order)),
             Node::Broadcast(to, x) => self.map_view(*x, |view| view.broadcast(&graph.ty(*x).shape, to)),
             Node::Slice(ranges, x) => {

@@ -95,7 +95,11 @@ fn choose_shared(
                 (_, _) => Users::Many,
             };
             let repeated = !reduces && squeeze(&graph.ty(operand).shape).len() < rank;
-            if repeated && forms[operand.index()] == Form::Inline && weights[operand.index()] > REPEAT_WEIGHT {
+            if repeated
+                && live[operand.index()]
+                && forms[operand.index()] == Form::Inline
+                && weights[operand.index()] > REPEAT_WEIGHT
+            {
                 materialized[operand.index()] = true;
             }
         }

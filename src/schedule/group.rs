@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::graph::{Graph, NodeId};
 use crate::loops::Target;
 use crate::schedule::form::Form;
+use crate::schedule::loops::Loops;
 use crate::schedule::piece::{Piece, Work, pieces, readers};
 use crate::schedule::product::{self, Products};
 use crate::schedule::walk::{Cone, Load};
@@ -20,12 +21,13 @@ use crate::schedule::{Group, Root, Space, Step};
 pub fn steps(
     graph: &Graph,
     live: &[bool],
+    loops: &Loops,
     forms: &[Form],
     materialized: &[bool],
     of_host: &[bool],
     target: &Target,
 ) -> Vec<Step> {
-    let pieces = pieces(graph, live, forms, materialized);
+    let pieces = pieces(graph, live, loops, forms, materialized);
     let products = Products::new(graph, &pieces, of_host, target);
     let mut grouping = Grouping {
         target,
@@ -82,6 +84,7 @@ impl Grouping<'_> {
         match piece.work {
             Work::Steps(node, steps) => {
                 self.levels[node.index()] = level + 1;
+                steps.iter().flat_map(Step::written).for_each(|node| self.levels[node.index()] = level + 1);
                 self.others.extend(steps.into_iter().map(|step| (level + 1, step)));
             }
             Work::Root(root) => self.place_root(root, &piece.cone, level),

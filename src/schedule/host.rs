@@ -39,7 +39,7 @@ fn missing<'a>(graph: &'a Graph, id: NodeId, target: &Target) -> Option<(&'a Typ
 
 fn needs_loop(graph: &Graph, id: NodeId) -> bool {
     match graph.node(id) {
-        Node::Reduce(..) | Node::Concat(..) | Node::MatMul(_) | Node::Iterate { .. } | Node::Project(..) => true,
+        Node::Reduce(..) | Node::Concat(..) | Node::MatMul(_) | Node::Loop(_) | Node::Project(..) => true,
         Node::Input(_)
         | Node::Parameter(..)
         | Node::Scalar(_)

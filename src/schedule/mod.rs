@@ -18,6 +18,8 @@ mod fuse;
 mod group;
 mod host;
 mod keep;
+mod loops;
+mod nest;
 mod order;
 mod piece;
 mod place;
@@ -28,6 +30,8 @@ mod walk;
 
 pub use cost::Cost;
 pub use form::{Form, View, ViewAxis};
+use loops::Loops;
+pub use loops::{LoopStep, NestStep};
 pub use rows::RowBlock;
 use walk::{Cone, Walk};
 pub use walk::{Context, Load, operand_context, outer_context, reduced_contexts};
@@ -35,7 +39,7 @@ pub use walk::{Context, Load, operand_context, outer_context, reduced_contexts};
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::loops::Target;
 use crate::shape::{Dim, Shape};
@@ -116,6 +120,10 @@ pub enum Step {
     },
     /// A function of the host.
     Custom(NodeId),
+    /// A loop, step by step.
+    Loop(Box<LoopStep>),
+    /// A loop in one kernel.
+    Nest(Box<NestStep>),
 }
 
 /// The program over the graph's nodes.
@@ -138,12 +146,14 @@ pub struct Schedule {
 /// # Errors
 /// `Unsupported` for nodes that have no compiled form, and for those that the target cannot compute.
 pub fn schedule(graph: &Graph, target: &Target) -> Result<Schedule> {
-    let live = graph.live();
-    refuse_regions(graph, &live)?;
+    let mut live = graph.live();
+    let loops = Loops::new(graph, &live, target)?;
+    graph.ids().for_each(|id| live[id.index()] &= !loops.is_inside(id));
     let of_host = host::of_host(graph, &live, target)?;
-    let (forms, mut materialized) = form::forms(graph, &live);
+    let (forms, mut materialized) = form::forms(graph, &live, &loops);
     host::separate(graph, &live, &forms, &of_host, &mut materialized);
-    let planning = Planning { graph, target, live: &live, of_host: &of_host, forms: &forms, materialized };
+    let planning =
+        Planning { graph, target, live: &live, loops: &loops, of_host: &of_host, forms: &forms, materialized };
     let planned = planning.plan(&vec![false; graph.len()]);
     let planned = planning.keep(&planned).unwrap_or(planned);
     let Planned { materialized, steps, cones, mut blocks } = planned;
@@ -156,6 +166,7 @@ struct Planning<'a> {
     graph: &'a Graph,
     target: &'a Target,
     live: &'a [bool],
+    loops: &'a Loops,
     of_host: &'a [bool],
     forms: &'a [Form],
     /// What must be in memory.
@@ -173,11 +184,11 @@ struct Planned {
 impl Planning<'_> {
     /// The steps if some nodes are kept that would rather be computed again.
     fn plan(&self, kept: &[bool]) -> Planned {
-        let Planning { graph, target, live, of_host, forms, .. } = *self;
+        let Planning { graph, target, live, loops, of_host, forms, .. } = *self;
         let mut materialized = self.materialized.clone();
         fuse::choose_roots(graph, live, forms, kept, &mut materialized);
         cut::cut_large(graph, live, forms, target, &mut materialized);
-        let steps = group::steps(graph, live, forms, &materialized, of_host, target);
+        let steps = group::steps(graph, live, loops, forms, &materialized, of_host, target);
         let cone = |step| {
             let mut walk = Walk::new(graph, forms, &materialized);
             walk.step(step);
@@ -218,18 +229,6 @@ impl Planned {
     }
 }
 
-fn refuse_regions(graph: &Graph, live: &[bool]) -> Result<()> {
-    for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Node::Iterate { .. } | Node::Project(..) | Node::Parameter(..) = graph.node(id) {
-            return Err(Error::Unsupported(format!(
-                "`{}` is evaluated by Device::Interpreter only; compile with that device",
-                graph.node(id).name()
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// The sizes that are not statically 1: those that make loops.
 pub fn squeeze(shape: &[Dim]) -> Shape {
     shape.iter().filter(|dim| !dim.is_one()).cloned().collect()
@@ -254,6 +253,8 @@ impl Step {
                 std::iter::once(*node).chain(epilogue.iter().flat_map(|group| group.own())).collect()
             }
             Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
+            Step::Loop(step) => step.results.iter().flatten().copied().collect(),
+            Step::Nest(step) => step.results.iter().flatten().copied().collect(),
         }
     }
 }

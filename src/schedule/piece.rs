@@ -4,6 +4,7 @@ use rustc_hash::FxHashSet;
 
 use crate::graph::{Graph, Node, NodeId};
 use crate::schedule::form::Form;
+use crate::schedule::loops::Loops;
 use crate::schedule::walk::{Cone, Walk};
 use crate::schedule::{Root, Step};
 
@@ -24,7 +25,7 @@ pub enum Work {
 }
 
 /// Everything that is to be done, operands before users, the copies last.
-pub fn pieces(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool]) -> Vec<Piece> {
+pub fn pieces(graph: &Graph, live: &[bool], loops: &Loops, forms: &[Form], materialized: &[bool]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut add = |work: Work| {
         let mut walk = Walk::new(graph, forms, materialized);
@@ -34,7 +35,14 @@ pub fn pieces(graph: &Graph, live: &[bool], forms: &[Form], materialized: &[bool
         }
         pieces.push(Piece { work, cone: walk.finish() });
     };
-    for id in graph.ids().filter(|id| live[id.index()] && materialized[id.index()]) {
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        if let Some(step) = loops.step(id) {
+            add(Work::Steps(id, vec![step.clone()]));
+        }
+        // A loop writes its projections.
+        if !materialized[id.index()] || matches!(graph.node(id), Node::Project(..)) {
+            continue;
+        }
         add(match graph.node(id) {
             Node::Concat(_, parts) => {
                 Work::Steps(id, (0..parts.len()).map(|part| Step::ConcatPart { node: id, part }).collect())

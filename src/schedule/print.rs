@@ -6,8 +6,9 @@ use std::fmt::Write;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::graph::text::print;
 use crate::graph::{Graph, Node, NodeId, Type};
-use crate::schedule::{Group, Place, RowBlock, Schedule, Step};
+use crate::schedule::{Group, LoopStep, NestStep, Place, RowBlock, Schedule, Step, squeeze};
 use crate::shape::{Dim, Measure, Symbol};
 
 impl Schedule {
@@ -27,6 +28,8 @@ impl Schedule {
                     let epilogue = epilogue.as_ref().map(|group| self.kernel_text(graph, group, &place));
                     epilogue.map_or(product.clone(), |text| format!("{product}\n  epilogue {text}"))
                 }
+                Step::Loop(step) => self.loop_text(graph, step, &place),
+                Step::Nest(step) => self.nest_text(graph, step, &place),
                 Step::Custom(node) => format!("host function {} -> {}", definition(graph, *node), place(*node)),
             };
             let _ = writeln!(text, "step {index}: {line}");
@@ -37,6 +40,39 @@ impl Schedule {
         for (index, slot) in self.slots.iter().enumerate() {
             let count = dim_text(graph, &slot.count);
             let _ = writeln!(text, "slot {index}: {count} elements of {} bytes", slot.element);
+        }
+        text
+    }
+
+    /// `loop %4 step by step`, what its results are, and the indented program of a step.
+    fn loop_text(&self, graph: &Graph, step: &LoopStep, place: &dyn Fn(NodeId) -> String) -> String {
+        let mut text = format!("loop {} step by step", definition(graph, step.node));
+        for (number, result) in step.results.iter().enumerate() {
+            if let Some(node) = result {
+                let _ = write!(text, "\n    result {number}: {} -> {}", name(*node), place(*node));
+            }
+        }
+        for (number, outer) in step.captured.iter().enumerate() {
+            let _ = write!(text, "\n    captured_{number}: {}", name(*outer));
+        }
+        for line in print(&step.body).lines().skip(1).chain(step.schedule.text(&step.body).lines()) {
+            let _ = write!(text, "\n    | {line}");
+        }
+        text
+    }
+
+    /// `loop %4 in one kernel, map [x.0]`, what its results are, and the nodes of a step.
+    fn nest_text(&self, graph: &Graph, step: &NestStep, place: &dyn Fn(NodeId) -> String) -> String {
+        let sizes = sizes_text(graph, &squeeze(&graph.ty(step.node).shape));
+        let mut text = format!("loop {} in one kernel, map [{sizes}]", definition(graph, step.node));
+        for (number, result) in step.results.iter().enumerate() {
+            if let Some(node) = result {
+                let _ = write!(text, "\n    result {number}: {} -> {}", name(*node), place(*node));
+            }
+        }
+        let is_step = |id: &&NodeId| !matches!(graph.node(**id), Node::Parameter(..));
+        for member in step.members.iter().filter(is_step) {
+            let _ = write!(text, "\n    | {}", definition(graph, *member));
         }
         text
     }
@@ -140,6 +176,8 @@ fn results(step: &Step) -> Vec<NodeId> {
         Step::Kernel(group) => roots(group),
         Step::MatMul { node, epilogue } => [vec![*node], epilogue.as_ref().map(roots).unwrap_or_default()].concat(),
         Step::ConcatPart { node, .. } | Step::Custom(node) => vec![*node],
+        Step::Loop(step) => step.results.iter().flatten().copied().collect(),
+        Step::Nest(step) => step.results.iter().flatten().copied().collect(),
     }
 }
 
@@ -148,6 +186,8 @@ fn operands(graph: &Graph, step: &Step) -> Vec<NodeId> {
     match step {
         Step::Kernel(_) | Step::MatMul { .. } | Step::Custom(_) => results(step),
         Step::ConcatPart { node, part } => vec![*graph.node(*node).operands()[*part]],
+        Step::Loop(step) => step.reads(graph).collect(),
+        Step::Nest(step) => [step.elements(graph), step.sequences(graph)].concat(),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn blocks(graph: &Graph, steps: &[Step], cones: &[Cone]) -> Vec<RowBlock> {
 pub fn splittable(step: &Step) -> Option<&Group> {
     match step {
         Step::Kernel(group) => (!group.on_host && !group.space.outer.is_empty()).then_some(group),
-        Step::ConcatPart { .. } | Step::MatMul { .. } | Step::Custom(_) => None,
+        Step::ConcatPart { .. } | Step::MatMul { .. } | Step::Custom(_) | Step::Loop(_) | Step::Nest(_) => None,
     }
 }
 

@@ -185,6 +185,11 @@ impl<'a> Walk<'a> {
                 epilogue.iter().flat_map(|group| &group.roots).for_each(|root| self.write(*root));
             }
             Step::Custom(node) => self.graph.node(*node).for_each_operand(|&operand| self.whole(operand)),
+            Step::Loop(step) => step.reads(self.graph).for_each(|read| self.whole(read)),
+            Step::Nest(step) => {
+                let (elements, sequences) = (step.elements(self.graph), step.sequences(self.graph));
+                elements.into_iter().chain(sequences).for_each(|read| self.whole(read));
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::verify::verify;
-use crate::graph::{Constraint, Dense, Graph, Input, Node, NodeId, Region, SliceRange, Type};
+use crate::graph::{Constraint, Dense, Graph, Input, Loop, Node, NodeId, Region, SliceRange, Type};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 
@@ -154,7 +154,7 @@ impl Parser {
                 Node::Concat(cursor.integer("an axis")?, self.values(cursor)?)
             }
             "matmul" => Node::MatMul(self.operands(cursor)?),
-            "iterate" => self.iterate(cursor)?,
+            "loop" => self.loop_node(cursor)?,
             "project" => Node::Project(cursor.integer("the number of a result")?, self.value(cursor)?),
             "custom" => {
                 let name = cursor.quoted()?;
@@ -186,13 +186,16 @@ impl Parser {
         Ok(Node::Reduce(op, axes.into(), self.value(cursor)?))
     }
 
-    fn iterate(&self, cursor: &mut Cursor<'_>) -> Result<Node<NodeId>> {
-        let count = self.value(cursor)?;
-        let initial = cursor.list(|cursor| self.value(cursor))?;
-        let parameters = cursor.list(|cursor| self.value(cursor))?;
+    /// `%1 while [%2] [%3] -> [%4]`: the count, the sequences and the guard may be missing.
+    fn loop_node(&self, cursor: &mut Cursor<'_>) -> Result<Node<NodeId>> {
+        let count = if cursor.sees("%") { Some(self.value(cursor)?) } else { None };
+        let list = |cursor: &mut Cursor<'_>| cursor.list(|cursor| self.value(cursor));
+        let sequences = if cursor.eat("over") { list(cursor)? } else { Vec::new() };
+        let guarded = cursor.eat("while");
+        let (initial, parameters) = (list(cursor)?, list(cursor)?);
         cursor.expect("->")?;
-        let results = cursor.list(|cursor| self.value(cursor))?;
-        Ok(Node::Iterate { count, initial, body: Region { parameters, results } })
+        let body = Region { parameters, results: list(cursor)? };
+        Ok(Node::Loop(Box::new(Loop { count, guarded, initial, sequences, body })))
     }
 
     /// `input "name" f64[?, 3]`.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::literal::{quote, write_literal};
 use crate::array::Array;
-use crate::graph::{Graph, Input, Node, NodeId, Type};
+use crate::graph::{Graph, Input, Loop, Node, NodeId, Type};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
 /// How a text spells what a node refers to.
@@ -176,18 +176,27 @@ pub fn spell_node(node: &Node<NodeId>, spelling: &Spelling<'_>) -> String {
             format!("{name} [{}] {}", ranges.join(", "), value(*x))
         }
         Node::Concat(axis, parts) => format!("{name} axis={axis} {}", values(parts, spelling)),
-        Node::Iterate { count, initial, body } => format!(
-            "{name} {} [{}] [{}] -> [{}]",
-            value(*count),
-            values(initial, spelling),
-            values(&body.parameters, spelling),
-            values(&body.results, spelling)
-        ),
+        Node::Loop(node) => format!("{name} {}", spell_loop(node, spelling)),
         Node::Project(index, x) => format!("{name} {index} {}", value(*x)),
         Node::Custom(custom, operands) => {
             format!("{name} {} {}", quote(&custom.0.name), values(operands, spelling)).trim_end().to_string()
         }
     }
+}
+
+/// `%1 while [%2] [%3] -> [%4]`, or `over [%0] [%2] [%3, %4] -> [%5, %6]`.
+fn spell_loop(node: &Loop<NodeId>, spelling: &Spelling<'_>) -> String {
+    let mut words: Vec<String> = node.count.iter().map(|&count| (spelling.value)(count)).collect();
+    let list = |ids: &[NodeId]| format!("[{}]", values(ids, spelling));
+    if !node.sequences.is_empty() {
+        words.push(format!("over {}", list(&node.sequences)));
+    }
+    if node.guarded {
+        words.push("while".to_string());
+    }
+    let (parameters, results) = (list(&node.body.parameters), list(&node.body.results));
+    words.extend([list(&node.initial), parameters, "->".to_string(), results]);
+    words.join(" ")
 }
 
 fn values(ids: &[NodeId], spelling: &Spelling<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::array::Array;
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::graph::verify::verify;
-use crate::graph::{Custom, Dense, Graph, HostFunction, Input, Node, NodeId, Region, SliceRange, Type};
+use crate::graph::{Custom, Dense, Graph, HostFunction, Input, Loop, Node, NodeId, Region, SliceRange, Type};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Symbol};
 
@@ -60,7 +60,16 @@ fn every_kind() -> Graph {
     let parameters: Vec<NodeId> = (0..2).map(|_| add(g, Node::Parameter(InputId::new(), g.ty(x).clone()))).collect();
     let next = add(g, Node::Binary(BinaryOp::Mul, [parameters[0], parameters[1]]));
     let body = Region { parameters: parameters.clone(), results: vec![parameters[1], next] };
-    let iterate = add(g, Node::Iterate { count, initial: vec![x, neg], body });
+    let iterate = add(
+        g,
+        Node::Loop(Box::new(Loop {
+            count: Some(count),
+            guarded: false,
+            initial: vec![x, neg],
+            sequences: vec![],
+            body,
+        })),
+    );
     let project = add(g, Node::Project(1, iterate));
     g.outputs =
         vec![dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select];
@@ -245,7 +254,7 @@ fn a_long_chain_prints_and_parses() {
 fn names_of_nodes_are_distinct() {
     let kinds = every_kind();
     let shapes = ["input", "parameter", "constant", "iota", "size", "cast", "permute", "reshape", "broadcast", "slice"];
-    let names = (shapes.into_iter().chain(["concat", "matmul", "iterate", "project", "custom"]))
+    let names = (shapes.into_iter().chain(["concat", "matmul", "loop", "project", "custom"]))
         .chain(UnaryOp::ALL.iter().map(|op| op.row().name))
         .chain(BinaryOp::ALL.iter().map(|op| op.row().name))
         .chain(TernaryOp::ALL.iter().map(|op| op.row().name))
@@ -278,7 +287,7 @@ fn damaged() -> impl Strategy<Value = String> {
         "é",
         ":",
         "min(",
-        "iterate",
+        "loop",
         "return",
         "f64",
         "\u{0}",

@@ -125,11 +125,11 @@ fn compute(graph: &Graph, id: NodeId, values: &[Value], symbols: &Symbols) -> Va
         }),
         Node::Reduce(op, axes, x) => reduce(*op, axes, of(x), shape),
         Node::Project(index, x) => {
-            let Node::Iterate { initial, .. } = graph.node(*x) else { panic!("a projection of an iteration") };
-            of(&initial[*index as usize]).clone()
+            let Node::Loop(node) = graph.node(*x) else { panic!("a projection of an iteration") };
+            of(&node.initial[*index as usize]).clone()
         }
         // Only iterations without steps are evaluated.
-        Node::Iterate { initial, .. } => of(&initial[0]).clone(),
+        Node::Loop(node) => of(&node.initial[0]).clone(),
         Node::Parameter(..) => Value::scalar(Scalar::I64(0)),
         other => panic!("{} is not evaluated", other.name()),
     }

@@ -6,7 +6,7 @@ use super::evaluate::{Value, evaluate, same};
 use super::{apply, count, input, permute, rule};
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
-use crate::graph::{Dense, Graph, Node, NodeId, Region, SliceRange, Type};
+use crate::graph::{Dense, Graph, Loop, Node, NodeId, Region, SliceRange, Type};
 use crate::ops::{BinaryOp, ReduceOp, UnaryOp};
 use crate::optimize::{Options, optimize, rules};
 use crate::shape::{Dim, InputId, Shape};
@@ -309,7 +309,9 @@ fn an_iteration_without_steps_is_its_initial_state() {
             let ty = Type { dtype: DType::I64, shape: shape(&[6]) };
             let parameter = add(g, Node::Parameter(InputId::new(), ty));
             let body = Region { parameters: vec![parameter], results: vec![parameter] };
-            let loop_ = add(g, Node::Iterate { count, initial: vec![i.row], body });
+            let (initial, sequences) = (vec![i.row], vec![]);
+            let loop_ =
+                add(g, Node::Loop(Box::new(Loop { count: Some(count), guarded: false, initial, sequences, body })));
             add(g, Node::Project(0, loop_))
         })
     };

@@ -231,6 +231,10 @@ fn prepare(step: Step<Kernel>, target: &Target) -> Result<DeviceStep> {
         }
         Step::MatMul(step) => Ok(DeviceStep::Product(Box::new(product(*step, target)?))),
         Step::Custom(step) => Ok(DeviceStep::Custom(step)),
+        Step::Loop(_) => Err(Error::Unsupported(
+            "a loop that is run step by step is not compiled for GPUs; compile for Device::Cpu or Device::Auto"
+                .to_string(),
+        )),
     }
 }
 

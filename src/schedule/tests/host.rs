@@ -5,6 +5,7 @@ use super::run::{check, explained, plan, roles};
 use super::*;
 use crate::array::Array;
 use crate::dtype::{DType, Scalar};
+use crate::error::Error;
 use crate::graph::text::parse;
 use crate::loops::{Kernel, ShaderLimits};
 use crate::lower::plan::{self, KernelStep, Plan, Role};
@@ -19,7 +20,7 @@ fn parsed(source: &str) -> Graph {
 fn kernels<'a>(plan: &'a Plan<Kernel>) -> Vec<&'a KernelStep<Kernel>> {
     let kernel = |step: &'a plan::Step<Kernel>| match step {
         plan::Step::Kernel(step) => Some(step),
-        plan::Step::MatMul(_) | plan::Step::Custom(_) => None,
+        plan::Step::MatMul(_) | plan::Step::Custom(_) | plan::Step::Loop(_) => None,
     };
     plan.steps.iter().filter_map(kernel).collect()
 }

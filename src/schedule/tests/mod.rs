@@ -122,12 +122,3 @@ fn long_chains_are_cut_and_wide_sums_respect_the_operand_limit() {
     let plan = crate::lower::lower(&graph, &schedule, "wide").unwrap();
     assert!(plan.kernels().all(|kernel| kernel.operands.len() <= TARGET.max_operands));
 }
-
-#[test]
-fn regions_are_refused_by_name() {
-    let source = "kroton 1\n%0 = input \"n\" i64[]\n%1 = constant 1.0 : f64[]\n%2 = parameter f64[]\n%3 = add %2, %2 : f64[]\n\
-        %4 = iterate %0 [%1] [%2] -> [%3] : f64[]\n%5 = project 0 %4 : f64[]\nreturn %5\ninputs %0\n";
-    let graph = parse(source).unwrap().0;
-    let error = schedule(&graph, &TARGET).unwrap_err().to_string();
-    assert!(error.contains("Device::Interpreter"), "{error}");
-}

@@ -37,7 +37,7 @@ fn products(graph: &Graph) -> (usize, usize) {
     let schedule = schedule(graph, &DEVICE).unwrap();
     let products = schedule.steps.iter().filter_map(|step| match step {
         Step::MatMul { epilogue, .. } => Some(epilogue.is_some()),
-        Step::Kernel(_) | Step::ConcatPart { .. } | Step::Custom(_) => None,
+        Step::Kernel(_) | Step::ConcatPart { .. } | Step::Custom(_) | Step::Loop(_) | Step::Nest(_) => None,
     });
     let (fused, plain): (Vec<bool>, Vec<bool>) = products.partition(|&fused| fused);
     (fused.len(), plain.len())

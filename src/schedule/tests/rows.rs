@@ -20,6 +20,8 @@ fn ops(source: &str) -> Vec<Vec<&'static str>> {
         Step::ConcatPart { .. } => vec!["part"],
         Step::MatMul { .. } => vec!["matmul"],
         Step::Custom(_) => vec!["custom"],
+        Step::Loop(_) => vec!["loop"],
+        Step::Nest(_) => vec!["nest"],
     };
     schedule.steps.iter().map(ops).collect()
 }

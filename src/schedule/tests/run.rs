@@ -50,7 +50,7 @@ pub fn bindings<'a>(plan: &'a Plan<Kernel>, target: &Target) -> Vec<(&'a Kernel,
         Step::MatMul(step) => {
             step.epilogue.as_ref().map(|epilogue| (&epilogue.step.kernel, memory(&epilogue.step.kernel) + 1))
         }
-        Step::Custom(_) => None,
+        Step::Custom(_) | Step::Loop(_) => None,
     };
     plan.steps.iter().filter_map(bound).collect()
 }
@@ -80,6 +80,10 @@ fn for_host(plan: Plan<Kernel>) -> Plan<Kernel> {
             }
         },
         Step::Custom(step) => vec![Step::Custom(step)],
+        Step::Loop(mut step) => {
+            step.body = for_host(step.body);
+            vec![Step::Loop(step)]
+        }
     };
     let steps = steps.into_iter().flat_map(host).collect();
     Plan { steps, blocks, slots, constants }

@@ -11,7 +11,9 @@
 //! caller's thread alone, so that calls that take long get done however many short ones there are. A function with host
 //! functions, which may do anything, is never run under locks; it starts over as often as it must.
 //!
-//! Locks are taken in the order of the variables' identities. Must not know: graphs, engines.
+//! Locks are taken in the order of the variables' identities. `tests/shared.rs` stresses all of this with threads; as machine
+//! code is beyond Miri, only functions of `Device::Loops` and `Device::Interpreter` could run there. Must not know: graphs,
+//! engines.
 
 use std::sync::Arc;
 
@@ -22,7 +24,6 @@ use crate::error::{Error, Result};
 use crate::runtime::function::{Bound, Function, Inner};
 use crate::runtime::variable::{Locked, Snapshot, Variable, lock_all};
 use crate::runtime::{Arg, FromOutput, OutPlace, OutputSpec};
-use crate::shape::row_major_strides;
 
 /// How often a call is tried without locks.
 const TRIES: usize = 4;
@@ -98,19 +99,22 @@ impl State {
         if !locked.iter().zip(before).all(|(current, snapshot)| current.is_still(snapshot)) {
             return false;
         }
-        let old = self.replace(&mut locked, values.into_iter().map(Some));
+        let old = self.replace(&mut locked, values.into_iter().enumerate());
         drop(locked);
         // Memory is given back outside the locks.
         drop(old);
         true
     }
 
-    /// Replaces values under locks; gives the old ones.
+    /// Says that all updated values are replaced: by these, else in their own memory. Gives the old ones.
     #[inline]
-    fn replace(&self, locked: &mut [Locked<'_>], values: impl Iterator<Item = Option<Array>>) -> Values {
+    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Array)>) -> Values {
         let mut old = Values::new();
-        for (&index, value) in self.updates.iter().zip(values) {
-            old.extend(locked[index].replace(value));
+        for &index in &self.updates {
+            locked[index].count();
+        }
+        for (number, value) in values {
+            old.push(locked[self.updates[number]].replace(value));
         }
         old
     }
@@ -128,10 +132,12 @@ impl State {
     }
 }
 
-/// Where a new value is made: in the memory of the old one, or in an array of its own.
-struct Made {
-    address: *mut u8,
-    array: Option<Array>,
+/// Where new values are made: in the memory of old ones, or in arrays of their own.
+#[derive(Default)]
+struct NewValues {
+    addresses: SmallVec<[Option<*mut u8>; 4]>,
+    /// The arrays, with the numbers of their updates.
+    arrays: SmallVec<[(usize, Array); 2]>,
 }
 
 impl Function {
@@ -171,46 +177,40 @@ impl Function {
             return None;
         }
         let mut locked = lock_all(&state.variables);
-        let mut addresses: SmallVec<[Option<*mut u8>; 4]> = SmallVec::new();
+        let mut new = NewValues::default();
         for &index in &state.updates {
-            addresses.push(locked[index].own_address());
+            new.addresses.push(locked[index].own_address());
         }
-        let arguments = State::arguments(own, locked.iter().map(|current| current.value()));
-        let recorded = recordings.of_new_memory(inputs, &arguments).filter(|recorded| recorded.runs_alone())?;
-        let specs = recorded.specs(&[]);
-        let (own_specs, new_specs) = specs.split_at(specs.len() - state.updates.len());
-        let mut made: SmallVec<[Made; 2]> = SmallVec::new();
-        for (number, (spec, &index)) in new_specs.iter().zip(&state.updates).enumerate() {
-            let (output, argument) = (own_specs.len() + number, own.len() + index);
-            // A value of rank 0 has been read when the arguments were made.
-            let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
-            let may_be_replaced =
-                is_read_first && recorded.is_written_last(output) && locked[index].value().shape() == spec.shape;
-            match Made::at(addresses[number].filter(|_| may_be_replaced), spec) {
-                Ok(place) => made.push(place),
-                Err(error) => return Some(Err(error)),
+        let result = {
+            let arguments = State::arguments(own, locked.iter().map(|current| current.value()));
+            let recorded = recordings.of_new_memory(inputs, &arguments)?;
+            if !recorded.runs_alone() {
+                return None;
             }
-        }
-        let mut fits = true;
-        let result = produce(own_specs, &mut |places| {
-            let mut all: SmallVec<[OutPlace<'_>; 4]> = SmallVec::new();
-            all.extend(places.iter_mut().map(OutPlace::reborrow));
-            for (made, spec) in made.iter().zip(new_specs) {
-                all.push(OutPlace::of_dtype(spec.dtype, made.address, spec.shape, &row_major_strides(spec.shape)));
+            let specs = recorded.specs(&[]);
+            let (own_specs, new_specs) = specs.split_at(specs.len() - state.updates.len());
+            for (number, (spec, &index)) in new_specs.iter().zip(&state.updates).enumerate() {
+                let (output, argument) = (own_specs.len() + number, own.len() + index);
+                // A value of rank 0 has been read when the arguments were made.
+                let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
+                let is_replaced =
+                    is_read_first && recorded.is_written_last(output) && locked[index].value().shape() == spec.shape;
+                if let Err(error) = new.place(number, is_replaced, spec) {
+                    return Some(Err(error));
+                }
             }
-            fits = recorded.has_places(&all);
-            // SAFETY: just checked. A new value is made in memory that nobody else holds: its own, or that of the value
-            // that it replaces, which is locked, and of which the launch reads the same element before it writes.
-            if fits { unsafe { recorded.run(&all) } } else { Ok(()) }
-        });
-        drop(specs);
-        drop(recorded);
-        drop(arguments);
-        if !fits {
-            return None;
-        }
+            let mut fits = true;
+            let result = produce(own_specs, &mut |places| {
+                fits = recorded.has_first_places(places);
+                // SAFETY: just checked. A new value is made in memory that nobody else holds: its own, of the size recorded, or
+                // that of the value that it replaces, which is locked, is of the same shape, and of which the launch reads
+                // the same element before it writes.
+                if fits { unsafe { recorded.run_with(places, &new.addresses) } } else { Ok(()) }
+            });
+            fits.then_some(result)?
+        };
         if result.is_ok() {
-            let old = state.replace(&mut locked, made.into_iter().map(|made| made.array));
+            let old = state.replace(&mut locked, new.arrays);
             drop(locked);
             drop(old);
         }
@@ -268,7 +268,7 @@ impl Function {
         let mut locked = lock_all(&state.variables);
         let before: SmallVec<[Snapshot; 4]> = locked.iter().map(|current| current.snapshot()).collect();
         let commit = |values: Values| {
-            state.replace(&mut locked, values.into_iter().map(Some));
+            state.replace(&mut locked, values.into_iter().enumerate());
             true
         };
         let result = self.attempt(own, &before, Threads::One, produce, commit)?;
@@ -301,14 +301,16 @@ impl Function {
     }
 }
 
-impl Made {
-    /// At an address, else in new memory.
+impl NewValues {
+    /// Decides where the next value is made.
     #[inline]
-    fn at(address: Option<*mut u8>, spec: &OutputSpec<'_>) -> Result<Made> {
-        if let Some(address) = address {
-            return Ok(Made { address, array: None });
+    fn place(&mut self, number: usize, is_replaced: bool, spec: &OutputSpec<'_>) -> Result<()> {
+        if is_replaced && self.addresses[number].is_some() {
+            return Ok(());
         }
         let array = Array::uninitialized(spec.dtype, spec.shape)?;
-        Ok(Made { address: array.address(), array: Some(array) })
+        self.addresses[number] = Some(array.address());
+        self.arrays.push((number, array));
+        Ok(())
     }
 }

@@ -188,11 +188,16 @@ impl Current {
         self.value.own_address()
     }
 
-    /// Says that the value has been replaced: by another, or by writing to its memory. Gives the old one back.
+    /// Says that there is a new value, in other memory or in that of the old one.
     #[inline]
-    pub fn replace(&mut self, value: Option<Array>) -> Option<Array> {
+    pub fn count(&mut self) {
         self.version += 1;
-        value.map(|value| std::mem::replace(&mut self.value, value))
+    }
+
+    /// Puts a value in the place of the old one, which it gives.
+    #[inline]
+    pub fn replace(&mut self, value: Array) -> Array {
+        std::mem::replace(&mut self.value, value)
     }
 
     /// The value and its version.

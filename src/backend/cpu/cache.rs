@@ -99,7 +99,7 @@ impl Key {
 
     /// About what it occupies.
     fn bytes(&self) -> usize {
-        self.program.statements.len() * size_of::<Statement>() + self.program.types.len()
+        self.program.all_statements().len() * size_of::<Statement>() + self.program.types.len()
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
             Statement::Store(OperandId(0), ValueId(0)),
         ];
         let ports = vec![Port { operand, source: Source::Kernel(OperandId(0)) }];
-        Arc::new(Program { ports, types: vec![DType::U64], statements })
+        Arc::new(Program { ports, ..Program::straight(vec![DType::U64], statements) })
     }
 
     fn code(value: u64, made: &mut usize) -> Arc<Code> {

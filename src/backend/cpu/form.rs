@@ -1,12 +1,13 @@
-//! The two kernel shapes that the engine runs, as straight-line programs with their own operand lists.
+//! The two kernel shapes that the engine runs, as programs with their own operand lists.
 //!
-//! A map is one program over some axes. A reduction is a program over outer and inner axes that yields the lifted
+//! A map is one program over some axes, straight-line code or with loops over steps (`nested`). A reduction is a program over outer and inner axes that yields the lifted
 //! states, the folds that merge these, and an epilogue, a map over the outer axes that reads the merged states as
 //! ordinary operands. Invariant: the operand numbers in a program's statements index the program's own list.
 //! Must not know: how code is made or run.
 
 use smallvec::SmallVec;
 
+use super::nested;
 use super::parallel::{MUL_ADD_WEIGHT, moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
@@ -33,15 +34,19 @@ pub(super) struct Port {
     pub source: Source,
 }
 
-/// Straight-line code for one element.
+/// Code for one element.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Program {
     /// What it loads and stores.
     pub ports: Vec<Port>,
     /// The dtype of each value of the kernel.
     pub types: Vec<DType>,
-    /// The steps.
+    /// The straight-line code that it begins with.
     pub statements: Vec<Statement>,
+    /// What follows: loops over steps, and blocks. Nothing in a reduction.
+    pub loops: Vec<Nest>,
+    /// The kernel's axes of these loops; an axis in `loops` is the index into this list.
+    pub steps: Vec<Axis>,
 }
 
 /// A reduction of a kernel with the place of its state.
@@ -97,12 +102,20 @@ pub(super) fn classify(kernel: &Kernel) -> Result<Form> {
         return Err(unsupported(kernel, kernel.body.first()));
     };
     match body.as_slice() {
-        [Nest::Block(block)] => Ok(Form::Map { axes: axes.clone(), program: map_program(kernel, block)? }),
+        [Nest::Block(block)] => {
+            Ok(Form::Map { axes: axes.clone(), program: map_program(kernel, &block.statements, &[])? })
+        }
         [Nest::Reduce { axes: inner, body, reductions }, Nest::Block(epilogue)] => {
             reduce_form(kernel, axes, inner, body, reductions, epilogue)
         }
         [] => Err(unsupported(kernel, None)),
-        [first, ..] => Err(unsupported(kernel, Some(first))),
+        nests => match (nested::other(nests), nests) {
+            (Some(other), _) => Err(unsupported(kernel, Some(other))),
+            (None, [Nest::Block(first), loops @ ..]) => {
+                Ok(Form::Map { axes: axes.clone(), program: map_program(kernel, &first.statements, loops)? })
+            }
+            (None, loops) => Ok(Form::Map { axes: axes.clone(), program: map_program(kernel, &[], loops)? }),
+        },
     }
 }
 
@@ -118,10 +131,11 @@ fn unsupported(kernel: &Kernel, nest: Option<&Nest>) -> Error {
     Error::Unsupported(format!("kernel {}: the CPU engine does not run {nest}", kernel.name))
 }
 
-fn map_program(kernel: &Kernel, block: &Block) -> Result<Program> {
-    let program = Program::new(kernel, &block.statements);
+fn map_program(kernel: &Kernel, statements: &[Statement], loops: &[Nest]) -> Result<Program> {
+    let mut program = Program::new(kernel, statements);
+    program.loops = loops.iter().map(|nest| program.nest(kernel, nest)).collect::<Result<_>>()?;
     let positioned = |statement: &Statement| matches!(statement, Statement::Let(_, Operation::Position));
-    if program.statements.iter().any(positioned) {
+    if program.all_statements().into_iter().any(positioned) {
         return Err(Error::Unsupported(format!("kernel {}: a position outside a reduction", kernel.name)));
     }
     Ok(program)
@@ -148,7 +162,7 @@ fn reduce_form(
         folds.push(Fold { init, lifted, merge, slot: slots });
         slots += reduction.init.len();
     }
-    let mut epilogue = map_program(kernel, epilogue)?;
+    let mut epilogue = map_program(kernel, &epilogue.statements, &[])?;
     for (slot, &result) in reductions.iter().flat_map(|reduction| &reduction.results).enumerate() {
         epilogue.read_state(result, slot);
     }
@@ -158,18 +172,24 @@ fn reduce_form(
 impl Program {
     /// The program of some statements of a kernel, with the operands that they use.
     fn new(kernel: &Kernel, statements: &[Statement]) -> Program {
-        let mut program = Program { ports: Vec::new(), types: kernel.types.clone(), statements: Vec::new() };
-        for statement in statements {
-            let statement = match *statement {
-                Statement::Let(value, Operation::Load(id)) => {
-                    Statement::Let(value, Operation::Load(program.port(kernel, id)))
-                }
-                Statement::Let(value, operation) => Statement::Let(value, operation),
-                Statement::Store(id, value) => Statement::Store(program.port(kernel, id), value),
-            };
-            program.statements.push(statement);
-        }
+        let mut program = Program::straight(kernel.types.clone(), Vec::new());
+        program.statements = program.own(kernel, statements);
         program
+    }
+
+    /// Straight-line code without operands.
+    pub fn straight(types: Vec<DType>, statements: Vec<Statement>) -> Program {
+        Program { ports: Vec::new(), types, statements, loops: Vec::new(), steps: Vec::new() }
+    }
+
+    /// Statements of a kernel, with the program's numbers of operands.
+    pub fn own(&mut self, kernel: &Kernel, statements: &[Statement]) -> Vec<Statement> {
+        let own = |statement: &Statement| match *statement {
+            Statement::Let(value, Operation::Load(id)) => Statement::Let(value, Operation::Load(self.port(kernel, id))),
+            Statement::Let(value, operation) => Statement::Let(value, operation),
+            Statement::Store(id, value) => Statement::Store(self.port(kernel, id), value),
+        };
+        statements.iter().map(own).collect()
     }
 
     fn port(&mut self, kernel: &Kernel, id: OperandId) -> OperandId {
@@ -203,29 +223,36 @@ impl Program {
     /// The dtypes that its lanes hold: of the operands, and of the values that are not bools.
     pub fn types_used(&self) -> impl Iterator<Item = DType> {
         let moved = self.ports.iter().map(|port| port.operand.dtype);
-        moved.chain(value_types(&self.statements, &self.types))
+        moved.chain(value_types(self.all_statements(), &self.types))
     }
 
-    /// Rough cost of one element, in the units of `parallel`, where `mul_add` is one instruction or not.
+    /// Rough cost of one element but for its loops, in the units of `parallel`, where `mul_add` is one instruction or not.
     pub fn weight(&self, has_fma: bool) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
-        let weight = |statement: &Statement| match statement {
-            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if has_fma => MUL_ADD_WEIGHT,
-            Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => op_weight(Cost::Function),
-            statement => cost(statement).map_or(0, op_weight),
-        };
-        self.statements.iter().map(weight).sum::<usize>() + moved_weight(moved)
+        self.statements.iter().map(|statement| weight(statement, has_fma)).sum::<usize>() + moved_weight(moved)
     }
 
     /// Whether it needs calls of elementary functions.
     pub fn calls_functions(&self) -> bool {
-        self.statements.iter().any(|statement| cost(statement) == Some(Cost::Function))
+        self.all_statements().into_iter().any(|statement| cost(statement) == Some(Cost::Function))
+    }
+}
+
+/// Rough cost of a statement that moves nothing.
+pub(super) fn weight(statement: &Statement, has_fma: bool) -> usize {
+    match statement {
+        Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if has_fma => MUL_ADD_WEIGHT,
+        Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => op_weight(Cost::Function),
+        statement => cost(statement).map_or(0, op_weight),
     }
 }
 
 /// The dtypes of the values that are not bools.
-fn value_types(statements: &[Statement], types: &[DType]) -> impl Iterator<Item = DType> {
-    let defined = statements.iter().filter_map(|statement| match statement {
+fn value_types<'a>(
+    statements: impl IntoIterator<Item = &'a Statement>,
+    types: &[DType],
+) -> impl Iterator<Item = DType> {
+    let defined = statements.into_iter().filter_map(|statement| match statement {
         Statement::Let(value, _) => Some(types[value.0 as usize]),
         Statement::Store(..) => None,
     });

@@ -98,8 +98,8 @@ impl Code {
     /// Runs a map function on one row.
     ///
     /// # Safety
-    /// The code is a map function; the tables have an entry for each of its operands, and all elements of the row may
-    /// be accessed as the operands' uses say.
+    /// The code is a map function; the tables have an entry for each of its operands, `strides` then has extent and
+    /// strides of each axis of its loops, and all elements of the row may be accessed as the operands' uses say.
     pub unsafe fn call_map(&self, bases: &[i64], strides: &[i64], count: usize) {
         // SAFETY: `entry` is a finished function of this signature, by the caller's word and both `map_function`s.
         let function: extern "C" fn(*const i64, *const i64, i64) = unsafe { std::mem::transmute(self.entry) };

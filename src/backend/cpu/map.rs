@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::cache::{Key, Of, shared};
 use super::emit::Class;
 use super::form::{Port, Program};
@@ -13,7 +15,7 @@ use super::isa::Isa;
 use super::jit::Code;
 use super::parallel::{is_split, run, share, tasks};
 use super::settled::{SettledMap, operands};
-use super::space::{Bases, Space, advance, origin, single_row};
+use super::space::{Bases, Space, advance, origin, push_steps, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
@@ -35,6 +37,7 @@ pub(super) struct Map {
     program: Arc<Program>,
     /// Whether it only ever has one element.
     single: bool,
+    /// The cost of an element but for its loops.
     weight: usize,
     variants: Variants,
     /// Code whose results bypass the cache.
@@ -46,6 +49,7 @@ struct Row<'a> {
     code: &'a Code,
     /// Code whose results bypass the cache, where they are to.
     streaming: Option<&'a Code>,
+    /// Along the row, and what the loops go by.
     strides: &'a [i64],
 }
 
@@ -94,7 +98,7 @@ impl Map {
             || self.program.ports.iter().zip(classes).filter(|(port, _)| port.operand.access == Access::Write);
         let large = |(port, _): (&Port, &Class)| elements.saturating_mul(port.operand.dtype.size()) >= STREAMED;
         let in_vectors = |(port, class): (&Port, &Class)| *class == Class::Contiguous && port.operand.dtype.size() >= 4;
-        if !written().any(large) || !written().all(in_vectors) {
+        if !self.program.loops.is_empty() || !written().any(large) || !written().all(in_vectors) {
             return Ok(None);
         }
         let make = |classes: &[_]| {
@@ -121,6 +125,16 @@ impl Map {
         written.all(|port| before(port) == Some(first)).then_some(first)
     }
 
+    /// The cost of an element in a launch.
+    fn weight(&self, launch: &Launch<'_>) -> usize {
+        if self.program.loops.is_empty() {
+            return self.weight;
+        }
+        let extent = |Axis(axis): &Axis| launch.extents.get(*axis as usize).copied().unwrap_or(1);
+        let extents: SmallVec<[usize; 4]> = self.program.steps.iter().map(extent).collect();
+        self.weight.saturating_add(self.program.loops_weight(&extents, self.isa.features.fma))
+    }
+
     /// A launch whose addresses are to come, if it runs on the caller's thread and its results are to stay in the cache.
     ///
     /// # Errors
@@ -128,11 +142,11 @@ impl Map {
     pub fn settle(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<SettledMap>> {
         let ports = &self.program.ports;
         let mut space = Space::new(launch, axes, ports)?;
-        if is_split(parallelism, space.len(), self.weight) {
+        if is_split(parallelism, space.len(), self.weight(launch)) {
             return Ok(None);
         }
         space.sort_for(ports);
-        let strides = self.row_strides(&space);
+        let strides = self.row_strides(&space, launch)?;
         let classes = classify(&self.program, &strides);
         if self.streaming_code(&classes, space.len())?.is_some() {
             return Ok(None);
@@ -141,12 +155,14 @@ impl Map {
         Ok(Some(SettledMap { code, strides, row: space.row(), outer: space.without_rows(), operands: operands(ports) }))
     }
 
-    /// The strides of the operands along the innermost axis.
-    fn row_strides(&self, space: &Space) -> Bases {
-        match space.axes() {
+    /// The strides of the operands along the innermost axis, and what the loops go by.
+    fn row_strides(&self, space: &Space, launch: &Launch<'_>) -> Result<Bases> {
+        let mut strides = match space.axes() {
             0 => single_strides(&self.program),
             axes => Bases::from_slice(space.strides(axes - 1)),
-        }
+        };
+        push_steps(&mut strides, launch, &self.program.steps, &self.program.ports)?;
+        Ok(strides)
     }
 
     /// Runs it over some axes of a launch.
@@ -155,10 +171,12 @@ impl Map {
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         let ports = &self.program.ports;
-        if let Some((length, origin, strides)) = single_row(launch, axes, ports)?
-            && tasks(parallelism, length, self.weight) == 1
+        let weight = self.weight(launch);
+        if let Some((length, origin, mut strides)) = single_row(launch, axes, ports)?
+            && tasks(parallelism, length, weight) == 1
         {
             if length > 0 {
+                push_steps(&mut strides, launch, &self.program.steps, ports)?;
                 let row = self.row(&strides, length)?;
                 // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
                 unsafe { self.run_row(&row, &origin, length) };
@@ -171,8 +189,10 @@ impl Map {
         }
         space.sort_for(ports);
         let origin = origin(launch, ports)?;
+        let strides = self.row_strides(&space, launch)?;
+        let tasks = tasks(parallelism, space.len(), weight);
         // SAFETY: by the caller's word.
-        unsafe { self.rows(&space, &origin, parallelism) }
+        unsafe { self.rows(&space, &origin, &strides, tasks, parallelism) }
     }
 
     /// The code for rows at such strides, of a launch of so many elements.
@@ -200,14 +220,20 @@ impl Map {
         }
     }
 
-    /// Runs it over a space, row by row.
+    /// Runs it over a space, row by row, in about so many tasks.
     ///
     /// # Safety
     /// The elements of the space may be accessed as the operands' uses say.
-    unsafe fn rows(&self, space: &Space, origin: &[i64], parallelism: &Parallelism) -> Result<()> {
-        let strides = self.row_strides(space);
-        let code = self.row(&strides, space.len())?;
-        let (tasks, row) = (tasks(parallelism, space.len(), self.weight), space.row());
+    unsafe fn rows(
+        &self,
+        space: &Space,
+        origin: &[i64],
+        strides: &[i64],
+        tasks: usize,
+        parallelism: &Parallelism,
+    ) -> Result<()> {
+        let code = self.row(strides, space.len())?;
+        let row = space.row();
         let outer = space.without_rows();
         let rows = outer.len();
         let pieces = if rows >= tasks { 1 } else { tasks.div_ceil(rows).min(row.div_ceil(GRAIN)).max(1) };
@@ -215,7 +241,7 @@ impl Map {
         let task = |task: usize| {
             let columns = piece(row, pieces, task % pieces);
             let mut first = Bases::from_slice(origin);
-            advance(&mut first, &strides, columns.start as i64);
+            advance(&mut first, strides, columns.start as i64);
             outer.visit(&first, share(rows, shares, task / pieces), |bases| {
                 // SAFETY: by the caller's word.
                 unsafe { self.run_row(&code, bases, columns.len()) }

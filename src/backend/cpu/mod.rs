@@ -1,6 +1,6 @@
 //! The CPU engine: kernels of the loop IR as machine code, made by Cranelift when a launch needs it, run in chunks.
 //!
-//! `form` reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
+//! `form` (with `nested`, for loops over steps) reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
 //! an equal kernel has, `variant` keeps one piece
 //! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`; `settled` are
 //! launches that only lack addresses. Elementary functions
@@ -17,6 +17,7 @@ mod jit;
 mod lanes;
 mod map;
 mod math;
+mod nested;
 mod parallel;
 mod reduce;
 mod settled;

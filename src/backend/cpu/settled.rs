@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub(super) struct SettledMap {
     /// None if there are no elements.
     pub code: Option<Arc<Code>>,
-    /// The strides along a row.
+    /// The strides along a row, and what the program's loops go by.
     pub strides: Bases,
     /// The elements of a row.
     pub row: usize,

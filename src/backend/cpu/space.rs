@@ -215,6 +215,17 @@ pub(super) fn single_row(launch: &Launch<'_>, axes: &[Axis], ports: &[Port]) -> 
     Ok(Some((length, bases, strides)))
 }
 
+/// Adds, for each axis of loops over steps, its extent and the strides of the ports along it.
+pub(super) fn push_steps(table: &mut Bases, launch: &Launch<'_>, axes: &[Axis], ports: &[Port]) -> Result<()> {
+    for &Axis(axis) in axes {
+        table.push(launch.extents.get(axis as usize).copied().ok_or_else(|| unbound(axis))? as i64);
+        for &port in ports {
+            table.push(stride(launch, port, axis as usize)?);
+        }
+    }
+    Ok(())
+}
+
 /// Moves each base by so many steps.
 pub(super) fn advance(bases: &mut [i64], strides: &[i64], steps: i64) {
     for (base, stride) in bases.iter_mut().zip(strides) {

@@ -7,11 +7,15 @@ use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::{self, types};
 use smallvec::SmallVec;
 
+use super::loops::Loops;
 use super::{Class, Cursor, Emitter, Unit, VECTOR, emit_function, no_values};
 use crate::backend::cpu::form::Program;
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::walk;
 use crate::error::Result;
+
+/// Vectors that go through loops over steps side by side, since each step waits for the one before.
+const STEPPED: usize = 2;
 
 /// Elements that fill one vector of the smallest dtype, so that a value of any fills whole vectors.
 pub(super) fn vector_lanes(smallest: Option<usize>) -> usize {
@@ -33,6 +37,7 @@ pub(in crate::backend::cpu) fn map_function(
     emit_function(isa, 3, |e, params| {
         let &[bases, strides, count] = params else { return Ok(()) };
         e.open_places(program, classes, bases, strides);
+        let program = Loops { program, table: strides };
         let mut index = e.b.ins().iconst(types::I64, 0);
         if !single {
             index = vectors(e, program, index, count)?;
@@ -43,9 +48,14 @@ pub(in crate::backend::cpu) fn map_function(
 }
 
 /// Runs the program on whole vectors; gives the first index left.
-fn vectors(e: &mut Emitter<'_>, program: &Program, index: ir::Value, count: ir::Value) -> Result<ir::Value> {
-    let lanes = program_lanes(program);
-    let unroll = unroll(program, lanes);
+fn vectors(e: &mut Emitter<'_>, program: Loops<'_>, index: ir::Value, count: ir::Value) -> Result<ir::Value> {
+    let lanes = program_lanes(program.program);
+    let mut index = index;
+    let most = (lanes * STEPPED).min(VECTOR);
+    if !program.program.loops.is_empty() && most > lanes {
+        index = rows(e, program, most, 1, index, count)?;
+    }
+    let unroll = unroll(program.program, lanes);
     let index = if unroll > 1 { rows(e, program, lanes, unroll, index, count)? } else { index };
     rows(e, program, lanes, 1, index, count)
 }
@@ -54,7 +64,7 @@ fn vectors(e: &mut Emitter<'_>, program: &Program, index: ir::Value, count: ir::
 fn unroll(program: &Program, lanes: usize) -> usize {
     let one_vector = program.types_used().all(|dtype| dtype.size() * lanes == VECTOR);
     match program.statements.len() {
-        _ if !one_vector || program.calls_functions() => 1,
+        _ if !one_vector || program.calls_functions() || !program.loops.is_empty() => 1,
         0..=16 => 4,
         17..=64 => 2,
         _ => 1,
@@ -64,19 +74,22 @@ fn unroll(program: &Program, lanes: usize) -> usize {
 /// Runs the program from `index` on as long as whole groups of steps are left; gives the first index left.
 fn rows(
     e: &mut Emitter<'_>,
-    program: &Program,
+    program: Loops<'_>,
     lanes: usize,
     unroll: usize,
     index: ir::Value,
     count: ir::Value,
 ) -> Result<ir::Value> {
+    let Loops { program: Program { types, statements, loops, .. }, .. } = program;
     let step = lanes * unroll;
     let last = e.b.ins().iadd_imm_s(count, -(step as i64));
     let (index, _) = e.count_loop(index, last, step, &[], |e, index, _| {
         e.lanes = lanes;
         for copy in 0..unroll {
             e.cursor = Some(Cursor { index, offset: copy * lanes });
-            walk(&program.statements, &mut no_values(&program.types), e)?;
+            let mut values = no_values(types);
+            walk(statements, &mut values, e)?;
+            program.nests(e, loops, &mut values, None)?;
         }
         Ok(SmallVec::new())
     })?;

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{Cursor, Emitter, Lanes, VECTOR, integer_type, reinterpreted, scalar_type, unaligned, vector_of};
 use crate::backend::cpu::form::Program;
+use crate::backend::cpu::nested::accessed;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::Access;
@@ -32,14 +33,16 @@ pub(super) struct Place {
     class: Class,
     base: ir::Value,
     stride: ir::Value,
-    /// The element of a broadcast operand, as a scalar.
+    /// The element of a broadcast operand that does not move, as a scalar.
     element: Option<ir::Value>,
 }
 
 impl Emitter<'_> {
     /// Reads bases and strides of the operands; loads the broadcast ones.
     pub(super) fn open_places(&mut self, program: &Program, classes: &[Class], bases: ir::Value, strides: ir::Value) {
-        self.pure_loads = program.ports.iter().all(|port| port.operand.access != Access::Write);
+        self.pure_loads =
+            program.loops.is_empty() && program.ports.iter().all(|port| port.operand.access != Access::Write);
+        let stepping = accessed(&program.loops);
         for (index, (port, &class)) in program.ports.iter().zip(classes).enumerate() {
             let read = |emitter: &mut Self, table| {
                 emitter.b.ins().load(types::I64, unaligned().with_readonly(), table, (index * 8) as i32)
@@ -47,7 +50,8 @@ impl Emitter<'_> {
             let (base, stride) = (read(self, bases), read(self, strides));
             let place =
                 Place { dtype: port.operand.dtype, access: port.operand.access, class, base, stride, element: None };
-            let element = self.broadcast_element(place);
+            // What loops read may change from step to step, and with no steps there is nothing to be read.
+            let element = if stepping.contains(&index) { None } else { self.broadcast_element(place) };
             self.places.push(Place { element, ..place });
         }
     }
@@ -80,6 +84,12 @@ impl Emitter<'_> {
         }
     }
 
+    /// Moves one operand by so many strides from where it is.
+    pub(super) fn move_place(&mut self, place: usize, stride: ir::Value, step: ir::Value) {
+        let distance = self.b.ins().imul(step, stride);
+        self.places[place].base = self.b.ins().iadd(self.places[place].base, distance);
+    }
+
     /// Flags of a load of an operand. Without them every load of a loop would stand before its first computation, and
     /// the values would not fit the registers.
     fn read_flags(&self) -> MemFlagsData {
@@ -97,7 +107,7 @@ impl Emitter<'_> {
     /// The elements of an operand.
     pub(super) fn load_place(&mut self, place: usize) -> Result<Lanes> {
         let place = self.places[place];
-        if let Some(element) = place.element {
+        if let Some(element) = place.element.or_else(|| self.broadcast_element(place)) {
             return Ok(self.splat(place.dtype, element));
         }
         match (place.access, place.class) {

@@ -7,6 +7,7 @@
 
 mod columns;
 mod convert;
+mod loops;
 mod map;
 mod memory;
 mod ops;

@@ -1,9 +1,12 @@
 //! Tests of the CPU engine: kernels built by hand, run on slices, against the op table's scalar functions.
 
 mod engine;
+mod loops;
 mod maps;
 mod ops;
 mod reductions;
+mod stepped;
+mod steps;
 mod targets;
 
 use smallvec::SmallVec;

@@ -1,4 +1,4 @@
-//! Code for every op and cast on every dtype for instruction sets other than the host's.
+//! Code for every op and cast on every dtype, and for loops over steps, for instruction sets other than the host's.
 
 use super::super::{NamedTarget, compile_for};
 use super::*;
@@ -37,7 +37,7 @@ fn kernels() -> Vec<(String, Kernel)> {
 
 fn compile_all(target: NamedTarget) {
     let mut failures = Vec::new();
-    for (name, kernel) in kernels() {
+    for (name, kernel) in kernels().into_iter().chain(super::stepped::kernels()) {
         match compile_for(&kernel, target) {
             Ok(size) => assert!(size > 0, "{name}"),
             Err(error) => failures.push(format!("{name}: {error}")),

@@ -36,7 +36,7 @@ pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
 pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
     for merge in folds.iter().map(|fold| &fold.merge) {
         let statements = merge.block.statements.clone();
-        let program = Program { ports: Vec::new(), types: body.types.clone(), statements };
+        let program = Program::straight(body.types.clone(), statements);
         refuse_bytes(&program)?;
         let given = |value| merge.left.contains(value) || merge.right.contains(value);
         if program.calls_functions() || merge.results.iter().any(given) {
@@ -51,18 +51,21 @@ pub(super) fn kernel_lanes(program: &Program) -> usize {
     if program.types_used().any(|dtype| dtype == DType::F32) { 32 } else { 16 }
 }
 
-/// Puts what does not change along a row into the frame: elements that all lanes share, distances of positions.
+/// Puts what does not change along a row into the frame: elements that all lanes share, distances of positions. Elements
+/// that loops over steps read may change there.
 pub(super) fn hold(
     asm: &mut Assembler,
     frame: &mut Frame,
     ports: &[Port],
     classes: &[Class],
+    stepping: &[usize],
     lanes: usize,
 ) -> Result<Vec<Option<i32>>> {
     let mut held = Vec::new();
     for (index, (port, class)) in ports.iter().zip(classes).enumerate() {
         let table = Memory::base(BASES, index as i32 * 8);
         held.push(match (port.operand.access, class) {
+            (Access::Read | Access::Index, Class::Broadcast) if stepping.contains(&index) => None,
             (Access::Read | Access::Index, Class::Broadcast) => {
                 let slot = frame.allocate(VECTOR);
                 asm.load(RAX, table);

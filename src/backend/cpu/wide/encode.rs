@@ -321,6 +321,12 @@ impl Assembler {
         self.line(|| format!("    mov {to}, {value}"));
     }
 
+    /// `to = to + memory`.
+    pub fn add(&mut self, to: General, from: Memory) {
+        self.general(&[0x03], to.0, Err(from));
+        self.line(|| format!("    add {to}, {from}"));
+    }
+
     /// `to = to · memory`.
     pub fn multiply(&mut self, to: General, by: Memory) {
         self.general(&[0x0f, 0xaf], to.0, Err(by));

@@ -125,6 +125,26 @@ impl Frame {
         }
     }
 
+    /// The register of an operand's base, if it has one.
+    pub fn base_register(port: usize) -> Option<General> {
+        BASE_REGISTERS.get(port).copied()
+    }
+
+    /// An entry of the table of bases.
+    pub fn table(port: usize) -> Memory {
+        Memory::base(BASES, port as i32 * 8)
+    }
+
+    /// Lets the table of bases be a copy of its own, which may change.
+    pub fn own_table(&mut self, asm: &mut Assembler) {
+        let own = self.allocate(self.ports * 8);
+        for port in 0..self.ports {
+            asm.load(RAX, Frame::table(port));
+            asm.store(Memory::base(RSP, own + port as i32 * 8), RAX);
+        }
+        asm.address(BASES, Memory::base(RSP, own));
+    }
+
     /// The base of an operand; loaded into a scratch register if it has none of its own.
     pub fn base(&self, asm: &mut Assembler, port: usize) -> General {
         BASE_REGISTERS.get(port).copied().unwrap_or_else(|| {
@@ -139,6 +159,8 @@ impl Frame {
             Place::Port { port, size, offset } => {
                 Memory::At { base: self.base(asm, port), index: INDEX, scale: size, offset }
             }
+            Place::Shared(port) => Memory::base(self.base(asm, port), 0),
+            Place::Position(port) => Frame::table(port),
             Place::Frame(offset) => Memory::base(RSP, offset),
             Place::Tile { scale, offset } => Memory::At { base: RSP, index: TILE, scale, offset: LARGEST + offset },
             Place::State(offset) => Memory::base(STATE, offset),

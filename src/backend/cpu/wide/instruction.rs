@@ -115,6 +115,7 @@ opcodes! {
     PSRLVD "vpsrlvd" 1 2 0 1 0x45;
     PSRLVQ "vpsrlvq" 1 2 1 1 0x45;
     PSRAVD "vpsravd" 1 2 0 1 0x46;
+    PTEST "vptest" 1 2 0 1 0x17;
     PSHUFB "vpshufb" 1 2 0 1 0x00;
     PUNPCKLWD "vpunpcklwd" 1 1 0 1 0x61;
     PUNPCKLDQ "vpunpckldq" 1 1 0 1 0x62;

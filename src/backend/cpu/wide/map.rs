@@ -5,15 +5,20 @@
 
 use super::Options;
 use super::allocate::Pressure;
-use super::body::{count_left, hold, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps};
-use super::encode::{Assembled, Assembler, Memory, RDI, RDX, RSI, RSP};
+use super::body::{
+    count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps,
+};
+use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, RAX, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, Frame, INDEX, STRIDES};
+use super::loops::Nested;
+use super::rounds::{Piece, Rounds, place};
 use super::step::Steps;
 use super::tiles::cut;
-use super::trace::{Reach, Subject, Tracer};
+use super::trace::{Reach, Subject, Tracer, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Program;
 use crate::backend::cpu::lanes::{Values, walk};
+use crate::backend::cpu::nested::accessed;
 use crate::error::{Error, Result};
 
 /// Vectors of each value in a step, the most first.
@@ -32,19 +37,27 @@ pub(in crate::backend::cpu) fn map_function(
 ) -> Result<Assembled> {
     let (mut asm, calls) = (Assembler::new(options.text), program.calls_functions());
     refuse_bytes(program)?;
+    if calls && !program.loops.is_empty() {
+        return Err(no_wide_form("a call in a loop over steps"));
+    }
     let mut frame = Frame::new(program.ports.len());
     Frame::enter(&mut asm, calls);
     asm.copy(BASES, RDI);
     asm.store(Memory::base(RSP, STRIDES), RSI);
     asm.copy(END, RDX);
+    if !program.loops.is_empty() {
+        frame.own_table(&mut asm);
+    }
     let least = least_lanes(program.types_used());
     let most = if calls { kernel_lanes(program).max(least) } else { least * UNROLLS[0] };
-    let held = hold(&mut asm, &mut frame, &program.ports, classes, most)?;
+    let held = hold(&mut asm, &mut frame, &program.ports, classes, &accessed(&program.loops), most)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
     let subject = Subject { ports: &program.ports, classes, held: &held };
     let row = Row { program, subject, options, streaming };
-    if calls {
+    if !program.loops.is_empty() {
+        row.loops(&mut asm, &frame, least)?;
+    } else if calls {
         row.tiles(&mut asm, &mut frame, most)?;
     } else {
         let lanes = row.best(&mut asm, &mut frame, least)?;
@@ -94,6 +107,67 @@ impl Row<'_> {
         let steps = self.steps(asm, frame, lanes, Reach::Whole)?;
         whole_steps(asm, frame, &steps, &[], lanes)?;
         Ok(())
+    }
+
+    /// Groups of elements that go through loops over steps: as many as registers allow, then few, then masked ones.
+    fn loops(&self, asm: &mut Assembler, frame: &Frame, least: usize) -> Result<()> {
+        let mut lanes = least;
+        for unroll in UNROLLS {
+            match self.group(&mut asm.clone(), frame, least * unroll, Reach::Whole) {
+                Ok((nested, pieces)) if nested.is_easy(asm, &pieces)? => {
+                    lanes = least * unroll;
+                    break;
+                }
+                // Fewer lanes may fit the frame where these do not.
+                Ok(_) | Err(Error::Unsupported(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.groups(asm, frame, lanes)?;
+        if lanes > least {
+            self.groups(asm, frame, least)?;
+        }
+        let done = asm.label();
+        count_left(asm, done);
+        let (nested, pieces) = self.group(asm, frame, least, Reach::Tail)?;
+        nested.pieces(asm, &pieces)?;
+        asm.bind(done);
+        Ok(())
+    }
+
+    /// Groups of so many elements as long as there are whole ones.
+    fn groups(&self, asm: &mut Assembler, frame: &Frame, lanes: usize) -> Result<()> {
+        let (nested, pieces) = self.group(asm, frame, lanes, Reach::Whole)?;
+        let (again, done) = (asm.label(), asm.label());
+        jump_if_fewer(asm, lanes, done);
+        asm.bind(again);
+        nested.pieces(asm, &pieces)?;
+        asm.arithmetic_value(Arithmetic::Add, INDEX, lanes as i32);
+        asm.address(RAX, Memory::base(INDEX, lanes as i32));
+        asm.arithmetic(Arithmetic::Compare, RAX, END);
+        asm.jump_if(Condition::NotGreater, again);
+        asm.bind(done);
+        Ok(())
+    }
+
+    /// The pieces of one group.
+    fn group(
+        &self,
+        asm: &mut Assembler,
+        frame: &Frame,
+        lanes: usize,
+        reach: Reach,
+    ) -> Result<(Nested<'_>, Vec<Piece>)> {
+        let mut frame = frame.clone();
+        let mut tracer = Tracer::new(asm, &mut frame, &self.subject, self.options.level, lanes, reach);
+        let (mut values, mut pieces) = (Values::new(self.program.types.len()), Vec::new());
+        let wide = self.program.types_used().any(|dtype| dtype.size() == 8);
+        let mut rounds = Rounds::new(&mut tracer, if wide { 8 } else { 4 }, reach);
+        walk(&self.program.statements, &mut values, rounds.tracer)?;
+        rounds.nests(&self.program.loops, &mut values, &mut pieces)?;
+        rounds.cut(&mut pieces);
+        let homes = place(tracer.steps, &mut pieces, &mut frame)?;
+        Ok((Nested { ports: &self.program.ports, homes, frame }, pieces))
     }
 
     /// Tile after tile, the last with masked accesses.

@@ -1,7 +1,8 @@
 //! A wider emitter for x86-64 with AVX2 and FMA: straight-line programs as loops over 256-bit vectors, without Cranelift.
 //!
 //! `trace` walks a program and writes down `step`s on vectors (`ops` and `convert` say which), `allocate` gives them
-//! registers, `encode` makes bytes of `instruction`s. `map` and `reduce` are the functions built around them, with the
+//! registers, `encode` makes bytes of `instruction`s. `map` (with `rounds` and `loops`,
+//! for loops over steps) and `reduce` are the functions built around them, with the
 //! same parameters and results, bit for bit, as those of `emit`. Elementary functions are called as kernels, several
 //! vectors at a time. What has no wide form (strided memory, bytes, integer division, some conversions) is left
 //! to `emit`. Must not know: addresses, sizes, threads.
@@ -13,9 +14,11 @@ mod convert;
 mod encode;
 mod frame;
 mod instruction;
+mod loops;
 mod map;
 mod ops;
 mod reduce;
+mod rounds;
 mod scalar;
 mod step;
 #[cfg(test)]

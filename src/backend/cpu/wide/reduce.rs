@@ -45,7 +45,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.copy(OTHER, RDX);
     asm.copy(STATE, R8);
     let lanes = if calls { kernel_lanes(body).max(LANES) } else { LANES };
-    let held = hold(&mut asm, &mut frame, &body.ports, classes, lanes)?;
+    let held = hold(&mut asm, &mut frame, &body.ports, classes, &[], lanes)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
     let subject = Subject { ports: &body.ports, classes, held: &held };

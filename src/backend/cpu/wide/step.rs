@@ -22,6 +22,10 @@ pub(super) enum Place {
         /// Bytes.
         offset: i32,
     },
+    /// The element of an operand that is the same for all elements, but another in each step of a loop.
+    Shared(usize),
+    /// A position that is the same for all elements.
+    Position(usize),
     /// The frame.
     Frame(i32),
     /// A buffer of the tile, so many vectors for each step.

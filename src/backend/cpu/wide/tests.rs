@@ -35,7 +35,7 @@ fn shape(opcode: &Opcode) -> (bool, Immediate) {
         "vcmpps" | "vcmppd" | "vblendps" | "vperm2f128" | "vshufps" | "vinsertf128" => (true, byte),
         "vsqrtps" | "vsqrtpd" | "vmovaps" | "vmovups" | "vmovntps" | "vmovq" | "vmovd" | "vbroadcastss"
         | "vbroadcastsd" | "vpabsd" | "vpmovsxdq" | "vpmovzxdq" | "vpmovzxbd" | "vpmovzxbq" | "vcvtps2pd"
-        | "vcvtpd2ps" | "vcvtdq2ps" | "vcvtdq2pd" => (false, Immediate::None),
+        | "vcvtpd2ps" | "vptest" | "vcvtdq2ps" | "vcvtdq2pd" => (false, Immediate::None),
         _ => (true, Immediate::None),
     }
 }

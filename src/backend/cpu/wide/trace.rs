@@ -20,7 +20,7 @@ use crate::backend::cpu::lanes::Code;
 use crate::dtype::{DType, Scalar};
 use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
-use crate::loops::{Access, OperandId};
+use crate::loops::{Access, Operand, OperandId};
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
 /// Bytes of a vector.
@@ -79,7 +79,8 @@ pub(super) struct Tracer<'a> {
     held: &'a [Option<i32>],
     constants: Vec<([u8; VECTOR], Value)>,
     known: Vec<(i32, Value)>,
-    masks: Vec<(usize, usize, Value)>,
+    /// The masks of the lanes that are left, which are in scope.
+    pub masks: Vec<(usize, usize, Value)>,
 }
 
 /// What a trace works on.
@@ -223,6 +224,18 @@ impl<'a> Tracer<'a> {
             parts.push(result);
         }
         Ok(Lanes { dtype, width, parts })
+    }
+
+    /// An element that all lanes share, but that changes with the steps of a loop.
+    fn load_shared(&mut self, port: usize, operand: Operand) -> Result<Lanes> {
+        if operand.dtype == DType::Bool {
+            return Err(no_wide_form("a bool that all elements share in a step"));
+        }
+        let width = self.width(operand.dtype)?;
+        let from = if operand.access == Access::Index { Place::Position(port) } else { Place::Shared(port) };
+        let result = self.steps.value(Home::None);
+        self.steps.steps.push(Step::Load { opcode: broadcast_opcode(width), result, mask: None, from });
+        Ok(self.uniform(operand.dtype, width, result))
     }
 
     /// A bool is a byte in memory, a mask in vectors.
@@ -410,9 +423,10 @@ impl Code for Tracer<'_> {
                 let value = self.uniform(operand.dtype, width, value);
                 Ok(if operand.dtype == DType::Bool { self.mask_to_own(&value)? } else { value })
             }
+            (_, Class::Broadcast, None) => self.load_shared(port, operand),
             (_, Class::Contiguous, _) if operand.dtype == DType::Bool => self.load_bytes(port),
             (_, Class::Contiguous, _) => self.load_vectors(port, operand.dtype),
-            (_, Class::Strided | Class::Broadcast, _) => Err(no_wide_form("a strided operand")),
+            (_, Class::Strided, _) => Err(no_wide_form("a strided operand")),
         }
     }
 

@@ -117,6 +117,15 @@ impl Library {
         split(file).into_iter().map(|item| item.name).collect()
     }
 
+    /// How many of the names in a text are functions with loops of their own, or that reach some.
+    pub fn loops_in(&self, text: &str) -> u64 {
+        let has_loop = |name: &&str| {
+            let reached = self.reached_by(name);
+            identifiers(&reached).any(|word| word == "for" || word == "while" || word == "loop")
+        };
+        identifiers(text).filter(has_loop).count() as u64
+    }
+
     /// The text of everything that a text reaches.
     pub fn reached_by(&self, text: &str) -> String {
         let mut reached: FxHashSet<usize> = FxHashSet::default();

@@ -27,6 +27,9 @@ const GROUP: usize = SIDE_BY_SIDE * 4;
 
 type Group = [__m256d; SIDE_BY_SIDE];
 
+/// What a task reads and writes, as zipped chunks come.
+type Share<'a> = ((((&'a [f64], &'a [f64]), &'a [f64]), &'a mut [f64]), &'a mut [f64]);
+
 /// Inputs and results of a body.
 pub fn arrays(body: Body, n: usize) -> [Vec<f64>; 5] {
     let fill = |scale: f64, offset: f64| (0..n).map(|i| (i * 7 % n) as f64 / n as f64 * scale + offset).collect();
@@ -44,7 +47,7 @@ pub fn arrays(body: Body, n: usize) -> [Vec<f64>; 5] {
 pub fn run(body: Body, arrays: &mut [Vec<f64>; 5], steps: usize, pool: &rayon::ThreadPool) {
     let [x, y, c, a, b] = arrays;
     let chunk = (x.len() / (4 * pool.current_num_threads())).next_multiple_of(GROUP);
-    let task = |((((x, y), c), a), b): ((((&[f64], &[f64]), &[f64]), &mut [f64]), &mut [f64])| {
+    let task = |((((x, y), c), a), b): Share<'_>| {
         assert!(std::arch::is_x86_feature_detected!("avx2") && x.len() % GROUP == 0);
         // SAFETY: the feature was just detected, and the parts are of one length, a multiple of a group.
         unsafe { part(body, [x, y, c], [a, b], steps) }

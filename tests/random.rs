@@ -43,6 +43,30 @@ fn every_engine_gives_the_same_bits() {
     }
 }
 
+/// The same bits on GPUs, whatever these lack; 64-bit numbers, f64 and bools of f64 are for those that have them.
+#[cfg(feature = "gpu")]
+#[test]
+fn devices_give_the_same_bits() {
+    use common::{Argument, Layout, gpu};
+    let seed_input = scalar::<u64>("seed");
+    let key = random::key(&seed_input);
+    let seed = [kroton::Scalar::U64(0x9e37_79b9_7f4a_7c15)];
+    let seed = Argument::new(DType::U64, &[], seed.to_vec(), Layout::Contiguous);
+    for engine in gpu::MASKS.iter().filter_map(|&(name, mask)| gpu::Engine::new(name, mask)) {
+        for (index, draw) in draws(&key).into_iter().enumerate() {
+            let needs_f64 = draw.dtype() == DType::F64 || draw.dtype() == DType::Bool;
+            if needs_f64 && !engine.computes(DType::F64) {
+                continue;
+            }
+            let oracle = plain(Device::Interpreter).compile([&seed_input], &draw).unwrap();
+            let expected = common::call_scalars(&oracle, &[&seed]).unwrap();
+            let f = engine.compiler().compile([&seed_input], &draw).unwrap();
+            let got = engine.call(&f, &[&seed]).unwrap();
+            assert_eq!(scalars(&got[0]), expected, "draw {index} on {}", engine.name);
+        }
+    }
+}
+
 #[test]
 fn bits_do_not_depend_on_threads_or_pieces() {
     let n = scalar::<i64>("n");
@@ -146,4 +170,110 @@ fn bad_input_is_an_error_that_says_what_to_do() {
     assert_eq!(f.call::<f64>((0_i64,)).unwrap(), 0.0);
     let of_key_array = random::uniform::<f64>(&random::split_into(&key, 3), [4]);
     assert!(compile([], of_key_array).and_then(|f| f.call::<Vec<f64>>(())).is_err());
+}
+
+/// Draws of a statistical test: ten million where kernels are optimized code.
+const DRAWS: i64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+
+/// A share of `count` draws that has probability `p` lies within five standard deviations of it.
+fn assert_share(what: &str, hits: f64, count: f64, p: f64) {
+    let deviation = (count * p * (1.0 - p)).sqrt();
+    assert!((hits - count * p).abs() < 5.0 * deviation, "{what}: {hits} of {count}, expected a share of {p}");
+}
+
+/// Moments, within five standard deviations of what the distributions have.
+#[test]
+fn moments_of_draws() {
+    let n = DRAWS;
+    let size = scalar::<i64>("n");
+    let moments = |x: Expr| [x.mean(..), x.square().mean(..), (&x * &x * &x).mean(..)];
+    // Mean of xᵏ for k = 1, 2, 3, and of x⁶, which is the largest variance.
+    let check = |name: &str, x: Expr, expected: [f64; 3], variances: [f64; 3]| {
+        let f = compile([&size], moments(x)).unwrap();
+        let got: [f64; 3] = f.call((n,)).unwrap();
+        for ((got, expected), variance) in got.iter().zip(expected).zip(variances) {
+            let deviation = (variance / n as f64).sqrt();
+            assert!((got - expected).abs() < 5.0 * deviation, "{name}: {got}, not {expected}");
+        }
+    };
+    let key = random::key(2026);
+    let uniform = |power: f64| 1.0 / (2.0 * power + 1.0) - 1.0 / (power + 1.0).powi(2);
+    let uniforms = [uniform(1.0), uniform(2.0), uniform(3.0)];
+    check("uniform", random::uniform::<f64>(&key, [&size]), [0.5, 1.0 / 3.0, 0.25], uniforms);
+    let single = random::uniform::<f32>(&key, [&size]).cast::<f64>();
+    check("uniform f32", single, [0.5, 1.0 / 3.0, 0.25], uniforms);
+    check("normal", random::normal::<f64>(&key, [&size]), [0.0, 1.0, 0.0], [1.0, 2.0, 15.0]);
+    check("normal f32", random::normal::<f32>(&key, [&size]).cast::<f64>(), [0.0, 1.0, 0.0], [1.0, 2.0, 15.0]);
+    check("exponential", random::exponential::<f64>(&key, [&size]), [1.0, 2.0, 6.0], [1.0, 20.0, 684.0]);
+}
+
+/// χ² over 256 classes of equal probability; its mean is 255, its standard deviation √510.
+#[test]
+fn draws_fill_classes_evenly() {
+    let n = DRAWS;
+    let key = random::key(77);
+    let (k1, k2) = random::split(&key);
+    let pairs = |a: &Expr, b: &Expr| {
+        let upper = |key: &Expr| (random::uniform::<f64>(key, [n]) * 16.0).cast::<u8>();
+        upper(a) * 16_u8 + upper(b)
+    };
+    let cases = [
+        ("uniform f64", (random::uniform::<f64>(&key, [n]) * 256.0).cast::<u8>()),
+        ("uniform f32", (random::uniform::<f32>(&key, [n]) * 256.0).cast::<u8>()),
+        ("low bits", (random::bits::<u32>(&key, [n])).cast::<u8>()),
+        ("randint", random::randint::<u8>(&key, 0, 256, [n])),
+        ("two keys of split", pairs(&k1, &k2)),
+        ("a key and its child", pairs(&key, &k1)),
+        ("seeds that follow each other", pairs(&random::key(1), &random::key(2))),
+        // The distribution function of the normal, which is uniform of normal numbers.
+        ("normal", ((random::normal::<f64>(&key, [n]) / -2_f64.sqrt()).erfc() * 128.0).cast::<u8>()),
+        ("exponential", ((-random::exponential::<f64>(&key, [n])).exp() * 256.0).cast::<u8>()),
+    ];
+    for (name, classes) in cases {
+        let drawn: Vec<u8> = compile([], classes).unwrap().call(()).unwrap();
+        let mut counts = [0_u32; 256];
+        drawn.iter().for_each(|&class| counts[usize::from(class)] += 1);
+        let expected = n as f64 / 256.0;
+        let chi: f64 = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
+        assert!((chi - 255.0).abs() < 5.0 * 510_f64.sqrt(), "{name}: χ² is {chi}");
+    }
+}
+
+/// The largest distance of the empirical distribution function from the true one (Kolmogorov and Smirnov), times √n: above
+/// 2.3 with a probability of 5·10⁻⁵.
+#[test]
+fn distribution_functions_of_a_million_draws() {
+    let n = 1_000_000_i64;
+    let key = random::key(11);
+    let normal = |x: Expr| (x / -2_f64.sqrt()).erfc() * 0.5;
+    let cases = [
+        ("uniform", random::uniform::<f64>(&key, [n])),
+        ("normal", normal(random::normal::<f64>(&key, [n]))),
+        ("normal f32", normal(random::normal::<f32>(&key, [n]).cast::<f64>())),
+        ("exponential", 1.0 - (-random::exponential::<f64>(&key, [n])).exp()),
+    ];
+    for (name, probability) in cases {
+        let mut drawn: Vec<f64> = compile([], probability).unwrap().call(()).unwrap();
+        drawn.sort_by(f64::total_cmp);
+        let distance = drawn.iter().enumerate().map(|(i, x)| {
+            let (below, up_to) = (i as f64 / n as f64, (i + 1) as f64 / n as f64);
+            (x - below).abs().max((up_to - x).abs())
+        });
+        let statistic = distance.fold(0.0, f64::max) * (n as f64).sqrt();
+        assert!(statistic < 2.3, "{name}: {statistic}");
+    }
+}
+
+/// Far from the mean a normal is as rare as it should be: P(|z| > 4) = 6.334·10⁻⁵.
+#[test]
+fn tails_of_the_normal() {
+    let n = DRAWS;
+    for key in [random::key(1), random::key(2)] {
+        let far = random::normal::<f64>(&key, [n]).abs().gt(4.0).sum(..);
+        let hits: i64 = compile([], far).unwrap().call(()).unwrap();
+        assert_share("|z| > 4", hits as f64, n as f64, 6.334_248e-5);
+        let p = random::bernoulli(&key, 0.3, [n]).sum(..);
+        let hits: i64 = compile([], p).unwrap().call(()).unwrap();
+        assert_share("bernoulli", hits as f64, n as f64, 0.3);
+    }
 }

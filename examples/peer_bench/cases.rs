@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::str::FromStr;
 use std::time::Instant;
 
-use kroton::{Arg, Array, Compiler, Error, Expr, FromOutputs, Result, grad, input, matrix, s, vector};
+use kroton::{
+    Arg, Array, Compiler, DType, Error, Expr, FromOutputs, Result, grad, input, matrix, random, s, scalar, vector,
+};
 use ndarray::Array1;
 
 use crate::data::Float;
@@ -91,7 +93,7 @@ pub fn make<T: Float + Results>(
     let case = match workload {
         "W1" | "W1out" => squares::<T>(&compiler, setup.style, workload == "W1", inputs)?,
         "W2" => of_vectors::<T, f64, 2>(&compiler, |[x, y]| formulas::pi(x, y), inputs)?,
-        "W3" => return Err(Refusal::Unsupported("not yet: Kroton has no random numbers".into())),
+        "W3" => drawn_pi::<T>(&compiler)?,
         "W4" => of_vectors::<T, Array, 1>(&compiler, |[x]| formulas::horner(x), inputs)?,
         "W5" => of_vectors::<T, Array, 1>(&compiler, |[x]| formulas::transcendental(x), inputs)?,
         "W6" => {
@@ -130,6 +132,24 @@ pub fn latency(setup: &Setup, kind: &str, counter: usize, inputs: &[Array]) -> s
     let arguments: Vec<Arg<'_>> = inputs.iter().map(Arg::from).collect();
     black_box(f.call::<Array>(&arguments)?);
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// π from samples that are drawn, other ones in each call.
+fn drawn_pi<T: Float>(compiler: &Compiler) -> Result<Case> {
+    /// As many as the other libraries draw.
+    const SAMPLES: i64 = 20_000_000;
+    let (seed, count) = (scalar::<u64>("seed"), scalar::<i64>("count"));
+    let (of_x, of_y) = random::split(&random::key(&seed));
+    let draw = |key: &Expr| match T::DTYPE {
+        DType::F32 => random::uniform::<f32>(key, [&count]),
+        _ => random::uniform::<f64>(key, [&count]),
+    };
+    let f = compiler.compile([&seed, &count], formulas::pi(&draw(&of_x), &draw(&of_y)))?;
+    let mut seed = 0_u64;
+    Ok(case(move || {
+        seed += 1;
+        f.call::<f64>((seed, SAMPLES))
+    }))
 }
 
 /// a² + b² in the three styles, fresh or into memory that is there.

@@ -25,6 +25,7 @@ mod replay;
 mod rows;
 pub mod site;
 pub mod stateful;
+mod value;
 pub mod variable;
 mod windows;
 

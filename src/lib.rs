@@ -62,5 +62,6 @@ pub use ndarray::{NewAxis, s};
 #[cfg(feature = "gpu")]
 pub use runtime::DeviceArray;
 pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};
+pub use runtime::{AsCompleted, CancelToken, MapOptions, Pending, as_completed, wait_all};
 pub use runtime::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use runtime::{DeviceInfo, DeviceKind, DeviceLimits, devices};

@@ -3,6 +3,8 @@
 //! `Compiler::compile` is the one place that knows every stage. It adds nothing of its own: each line hands the
 //! result of one stage to the next.
 
+mod parts;
+
 use std::io::Write;
 use std::sync::Arc;
 
@@ -70,6 +72,7 @@ pub struct Compiler {
     pub(super) on_unused: OnUnused,
     pub(super) givens: Vec<(Expr, Expr)>,
     pub(super) updates: Vec<(Shared, Expr)>,
+    pub(super) output_names: Vec<String>,
     pub(super) row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
@@ -323,7 +326,8 @@ impl Compiler {
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
         stopwatch.lap("intern");
         let implementation = self.implement(Source { name: name.clone(), built, unified, checks, stopwatch })?;
-        let function = Function::new(name, input_specs, output_types, shared.state, implementation);
+        let parts = self.parts(inputs, outputs)?;
+        let function = Function::new(name, input_specs, output_types, shared.state, parts, implementation);
         self.dump.iter().try_for_each(|&stage| print(&function, stage))?;
         Ok(function)
     }
@@ -337,7 +341,7 @@ impl Compiler {
         name: &str,
         stopwatch: &mut Stopwatch,
     ) -> Result<(Stages, Plan<Kernel>)> {
-        let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        let (graph, trace) = self.rewrite(unified.clone(), target.has_fma)?;
         stopwatch.lap("optimize");
         let schedule = schedule(&graph, target)?;
         stopwatch.lap("schedule");
@@ -347,7 +351,7 @@ impl Compiler {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
             crate::lower::verify::verify(&plan)?;
         }
-        Ok((Stages { built, graph, trace, schedule }, plan))
+        Ok((Stages { built, unified, graph, trace, target: target.clone(), schedule }, plan))
     }
 
     pub(super) fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::eval;
 use crate::expr::sizes::SizeChecks;
 use crate::graph::{Graph, Node, NodeId, text};
+use crate::loops::Target;
 use crate::optimize::Trace;
 use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
@@ -16,7 +17,7 @@ use crate::runtime::profile::{Counter, Profiler};
 use crate::runtime::program::Program;
 use crate::runtime::site::Site;
 use crate::runtime::{OutPlace, Replay, Stage};
-use crate::schedule::Schedule;
+use crate::schedule::{Cost, Schedule, schedule};
 use crate::shape::Symbols;
 
 /// A function that the oracle evaluates.
@@ -44,10 +45,14 @@ pub struct NodeProfile {
 pub struct Stages {
     /// The graph as it was built.
     pub built: Graph,
+    /// The same with sizes that must be equal made one.
+    pub unified: Graph,
     /// The graph that was lowered.
     pub graph: Graph,
     /// The rules that led from one to the other.
     pub trace: Trace,
+    /// What it was scheduled for.
+    pub target: Target,
     /// Which nodes share a kernel.
     pub schedule: Schedule,
 }
@@ -92,6 +97,21 @@ impl NodeProfile {
     }
 }
 
+/// What open sizes are in reports of costs.
+const NOMINAL_SIZE: i64 = 1000;
+
+fn cost_text(before: &Cost, after: &Cost) -> String {
+    let row = |name, before: u128, after: u128| format!("//   {name:<10} {before:>12} → {after}\n");
+    [
+        format!("// cost of a call, open sizes being {NOMINAL_SIZE}, before → after:\n"),
+        row("nodes", before.nodes as u128, after.nodes as u128),
+        row("kernels", before.kernels as u128, after.kernels as u128),
+        row("bytes", before.bytes, after.bytes),
+        row("operations", before.operations, after.operations),
+    ]
+    .concat()
+}
+
 fn optimized_text(graph: &Graph, trace: &Trace) -> String {
     format!("{}\n{trace}", text::print(graph))
 }
@@ -104,7 +124,13 @@ impl Stages {
 
     /// `Stage::Optimized`.
     pub fn optimized_text(&self) -> String {
-        optimized_text(&self.graph, &self.trace)
+        let text = optimized_text(&self.graph, &self.trace);
+        // A graph that cannot be planned as it was written has no costs to compare.
+        let before = schedule(&self.unified, &self.target).and_then(|plan| plan.cost(&self.unified, NOMINAL_SIZE));
+        match (before, self.schedule.cost(&self.graph, NOMINAL_SIZE)) {
+            (Ok(before), Ok(after)) => text + &cost_text(&before, &after),
+            (Err(_), _) | (_, Err(_)) => text,
+        }
     }
 
     /// `Stage::Schedule`.
@@ -223,6 +249,10 @@ impl Implementation for OnHost {
     ) -> Result<()> {
         // SAFETY: passed on as promised by the caller.
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
+    }
+
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        self.parallelism.pool.as_deref()
     }
 
     fn runs_alone(&self) -> bool {

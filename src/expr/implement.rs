@@ -80,7 +80,16 @@ impl Compiler {
     /// The settings for a node on its own: as it is, and not checked again.
     fn for_nodes(&self) -> Compiler {
         let (level, profile, check) = (Some(OptLevel::None), Some(false), Some(Check::None));
-        Compiler { level, profile, check, exclude: Vec::new(), givens: Vec::new(), updates: Vec::new(), ..self.clone() }
+        Compiler {
+            level,
+            profile,
+            check,
+            exclude: Vec::new(),
+            givens: Vec::new(),
+            updates: Vec::new(),
+            output_names: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// The graph as it was written, but for expressions that are rewritten since they overflow or cancel.

@@ -76,7 +76,7 @@ pub fn shared(name: &str, value: impl IntoConstant) -> Shared {
 /// let bias = kroton::shared_with_dims("bias", array![[0.5, 1.0]], [Some(1), None]);
 /// let x = kroton::matrix::<f64>("x");
 /// let f = kroton::compile([&x], &x + &bias)?;
-/// assert_eq!(f.call::<Array2<f64>>((&Array2::zeros((2, 2)),))?, array![[0.5, 1.0], [0.5, 1.0]]);
+/// assert_eq!(f.call::<Array2<f64>>((&Array2::<f64>::zeros((2, 2)),))?, array![[0.5, 1.0], [0.5, 1.0]]);
 /// assert!(bias.set(array![[1.0], [2.0]]).is_err());
 /// # Ok::<(), kroton::Error>(())
 /// ```

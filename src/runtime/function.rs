@@ -18,6 +18,7 @@ use crate::runtime::DeviceArray;
 use crate::runtime::arg::{Parameter, address};
 use crate::runtime::implementation::{Implementation, InputSpec, OutputType};
 use crate::runtime::memory::{Operand, Sizes};
+use crate::runtime::parts::Parts;
 use crate::runtime::place::{OutPlace, OutputSpec};
 use crate::runtime::profile::Profiler;
 use crate::runtime::recorded::{Recordings, donor};
@@ -80,6 +81,8 @@ pub(super) struct Inner {
     pub donations: Vec<Option<usize>>,
     /// What counts, if the function is profiled.
     pub profiler: Option<Arc<Profiler>>,
+    /// What gives some of the outputs, if they have names.
+    pub parts: Option<Parts>,
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
@@ -105,11 +108,22 @@ impl Function {
         inputs: Vec<InputSpec>,
         outputs: Vec<OutputType>,
         state: State,
+        parts: Option<Parts>,
         implementation: Box<dyn Implementation>,
     ) -> Function {
         let (recordings, donations) = (Recordings::default(), implementation.donations());
         let profiler = implementation.profiler();
-        Function(Arc::new(Inner { name, inputs, outputs, state, implementation, recordings, donations, profiler }))
+        Function(Arc::new(Inner {
+            name,
+            inputs,
+            outputs,
+            state,
+            implementation,
+            recordings,
+            donations,
+            profiler,
+            parts,
+        }))
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
@@ -205,6 +219,16 @@ impl Function {
     /// The outputs that a call gives.
     pub(super) fn outputs(&self) -> &[OutputType] {
         &self.0.outputs[..self.0.outputs.len() - self.0.state.update_count()]
+    }
+
+    /// The name in errors.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The pool that the function was compiled for, if it was for one.
+    pub(super) fn pool(&self) -> Option<&rayon::ThreadPool> {
+        self.0.implementation.pool()
     }
 
     fn title(&self) -> String {

@@ -68,6 +68,11 @@ pub trait Implementation: Send + Sync {
         symbols: &Symbols,
     ) -> Result<()>;
 
+    /// The thread pool that it runs on; none for that of the caller.
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        None
+    }
+
     /// Whether `run_alone` can be called: nothing that runs is the user's code.
     fn runs_alone(&self) -> bool {
         false

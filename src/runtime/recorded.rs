@@ -13,7 +13,7 @@ use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
 use crate::dtype::{DType, Scalar};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::arg::{Parameter, address};
 use crate::runtime::donor::Donor;
 use crate::runtime::implementation::InputSpec;
@@ -243,6 +243,12 @@ impl Recorded<'_> {
         self.recording.has_places(places)
     }
 
+    /// Whether places are as the first ones were recorded.
+    #[inline]
+    pub fn has_first_places(&self, places: &[OutPlace<'_>]) -> bool {
+        self.recording.outputs.iter().zip(places).all(|(known, place)| known.is_of(place))
+    }
+
     /// Runs the call.
     ///
     /// # Safety
@@ -252,9 +258,27 @@ impl Recorded<'_> {
     /// `Memory` before anything is written.
     #[inline]
     pub unsafe fn run(&self, places: &[OutPlace<'_>]) -> Result<()> {
+        // SAFETY: by the caller's word.
+        unsafe { self.run_with(places, &[]) }
+    }
+
+    /// Runs the call with places for the first outputs, and addresses for the others.
+    ///
+    /// # Safety
+    /// `has_first_places` holds; the addresses are those of as many row-major arrays of the recorded dtypes and shapes,
+    /// which overlap nothing but the arguments that donations name.
+    ///
+    /// # Errors
+    /// `Memory` before anything is written; `Internal` if there are not as many.
+    #[inline]
+    pub unsafe fn run_with(&self, places: &[OutPlace<'_>], others: &[Option<*mut u8>]) -> Result<()> {
         let mut outputs: SmallVec<[*mut u8; 4]> = SmallVec::new();
         for place in places {
             outputs.push(place.on_host()?.pointer);
+        }
+        outputs.extend(others.iter().copied().flatten());
+        if outputs.len() != self.recording.outputs.len() {
+            return Err(Error::Internal("a recorded call with too few places".to_string()));
         }
         let mut inputs: SmallVec<[*const u8; 8]> = SmallVec::new();
         let mut values = self.values.iter();

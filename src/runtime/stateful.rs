@@ -15,7 +15,9 @@
 //! functions, which may do anything, is never run under locks; it starts over as often as it must. Waiting for a device is
 //! fine: it asks for no lock that anybody holds who waits for a variable.
 //!
-//! Locks are taken in the order of the variables' identities. Must not know: graphs, engines.
+//! Locks are taken in the order of the variables' identities. `tests/shared.rs` stresses all of this with threads; as machine
+//! code is beyond Miri, only functions of `Device::Loops` and `Device::Interpreter` could run there. Must not know: graphs,
+//! engines.
 
 use std::sync::Arc;
 
@@ -28,7 +30,6 @@ use crate::runtime::site::Site;
 use crate::runtime::value::Value;
 use crate::runtime::variable::{Locked, Snapshot, Variable, lock_all};
 use crate::runtime::{Arg, OutPlace, OutputSpec};
-use crate::shape::row_major_strides;
 
 /// How often a call is tried without locks.
 const TRIES: usize = 4;
@@ -119,19 +120,22 @@ impl State {
         if !locked.iter().zip(before).all(|(current, snapshot)| current.is_still(snapshot)) {
             return false;
         }
-        let old = self.replace(&mut locked, values.into_iter().map(Some));
+        let old = self.replace(&mut locked, values.into_iter().enumerate());
         drop(locked);
         // Memory is given back outside the locks.
         drop(old);
         true
     }
 
-    /// Replaces values under locks; gives the old ones.
+    /// Says that all updated values are replaced: by these, else in their own memory. Gives the old ones.
     #[inline]
-    fn replace(&self, locked: &mut [Locked<'_>], values: impl Iterator<Item = Option<Value>>) -> Values {
+    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Value)>) -> Values {
         let mut old = Values::new();
-        for (&index, value) in self.updates.iter().zip(values) {
-            old.extend(locked[index].replace(value));
+        for &index in &self.updates {
+            locked[index].count();
+        }
+        for (number, value) in values {
+            old.push(locked[self.updates[number]].replace(value));
         }
         old
     }
@@ -149,10 +153,12 @@ impl State {
     }
 }
 
-/// Where a new value is made: in the memory of the old one, or in an array of its own.
-struct Made {
-    address: *mut u8,
-    array: Option<Array>,
+/// Where new values are made: in the memory of old ones, or in arrays of their own.
+#[derive(Default)]
+struct NewValues {
+    addresses: SmallVec<[Option<*mut u8>; 4]>,
+    /// The arrays, with the numbers of their updates.
+    arrays: SmallVec<[(usize, Array); 2]>,
 }
 
 impl Function {
@@ -193,51 +199,45 @@ impl Function {
             return None;
         }
         let mut locked = lock_all(&state.variables);
-        let mut addresses: SmallVec<[Option<*mut u8>; 4]> = SmallVec::new();
+        let mut new = NewValues::default();
         for &index in &state.updates {
-            addresses.push(locked[index].own_address());
+            new.addresses.push(locked[index].own_address());
         }
-        let mut values: SmallVec<[&Array; 4]> = SmallVec::new();
-        for current in &locked {
-            values.push(current.on_host()?);
-        }
-        let arguments = State::arguments(own, values.iter().copied());
-        let recorded = recordings.of_new_memory(inputs, &arguments).filter(|recorded| recorded.runs_alone())?;
-        let specs = recorded.specs(&[]);
-        let (own_specs, new_specs) = specs.split_at(specs.len() - state.updates.len());
-        let mut made: SmallVec<[Made; 2]> = SmallVec::new();
-        for (number, (spec, &index)) in new_specs.iter().zip(&state.updates).enumerate() {
-            let (output, argument) = (own_specs.len() + number, own.len() + index);
-            // A value of rank 0 has been read when the arguments were made.
-            let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
-            let may_be_replaced =
-                is_read_first && recorded.is_written_last(output) && values[index].shape() == spec.shape;
-            match Made::at(addresses[number].filter(|_| may_be_replaced), spec) {
-                Ok(place) => made.push(place),
-                Err(error) => return Some(Err(error)),
+        let result = {
+            let mut values: SmallVec<[&Array; 4]> = SmallVec::new();
+            for current in &locked {
+                values.push(current.on_host()?);
             }
-        }
-        let mut fits = true;
-        let result = produce(own_specs, &mut |places| {
-            let mut all: SmallVec<[OutPlace<'_>; 4]> = SmallVec::new();
-            all.extend(places.iter_mut().map(OutPlace::reborrow));
-            for (made, spec) in made.iter().zip(new_specs) {
-                all.push(OutPlace::of_dtype(spec.dtype, made.address, spec.shape, &row_major_strides(spec.shape)));
+            let arguments = State::arguments(own, values.iter().copied());
+            let recorded = recordings.of_new_memory(inputs, &arguments)?;
+            if !recorded.runs_alone() {
+                return None;
             }
-            fits = recorded.has_places(&all);
-            // SAFETY: just checked. A new value is made in memory that nobody else holds: its own, or that of the value
-            // that it replaces, which is locked, and of which the launch reads the same element before it writes.
-            if fits { unsafe { recorded.run(&all) } } else { Ok(()) }
-        });
-        drop(specs);
-        drop(recorded);
-        drop(arguments);
-        drop(values);
-        if !fits {
-            return None;
-        }
+            let specs = recorded.specs(&[]);
+            let (own_specs, new_specs) = specs.split_at(specs.len() - state.updates.len());
+            for (number, (spec, &index)) in new_specs.iter().zip(&state.updates).enumerate() {
+                let (output, argument) = (own_specs.len() + number, own.len() + index);
+                // A value of rank 0 has been read when the arguments were made.
+                let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
+                let is_replaced =
+                    is_read_first && recorded.is_written_last(output) && values[index].shape() == spec.shape;
+                if let Err(error) = new.place(number, is_replaced, spec) {
+                    return Some(Err(error));
+                }
+            }
+            let mut fits = true;
+            let result = produce(own_specs, &mut |places| {
+                fits = recorded.has_first_places(places);
+                // SAFETY: just checked. A new value is made in memory that nobody else holds: its own, of the size recorded, or
+                // that of the value that it replaces, which is locked, is of the same shape, and of which the launch reads
+                // the same element before it writes.
+                if fits { unsafe { recorded.run_with(places, &new.addresses) } } else { Ok(()) }
+            });
+            fits.then_some(result)?
+        };
         if result.is_ok() {
-            let old = state.replace(&mut locked, made.into_iter().map(|made| made.array.map(Value::Host)));
+            let old =
+                state.replace(&mut locked, new.arrays.into_iter().map(|(number, array)| (number, Value::Host(array))));
             drop(locked);
             drop(old);
         }
@@ -299,7 +299,7 @@ impl Function {
             variable.bring_without_keeping(snapshot, &site)?;
         }
         let commit = |values: Values| {
-            state.replace(&mut locked, values.into_iter().map(Some));
+            state.replace(&mut locked, values.into_iter().enumerate());
             true
         };
         let result = self.attempt(own, site, &before, Threads::One, produce, commit)?;
@@ -334,14 +334,16 @@ impl Function {
     }
 }
 
-impl Made {
-    /// At an address, else in new memory.
+impl NewValues {
+    /// Decides where the next value is made.
     #[inline]
-    fn at(address: Option<*mut u8>, spec: &OutputSpec<'_>) -> Result<Made> {
-        if let Some(address) = address {
-            return Ok(Made { address, array: None });
+    fn place(&mut self, number: usize, is_replaced: bool, spec: &OutputSpec<'_>) -> Result<()> {
+        if is_replaced && self.addresses[number].is_some() {
+            return Ok(());
         }
         let array = Array::uninitialized(spec.dtype, spec.shape)?;
-        Ok(Made { address: array.address(), array: Some(array) })
+        self.addresses[number] = Some(array.address());
+        self.arrays.push((number, array));
+        Ok(())
     }
 }

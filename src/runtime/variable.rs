@@ -128,7 +128,8 @@ impl Variable {
     pub fn set(&self, value: Array) -> Result<()> {
         self.check(&value)?;
         let mut current = self.lock();
-        let old = current.replace(Some(Value::Host(value)));
+        current.count();
+        let old = current.replace(Value::Host(value));
         drop(current);
         // Memory is given back outside the lock.
         drop(old);
@@ -237,14 +238,17 @@ impl Current {
         self.value.own_address()
     }
 
-    /// Says that the value has been replaced: by another, or by writing to its memory. Gives the old one back.
+    /// Says that there is a new value, in other memory or in that of the old one.
     #[inline]
-    pub fn replace(&mut self, value: Option<Value>) -> Option<Value> {
+    pub fn count(&mut self) {
         self.version += 1;
-        if value.is_none() {
-            self.value.keep_host();
-        }
-        value.map(|value| std::mem::replace(&mut self.value, value))
+        self.value.keep_host();
+    }
+
+    /// Puts a value in the place of the old one, which it gives.
+    #[inline]
+    pub fn replace(&mut self, value: Value) -> Value {
+        std::mem::replace(&mut self.value, value)
     }
 
     /// The value and its version.

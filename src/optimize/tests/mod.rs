@@ -5,6 +5,9 @@ mod driver;
 mod evaluate;
 mod exact;
 mod random;
+mod reference;
+mod small;
+mod sums;
 mod views;
 
 use std::sync::Arc;

@@ -23,7 +23,11 @@ impl Function {
         };
         let inputs =
             self.inputs().iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
-        let outputs = self.outputs().iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
+        let names = self.0.parts.as_ref().map_or(&[][..], |parts| parts.names());
+        let outputs = self.outputs().iter().enumerate().map(|(index, output)| {
+            let name = names.get(index).map_or(String::new(), |name| format!("{name}: "));
+            format!("{name}{}[{}]", output.dtype, sizes(&output.shape))
+        });
         let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
         let mut text = format!("{}({inputs}) -> ({outputs})", self.0.name);
         for (names, verb) in self.0.state.names().into_iter().zip(["reads", "updates"]) {

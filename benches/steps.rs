@@ -161,7 +161,7 @@ mod measured {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map(Arc::new);
         let pool = pool.map_err(|error| kroton::Error::Unsupported(error.to_string()))?;
         let parallelism = Parallelism { pool: Some(Arc::clone(&pool)), threshold: None };
-        let executable = cpu::engine()?.prepare(kernel(body))?;
+        let executable = cpu::engine(cpu::InstructionSet::Native)?.prepare(kernel(body))?;
         let mut ours = by_hand::arrays(body, ELEMENTS);
         let mut theirs = ours.clone();
         let (mut fast, mut reference) = (f64::MAX, f64::MAX);

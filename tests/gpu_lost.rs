@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kroton::backend::gpu::testing;
-use kroton::{Compiler, Device, DeviceArray, Error, Function, constant, matrix, vector};
+use kroton::{Compiler, Device, DeviceArray, Error, Function, constant, matrix, shared, vector};
 use ndarray::{Array1, Array2, array};
 
 /// A function with a constant, a reduction and a product.
@@ -48,6 +48,27 @@ fn the_next_call_works() {
     let fresh = testing::device().unwrap();
     assert!(!fresh.is_lost() && fresh.dispatches() > 0);
     lost_again_and_again(&f);
+    shared_values_are_lost_with_the_device();
+}
+
+/// A variable whose value was on the device says so until it is given another; one with a copy on the host goes on.
+fn shared_values_are_lost_with_the_device() {
+    let (moved, read) = (shared("moved", [1.0_f32, 2.0]), shared("read", [10.0_f32, 20.0]));
+    let step = Compiler::new().device(Device::Gpu).updates([(&moved, &moved + &read)]).compile([], ()).unwrap();
+    step.call::<()>(()).unwrap();
+    testing::device().unwrap().lose();
+    for _ in 0..2 {
+        let errors = [moved.get::<Vec<f32>>().map(drop).unwrap_err(), step.call::<()>(()).unwrap_err()];
+        for error in errors {
+            let says = |text: &str| assert!(error.to_string().contains(text), "{error}");
+            assert!(matches!(error, Error::Device(_)), "{error}");
+            ["the shared variable `moved`", "was lost", "`set`"].into_iter().for_each(says);
+        }
+    }
+    assert_eq!(read.get::<Vec<f32>>().unwrap(), [10.0, 20.0]);
+    moved.set([5.0_f32, 6.0]).unwrap();
+    step.call::<()>(()).unwrap();
+    assert_eq!(moved.get::<Vec<f32>>().unwrap(), [15.0, 26.0]);
 }
 
 /// Calls from several threads while the device is lost time and again: each gives its result or says that it was lost.

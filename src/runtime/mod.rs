@@ -33,6 +33,7 @@ mod replay;
 mod rows;
 pub mod site;
 pub mod stateful;
+mod value;
 pub mod variable;
 mod waiting;
 mod windows;

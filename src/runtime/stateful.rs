@@ -1,5 +1,8 @@
 //! Calls of functions that read or update shared variables: each is one step, whole or not at all.
 //!
+//! Values are where the calls that make them run, on the host or on a device, and are copied when a call elsewhere needs
+//! them (`value.rs`).
+//!
 //! A call reads all its variables at one moment, computes, and replaces those that it updates together, if none of all
 //! has been replaced since; else it starts over. While it computes it holds no lock, so it may wait for a thread pool,
 //! whose threads may meanwhile run other calls of the same variables, even on top of this one's stack.
@@ -9,7 +12,8 @@
 //! the memory of the value that it replaces, if nobody else holds that value and the last launch writes it: launches fail
 //! before they write, so no failure comes after. The other is a call that has started over [`TRIES`] times: it runs on the
 //! caller's thread alone, so that calls that take long get done however many short ones there are. A function with host
-//! functions, which may do anything, is never run under locks; it starts over as often as it must.
+//! functions, which may do anything, is never run under locks; it starts over as often as it must. Waiting for a device is
+//! fine: it asks for no lock that anybody holds who waits for a variable.
 //!
 //! Locks are taken in the order of the variables' identities. `tests/shared.rs` stresses all of this with threads; as machine
 //! code is beyond Miri, only functions of `Device::Loops` and `Device::Interpreter` could run there. Must not know: graphs,
@@ -22,8 +26,10 @@ use smallvec::SmallVec;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::runtime::function::{Bound, Function, Inner};
+use crate::runtime::site::Site;
+use crate::runtime::value::Value;
 use crate::runtime::variable::{Locked, Snapshot, Variable, lock_all};
-use crate::runtime::{Arg, FromOutput, OutPlace, OutputSpec};
+use crate::runtime::{Arg, OutPlace, OutputSpec};
 
 /// How often a call is tried without locks.
 const TRIES: usize = 4;
@@ -44,7 +50,7 @@ type Fill<'f> = &'f mut dyn FnMut(&mut [OutPlace<'_>]) -> Result<()>;
 type Arguments<'a> = SmallVec<[Arg<'a>; 6]>;
 
 /// Values for updates.
-type Values = SmallVec<[Array; 2]>;
+type Values = SmallVec<[Value; 2]>;
 
 /// How a try runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,8 +95,23 @@ impl State {
         self.updates.iter().map(|&index| &self.variables[index])
     }
 
-    fn snapshot(&self) -> SmallVec<[Snapshot; 4]> {
-        lock_all(&self.variables).iter().map(|current| current.snapshot()).collect()
+    /// All values at one moment, with copies where a call runs.
+    fn snapshot(&self, site: &Site) -> Result<SmallVec<[Snapshot; 4]>> {
+        let mut snapshots: SmallVec<[Snapshot; 4]> =
+            lock_all(&self.variables).iter().map(|current| current.snapshot()).collect();
+        for (variable, snapshot) in self.variables.iter().zip(&mut snapshots) {
+            variable.bring(snapshot, site)?;
+        }
+        Ok(snapshots)
+    }
+
+    /// The arguments of a call at a site, from values that have copies there.
+    fn arguments_at<'a>(&self, site: &Site, own: &'a [Arg<'_>], before: &'a [Snapshot]) -> Result<Arguments<'a>> {
+        let mut arguments = State::arguments(own, std::iter::empty());
+        for (variable, snapshot) in self.variables.iter().zip(before) {
+            arguments.push(snapshot.value.at(site).ok_or_else(|| variable.nowhere())?);
+        }
+        Ok(arguments)
     }
 
     /// Replaces the values of the updated variables, if all variables are still what they were.
@@ -108,7 +129,7 @@ impl State {
 
     /// Says that all updated values are replaced: by these, else in their own memory. Gives the old ones.
     #[inline]
-    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Array)>) -> Values {
+    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Value)>) -> Values {
         let mut old = Values::new();
         for &index in &self.updates {
             locked[index].count();
@@ -153,9 +174,10 @@ impl Function {
         }
         let mut tries = 0;
         loop {
-            let before = state.snapshot();
+            let site = self.0.implementation.site()?;
+            let before = state.snapshot(&site)?;
             let commit = |values: Values| state.updates.is_empty() || state.commit(&before, values);
-            if let Some(result) = self.attempt(own, &before, Threads::Any, &mut produce, commit)? {
+            if let Some(result) = self.attempt(own, site, &before, Threads::Any, &mut produce, commit)? {
                 return Ok(result);
             }
             tries += 1;
@@ -182,7 +204,11 @@ impl Function {
             new.addresses.push(locked[index].own_address());
         }
         let result = {
-            let arguments = State::arguments(own, locked.iter().map(|current| current.value()));
+            let mut values: SmallVec<[&Array; 4]> = SmallVec::new();
+            for current in &locked {
+                values.push(current.on_host()?);
+            }
+            let arguments = State::arguments(own, values.iter().copied());
             let recorded = recordings.of_new_memory(inputs, &arguments)?;
             if !recorded.runs_alone() {
                 return None;
@@ -194,7 +220,7 @@ impl Function {
                 // A value of rank 0 has been read when the arguments were made.
                 let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
                 let is_replaced =
-                    is_read_first && recorded.is_written_last(output) && locked[index].value().shape() == spec.shape;
+                    is_read_first && recorded.is_written_last(output) && values[index].shape() == spec.shape;
                 if let Err(error) = new.place(number, is_replaced, spec) {
                     return Some(Err(error));
                 }
@@ -210,7 +236,8 @@ impl Function {
             fits.then_some(result)?
         };
         if result.is_ok() {
-            let old = state.replace(&mut locked, new.arrays);
+            let old =
+                state.replace(&mut locked, new.arrays.into_iter().map(|(number, array)| (number, Value::Host(array))));
             drop(locked);
             drop(old);
         }
@@ -221,6 +248,7 @@ impl Function {
     fn attempt<R>(
         &self,
         own: &[Arg<'_>],
+        site: Site,
         before: &[Snapshot],
         threads: Threads,
         produce: &mut impl FnMut(&[OutputSpec<'_>], Fill<'_>) -> Result<R>,
@@ -228,7 +256,7 @@ impl Function {
     ) -> Result<Option<R>> {
         let Inner { state, inputs, recordings, donations, .. } = &*self.0;
         self.check_count(own.len())?;
-        let arguments = State::arguments(own, before.iter().map(|snapshot| &snapshot.value));
+        let arguments = state.arguments_at(&site, own, before)?;
         // Whoever may start over needs its arguments again.
         let (donations, donors) =
             if state.updates.is_empty() { (donations.as_slice(), own) } else { (&[][..], &[][..]) };
@@ -245,7 +273,7 @@ impl Function {
                 }
             });
         }
-        let mut bound = Bound::at(self.0.implementation.site()?);
+        let mut bound = Bound::at(site);
         self.bind(&arguments, &mut bound)?;
         let shapes = self.output_shapes(&bound.symbols)?;
         for (variable, shape) in state.updated().zip(&shapes[shapes.len() - state.updates.len()..]) {
@@ -264,14 +292,17 @@ impl Function {
         own: &[Arg<'_>],
         produce: &mut impl FnMut(&[OutputSpec<'_>], Fill<'_>) -> Result<R>,
     ) -> Result<R> {
-        let state = &self.0.state;
+        let (state, site) = (&self.0.state, self.0.implementation.site()?);
         let mut locked = lock_all(&state.variables);
-        let before: SmallVec<[Snapshot; 4]> = locked.iter().map(|current| current.snapshot()).collect();
+        let mut before: SmallVec<[Snapshot; 4]> = locked.iter().map(|current| current.snapshot()).collect();
+        for (variable, snapshot) in state.variables.iter().zip(&mut before) {
+            variable.bring_without_keeping(snapshot, &site)?;
+        }
         let commit = |values: Values| {
             state.replace(&mut locked, values.into_iter().enumerate());
             true
         };
-        let result = self.attempt(own, &before, Threads::One, produce, commit)?;
+        let result = self.attempt(own, site, &before, Threads::One, produce, commit)?;
         result.ok_or_else(|| Error::Internal("a shared variable was replaced under its lock".to_string()))
     }
 
@@ -288,10 +319,12 @@ impl Function {
         let result = produce(own, &mut |places| {
             let mut values = Values::new();
             for spec in new {
-                values.push(Array::uninitialized(spec.dtype, spec.shape)?);
+                values.push(Value::uninitialized(spec)?);
             }
             let mut all: SmallVec<[OutPlace<'_>; 4]> = places.iter_mut().map(OutPlace::reborrow).collect();
-            all.extend(values.iter_mut().map(FromOutput::place));
+            for value in &mut values {
+                all.push(value.place()?);
+            }
             run(&mut all)?;
             drop(all);
             is_done = commit(values);

@@ -18,6 +18,7 @@ use crate::runtime::arg::described;
 use crate::runtime::memory::Memory;
 use crate::runtime::outputs::FromOutput;
 use crate::runtime::site::Site;
+use crate::runtime::value::Value;
 use crate::runtime::{FromOutputs, OutputSpec};
 use crate::shape::InputId;
 
@@ -36,7 +37,7 @@ pub struct Variable {
 /// What a variable holds now.
 #[derive(Debug)]
 pub(super) struct Current {
-    value: Array,
+    value: Value,
     version: u64,
 }
 
@@ -46,7 +47,7 @@ pub(super) type Locked<'a> = MutexGuard<'a, Current>;
 /// A value as it was, and its version then.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    pub value: Array,
+    pub value: Value,
     version: u64,
 }
 
@@ -57,10 +58,10 @@ impl Variable {
     /// `Argument` if the value has other sizes.
     pub fn new(name: &str, value: Array, dims: Vec<Option<usize>>) -> Result<Arc<Variable>> {
         let id = InputId::new();
-        let current = Mutex::new(Current { value: Array::from_slice::<bool>(&[]), version: 0 });
+        let current = Mutex::new(Current { value: Value::Host(Array::from_slice::<bool>(&[])), version: 0 });
         let variable = Variable { id, name: name.to_string(), dtype: value.dtype(), dims, current };
         variable.check(&value)?;
-        variable.lock().value = value;
+        variable.lock().value = Value::Host(value);
         let variable = Arc::new(variable);
         alive(|alive| alive.insert(id, Arc::downgrade(&variable)));
         Ok(variable)
@@ -99,9 +100,12 @@ impl Variable {
     /// A copy of the value, in whatever container the caller names.
     ///
     /// # Errors
-    /// `Argument` if dtype or rank are others, `Memory` if there is none for the copy.
+    /// `Argument` if dtype or rank are others, `Memory` if there is none for the copy, `Device` if the value was on a
+    /// device that is lost.
     pub fn get<R: FromOutput>(&self) -> Result<R> {
-        let value = self.lock().value.clone();
+        let mut snapshot = self.lock().snapshot();
+        self.bring(&mut snapshot, &Site::Host)?;
+        let value = snapshot.value.on_host().ok_or_else(|| self.nowhere())?;
         let title = format!("the shared variable `{}`", self.name);
         let spec =
             OutputSpec { title: &title, dtype: value.dtype(), shape: value.shape(), site: &Site::Host, donor: None };
@@ -124,24 +128,70 @@ impl Variable {
     pub fn set(&self, value: Array) -> Result<()> {
         self.check(&value)?;
         let mut current = self.lock();
-        let old = std::mem::replace(&mut current.value, value);
-        current.version += 1;
+        current.count();
+        let old = current.replace(Value::Host(value));
         drop(current);
         // Memory is given back outside the lock.
         drop(old);
         Ok(())
     }
 
+    /// Copies a value to where a call runs, if it is not there, and keeps the copy for later calls. No lock may be held.
+    ///
+    /// # Errors
+    /// `Memory` if there is none for the copy; `Device`, naming the variable, if the value was on a device that is lost.
+    pub(super) fn bring(&self, snapshot: &mut Snapshot, site: &Site) -> Result<()> {
+        if snapshot.value.at(site).is_some() {
+            return Ok(());
+        }
+        self.bring_without_keeping(snapshot, site)?;
+        let mut current = self.lock();
+        if current.is_still(snapshot) {
+            let old = std::mem::replace(&mut current.value, snapshot.value.clone());
+            drop(current);
+            // Memory is given back outside the lock.
+            drop(old);
+        }
+        Ok(())
+    }
+
+    /// As `bring`, for whoever holds the lock.
+    ///
+    /// # Errors
+    /// As `bring`.
+    pub(super) fn bring_without_keeping(&self, snapshot: &mut Snapshot, site: &Site) -> Result<()> {
+        if snapshot.value.at(site).is_none() {
+            snapshot.value = snapshot.value.brought(site).map_err(|error| self.lost(error))?;
+        }
+        Ok(())
+    }
+
+    /// What a failure to copy the value means.
+    fn lost(&self, error: Error) -> Error {
+        match error {
+            Error::Device(reason) => Error::Device(format!(
+                "the value of the shared variable `{}` cannot be had: {reason}; give it a value by `set`",
+                self.name
+            )),
+            other => other,
+        }
+    }
+
+    /// The error of a value that was not brought.
+    pub(super) fn nowhere(&self) -> Error {
+        Error::Internal(format!("the value of `{}` is not where the call runs", self.name))
+    }
+
     /// Where the value is. For tests.
     #[cfg(test)]
     pub fn address(&self) -> usize {
-        self.lock().value.address().addr()
+        self.held().address().addr()
     }
 
     /// The value itself. For tests.
     #[cfg(test)]
     pub fn held(&self) -> Array {
-        self.lock().value.clone()
+        self.get().unwrap()
     }
 
     fn check(&self, value: &Array) -> Result<()> {
@@ -176,10 +226,10 @@ impl Variable {
 }
 
 impl Current {
-    /// What the variable holds.
+    /// What the variable holds, if it is on the host.
     #[inline]
-    pub fn value(&self) -> &Array {
-        &self.value
+    pub fn on_host(&self) -> Option<&Array> {
+        self.value.on_host()
     }
 
     /// The address of the value to write to, if nobody else holds it.
@@ -192,11 +242,12 @@ impl Current {
     #[inline]
     pub fn count(&mut self) {
         self.version += 1;
+        self.value.keep_host();
     }
 
     /// Puts a value in the place of the old one, which it gives.
     #[inline]
-    pub fn replace(&mut self, value: Array) -> Array {
+    pub fn replace(&mut self, value: Value) -> Value {
         std::mem::replace(&mut self.value, value)
     }
 

@@ -131,6 +131,11 @@ impl DeviceArray {
         &self.memory
     }
 
+    /// Whether it is on this device, and that has not been lost and opened again.
+    pub(in crate::runtime) fn is_on(&self, gpu: &Arc<Gpu>) -> bool {
+        Arc::ptr_eq(self.memory.gpu(), gpu)
+    }
+
     /// The place of a result that takes the place of this array.
     pub(in crate::runtime) fn replaced(&mut self) -> OutPlace<'_> {
         OutPlace::on_device(self.dtype, DevicePlace::Replaced(&mut self.memory), &self.shape, &self.strides)

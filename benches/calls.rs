@@ -11,7 +11,7 @@ mod expressions;
 use std::hint::black_box;
 use std::time::Instant;
 
-use kroton::{Array, Compiler, Function, Result, scalar, vector};
+use kroton::{Array, Compiler, Function, Result, scalar, shared, vector};
 use ndarray::{Array1, Array2, s};
 
 /// Runs of each row, and calls in a run.
@@ -23,6 +23,7 @@ fn main() -> Result<()> {
     into_memory()?;
     fresh()?;
     views()?;
+    state()?;
     memory()?;
     threads()?;
     compiling()
@@ -79,6 +80,24 @@ fn views() -> Result<()> {
     let f = Compiler::new().compile([&shifted], shifted.slice(s![1..]) - shifted.slice(s![..-1]))?;
     let (z, mut difference) = (vec![1.0, 2.0, 4.0, 8.0], vec![0.0; 3]);
     row("differences of four, call_into", || f.call_into((black_box(&z),), (&mut difference,)))
+}
+
+/// Shared variables: a counter, a vector that is updated in place, and values that are only read.
+fn state() -> Result<()> {
+    let counter = shared("counter", 0_i64);
+    let tick = Compiler::new().updates([(&counter, &counter + 1)]).compile([], ())?;
+    row("counter + 1, an update", || tick.call::<()>(()))?;
+    let tock = Compiler::new().updates([(&counter, &counter + 1)]).compile([], &counter)?;
+    row("counter + 1, an update, and the old value", || tock.call::<i64>(()))?;
+    let (w, x) = (shared("w", [1.0, 2.0, 3.0]), vector::<f64>("x"));
+    let add = Compiler::new().updates([(&w, &w + &x)]).compile([&x], ())?;
+    let xs = [0.5, 0.5, 0.5];
+    row("w + x, an update", || add.call::<()>((black_box(&xs),)))?;
+    let (a, b) = (shared("a", [1.0, 2.0, 3.0]), shared("b", [1.0, 1.0, 1.0]));
+    let both = Compiler::new().updates([(&a, &a + &b), (&b, &a * 0.5)]).compile([], ())?;
+    row("two variables, an update", || both.call::<()>(()))?;
+    let scaled = Compiler::new().compile([&x], &x * &w)?;
+    row("x · w, w shared, call::<Vec<f64>>", || scaled.call::<Vec<f64>>((black_box(&xs),)))
 }
 
 /// Page faults and time of results of 80 MB.

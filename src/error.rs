@@ -54,6 +54,12 @@ pub enum Error {
     /// A numeric check that failed.
     #[error("{0}")]
     NumericCheck(String),
+    /// A task that was canceled before it was done.
+    #[error("{0}")]
+    Canceled(String),
+    /// A panic in a task: in a function of the host that it called, or in who watched its progress.
+    #[error("{0}")]
+    Panic(String),
     /// Memory that cannot be had.
     #[error("{0}")]
     Memory(String),

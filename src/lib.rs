@@ -7,6 +7,8 @@ pub mod autodiff;
 #[doc(hidden)]
 pub mod backend;
 #[doc(hidden)]
+pub mod check;
+#[doc(hidden)]
 pub mod dtype;
 mod elementary;
 pub mod error;
@@ -50,10 +52,14 @@ pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape}
 pub use expr::functions::*;
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
-pub use expr::settings::{Device, OnUnused, OptLevel};
+pub use expr::random;
+pub use expr::settings::{Check, Device, OnUnused, OptLevel};
+pub use expr::shared::{Shared, shared, shared_with_dims};
 pub use expr::text_form::{from_text, to_text};
 pub use ndarray::{NewAxis, s};
 #[cfg(feature = "gpu")]
 pub use runtime::DeviceArray;
 pub use runtime::{Arg, Args, FromOutput, FromOutputs, Function, IntoArg, IntoOutPlace, OutArgs, Stage};
+pub use runtime::{AsCompleted, CancelToken, MapOptions, Pending, as_completed, wait_all};
+pub use runtime::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use runtime::{DeviceInfo, DeviceKind, DeviceLimits, devices};

@@ -5,13 +5,13 @@ use std::process::Command;
 
 use kroton::{Compiler, Device, OptLevel, Stage, compile, vector};
 
-/// What the process prints that runs with these flags.
+/// What the process prints, to either end, that runs with these flags.
 fn with_flags(flags: &str) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "reports_what_it_compiled", "--ignored", "--nocapture"]);
     let output = command.env("KROTON_FLAGS", flags).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{flags}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{flags}: {text}");
     text
 }
 
@@ -27,6 +27,8 @@ fn reports_what_it_compiled() {
             println!("shaders: {}", f.dump(Stage::Wgsl).is_ok());
             println!("loops: {}", f.dump(Stage::Loops).is_ok());
             println!("log1p: {}", f.dump(Stage::Optimized).unwrap().contains("= log1p"));
+            println!("profiled: {}", f.profile().is_ok());
+            println!("ln of -2: {:?}", f.call::<Vec<f32>>((&[-2.0_f32],)).map_err(|error| error.to_string()));
             println!("result: {:?}", f.call::<Vec<f32>>((&[0.0_f32],)).unwrap());
         }
         Err(error) => println!("{error}"),
@@ -52,6 +54,22 @@ fn flags_are_the_defaults() {
     says("device=interpreter", &["machine code: false", "loops: false", "result: [0.0]"]);
     says("threads=1,optimize=none", &["machine code: true", "log1p: false"]);
     says("exclude=log1p", &["log1p: false", "log1p of OptLevel::Full: false"]);
+}
+
+#[test]
+fn profiles_checks_and_dumps_are_turned_on() {
+    says("", &["profiled: false", "ln of -2: Ok([NaN])"]);
+    says("profile=true", &["profiled: true"]);
+    says(
+        "check=nan",
+        &["ln of -2: Err(\"the check of `function`: `log1p` gives NaN at index [0] from -2.0", "result: [0.0]"],
+    );
+    says("check=differential", &["ln of -2: Ok([NaN])", "result: [0.0]"]);
+    says("dump=graph+clif", &["=== function(x: f32[?]) -> (f32[?]): Graph\nkroton 1\n", ": Clif\n", "v0"]);
+    assert!(!with_flags("dump=graph").contains(": Clif"));
+    assert!(!with_flags("").contains("kroton 1"));
+    // What a device does not have is not printed.
+    says("device=loops,dump=all", &["=== Graph\nkroton 1", "=== Loops\n", "result: [0.0]"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ops", &["dtype", "elementary"]),
     ("graph", &["array", "dtype", "shape", "ops", "error"]),
     ("eval", &["graph", "ops", "array", "dtype", "shape", "error"]),
+    ("check", &["eval", "graph", "ops", "array", "dtype", "shape", "error"]),
     ("autodiff", &["expr", "graph", "ops", "dtype", "shape", "error"]),
     ("optimize", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("loops", &["ops", "dtype", "error"]),
@@ -28,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "expr",
         &[
             "error", "dtype", "shape", "array", "ops", "graph", "eval", "optimize", "loops", "schedule", "lower",
-            "backend", "runtime",
+            "backend", "runtime", "check",
         ],
     ),
 ];
@@ -43,10 +44,13 @@ const UNSAFE: &[&str] = &[
     // Code for an instruction set that the processor was seen to have, and elements behind pointers.
     "src/elementary/definition.rs",
     "src/elementary/kernel.rs",
+    "src/elementary/philox_kernel.rs",
     "src/loops/interpret.rs",
     "src/runtime/",
     // Hands the memory of a call on to the oracle or to a program.
     "src/expr/engine.rs",
+    // The same, after a check.
+    "src/expr/checked.rs",
     // The same, to a program on a GPU.
     "src/expr/gpu.rs",
 ];

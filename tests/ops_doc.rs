@@ -27,6 +27,9 @@ fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = &'static Row>
         let gives = match row.outcome {
             Outcome::Same => "the same",
             Outcome::Truth => "bool",
+            Outcome::Bits => "u32",
+            Outcome::Single => "f32",
+            Outcome::Double => "f64",
         };
         let floats = row.class.contains(DType::F64);
         let exact = row.ulp.f32 == 0.0 && row.ulp.f64 == 0.0;

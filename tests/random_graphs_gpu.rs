@@ -9,8 +9,6 @@
 
 #![cfg(feature = "gpu")]
 
-#[path = "random_graphs/bounded.rs"]
-mod bounded;
 #[path = "random_graphs/build.rs"]
 mod build;
 #[allow(dead_code)] // the rest is for the host
@@ -28,9 +26,6 @@ mod phrases;
 mod program;
 #[path = "random_graphs/recipe.rs"]
 mod recipe;
-#[allow(dead_code)] // the rest is for the host
-#[path = "random_graphs/rounding.rs"]
-mod rounding;
 #[path = "random_graphs/steps.rs"]
 mod steps;
 
@@ -40,6 +35,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cases::{Equal, misplaced, run_cases, setting};
 use common::gpu::{Engine, NO_F64, NO_I64, SMALL, WHOLE};
 use kroton::backend::gpu::GpuMask;
+use kroton::check::{bounded, rounding};
 use kroton::{Arg, Array, Compiler, DType, Device, Error, OnUnused, OptLevel};
 use program::Program;
 use recipe::Recipe;

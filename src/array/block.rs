@@ -104,6 +104,11 @@ impl Block {
         self.len
     }
 
+    /// Where the contents begin.
+    pub fn address(&self) -> *mut u8 {
+        self.pointer.as_ptr()
+    }
+
     /// The contents.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `len <= capacity` initialised bytes are owned by `self`.

@@ -157,6 +157,18 @@ impl Array {
         });
     }
 
+    /// Where the elements are. Whoever writes there must know that nobody else looks.
+    #[inline]
+    pub(crate) fn address(&self) -> *mut u8 {
+        self.block.address()
+    }
+
+    /// Where the elements are, if no clone of this array exists.
+    #[inline]
+    pub(crate) fn own_address(&mut self) -> Option<*mut u8> {
+        Arc::get_mut(&mut self.block).map(|block| block.address())
+    }
+
     /// The elements as bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.block.bytes()

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::autodiff::partial::Partial;
 use crate::autodiff::reverse::no_rule;
 use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, views, zeros};
+use crate::autodiff::{reductions, rules, stable, views, zeros};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::Node;
@@ -17,12 +17,11 @@ use crate::shape::Shape;
 /// others moves by its own direction and with them.
 #[track_caller]
 pub(super) fn push_forward(f: &Expr, seeds: &[(Expr, Expr)], directions: &Shape) -> Result<Option<Expr>> {
+    let moving: Vec<Expr> = seeds.iter().map(|(input, _)| input.clone()).collect();
+    let (f, moving) = stable::stabilized(f, &moving);
     let mut tape = Tape::default();
-    let output = tape.add(f);
-    let mut targets = Vec::new();
-    for (input, _) in seeds {
-        targets.push(tape.add(input));
-    }
+    let output = tape.add(&f);
+    let targets: Vec<usize> = moving.iter().map(|input| tape.add(input)).collect();
     let active = tape.active(&targets);
     let mut tangents: Vec<Option<Expr>> = vec![None; tape.entries.len()];
     for (&target, (_, seed)) in targets.iter().zip(seeds) {

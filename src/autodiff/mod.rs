@@ -3,7 +3,7 @@
 //! A derivative is an expression like any other, so it can be differentiated again. Reverse mode (`reverse.rs`) and
 //! forward mode (`forward.rs`) walk the same list of nodes (`tape.rs`) and share the partial derivatives of every op:
 //! `rules.rs` has those of elementwise ops, `reductions.rs` those of reductions, `views.rs` the transposes of views,
-//! joins and matrix products. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
+//! joins and matrix products. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
 //!
 //! Nothing here knows the optimizer or an engine. Invariants: no function recurses over the depth of an expression;
 //! the time taken and the size of a derivative are linear in the size of what is differentiated; an adjoint has the
@@ -16,6 +16,7 @@ mod reductions;
 mod reverse;
 mod rules;
 mod special;
+mod stable;
 mod tape;
 mod views;
 

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
 use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, views, zeros};
+use crate::autodiff::{reductions, rules, stable, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::{Node, describe};
@@ -33,8 +33,9 @@ struct Sweep {
 /// The adjoints of some inputs, given that of `f`.
 #[track_caller]
 pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Vec<Expr>> {
+    let (f, inputs) = stable::stabilized(f, inputs);
     let mut tape = Tape::default();
-    let output = tape.add(f);
+    let output = tape.add(&f);
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
     let count = tape.entries.len();
     let mut is_target = vec![false; count];

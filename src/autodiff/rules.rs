@@ -108,7 +108,12 @@ pub(super) fn binary(op: BinaryOp, first: bool, [a, b]: [&Expr; 2], y: &Expr) ->
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => Partial::Zero,
+        | BinaryOp::Shr
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => Partial::Zero,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod matmul;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -57,6 +58,11 @@ pub trait Executable: Send + Sync + fmt::Debug {
 
     /// How many variants of machine code have been made for it so far.
     fn compilations(&self) -> usize;
+
+    /// How long it took to make them.
+    fn compile_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A launch of which everything but the addresses is decided.
@@ -91,6 +97,11 @@ pub struct Parallelism {
 }
 
 impl Parallelism {
+    /// All launches run on the caller's thread.
+    pub fn none() -> Parallelism {
+        Parallelism { pool: None, threshold: Some(usize::MAX) }
+    }
+
     /// How many threads there are to run on.
     pub fn threads(&self) -> usize {
         self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())

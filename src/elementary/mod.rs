@@ -12,6 +12,8 @@ mod definition;
 mod double;
 pub(crate) mod functions;
 pub(crate) mod kernel;
+pub(crate) mod philox;
+pub(crate) mod philox_kernel;
 mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};

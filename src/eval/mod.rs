@@ -22,6 +22,7 @@ use crate::graph::{Custom, Graph, Node, NodeId, Region, Type, describe};
 use crate::shape::Symbols;
 
 use lifetimes::Lifetimes;
+pub use reduce::in_order;
 pub use sizes::bind;
 use sizes::{check_constraints, known_sizes};
 
@@ -32,13 +33,30 @@ use sizes::{check_constraints, known_sizes};
 /// # Errors
 /// `Shape` where sizes do not fit together, `Memory`, and whatever a host function returns.
 pub fn evaluate(graph: &Graph, arguments: &[Array], symbols: &Symbols) -> Result<Vec<Array>> {
+    observe(graph, arguments, symbols, &mut |_, _, _| Ok(()))
+}
+
+/// Is told of every value right after it was computed: its node, the values of the operands, and the value. Inputs,
+/// parameters, loops and their projections are not told of; nodes of a loop's body are, at every step.
+pub type Observer<'a> = dyn FnMut(NodeId, &[Array], &Array) -> Result<()> + 'a;
+
+/// As [`evaluate`], with an observer.
+///
+/// # Errors
+/// As [`evaluate`]; what the observer returns, after which nothing more is evaluated.
+pub fn observe(
+    graph: &Graph,
+    arguments: &[Array],
+    symbols: &Symbols,
+    observer: &mut Observer<'_>,
+) -> Result<Vec<Array>> {
     check_constraints(graph, symbols)?;
     let lifetimes = Lifetimes::new(graph)?;
     let mut values = vec![None; graph.len()];
     for (input, argument) in graph.inputs.iter().zip(arguments) {
         values[input.index()] = Some(argument.clone());
     }
-    let mut walk = Walk { graph, symbols, lifetimes: &lifetimes, values, states: FxHashMap::default() };
+    let mut walk = Walk { graph, symbols, lifetimes: &lifetimes, values, states: FxHashMap::default(), observer };
     walk.run(lifetimes.outermost())?;
     graph.outputs.iter().map(|&output| walk.value(output)).collect()
 }
@@ -128,7 +146,7 @@ fn call_host(custom: &Custom, operands: &[Array], result_type: &Type, shape: &[u
 }
 
 /// One evaluation under way.
-struct Walk<'a> {
+struct Walk<'a, 'o> {
     graph: &'a Graph,
     symbols: &'a Symbols,
     lifetimes: &'a Lifetimes,
@@ -136,9 +154,11 @@ struct Walk<'a> {
     values: Vec<Option<Array>>,
     /// All final states of each loop that is still needed.
     states: FxHashMap<NodeId, Vec<Array>>,
+    /// Is told of every value.
+    observer: &'a mut Observer<'o>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     /// Evaluates nodes of one region, operands before users.
     fn run(&mut self, nodes: &[NodeId]) -> Result<()> {
         for &id in nodes {
@@ -179,7 +199,9 @@ impl Walk<'_> {
             | Node::Custom(..)) => {
                 let operands =
                     node.operands().into_iter().map(|&operand| self.value(operand)).collect::<Result<Vec<_>>>()?;
-                evaluate_node(node, &operands, graph.ty(id), self.symbols)
+                let value = evaluate_node(node, &operands, graph.ty(id), self.symbols)?;
+                (self.observer)(id, &operands, &value)?;
+                Ok(value)
             }
         }
     }

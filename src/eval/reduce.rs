@@ -29,12 +29,23 @@ pub(super) fn reduce(op: ReduceOp, axes: &[u32], x: &Array) -> Result<Array> {
 
 /// One reduction: the elements in their order.
 pub(super) fn reduce_elements(op: ReduceOp, dtype: DType, elements: impl Iterator<Item = Scalar>) -> Result<Scalar> {
-    let mut order = Order { op, dtype, builder: Immediate { undefined: None } };
-    let state = order.run(elements);
-    match order.builder.undefined {
+    let mut builder = Immediate { undefined: None };
+    let value = in_order(op, dtype, &mut builder, elements);
+    match builder.undefined {
         Some(name) => Err(Error::Internal(format!("`{op}` of {dtype} uses `{name}`, which is not defined for it"))),
-        None => Ok(op.finish(&state)),
+        None => Ok(value),
     }
+}
+
+/// One reduction of elements of a dtype, computed by a builder in the order of the definition.
+pub fn in_order<B: Builder>(
+    op: ReduceOp,
+    dtype: DType,
+    builder: &mut B,
+    elements: impl Iterator<Item = B::Value>,
+) -> B::Value {
+    let state = Order { op, dtype, builder }.run(elements);
+    op.finish(&state)
 }
 
 /// Computes at once what a row writes.
@@ -70,16 +81,21 @@ impl Builder for Immediate {
 }
 
 /// The merge order over blocks and lanes.
-struct Order {
+struct Order<'b, B: Builder> {
     op: ReduceOp,
     dtype: DType,
-    builder: Immediate,
+    builder: &'b mut B,
 }
 
-impl Order {
-    fn run(&mut self, elements: impl Iterator<Item = Scalar>) -> State<Scalar> {
+impl<B: Builder> Order<'_, B> {
+    /// The state of no elements.
+    fn init(&mut self) -> State<B::Value> {
+        self.op.init(self.dtype).into_iter().map(|value| self.builder.constant(value)).collect()
+    }
+
+    fn run(&mut self, elements: impl Iterator<Item = B::Value>) -> State<B::Value> {
         let mut elements = elements.enumerate().peekable();
-        let mut states: Vec<State<Scalar>> = Vec::new();
+        let mut states: Vec<State<B::Value>> = Vec::new();
         for block in 0_usize.. {
             if elements.peek().is_none() {
                 break;
@@ -93,15 +109,15 @@ impl Order {
         while states.len() > 1 {
             self.merge_newest(&mut states);
         }
-        states.pop().unwrap_or_else(|| self.op.init(self.dtype))
+        states.pop().unwrap_or_else(|| self.init())
     }
 
     /// Element `i` goes to lane `i mod LANES`; then the lanes are merged as a halving tree.
-    fn block(&mut self, elements: impl Iterator<Item = (usize, Scalar)>) -> State<Scalar> {
-        let mut lanes = vec![self.op.init(self.dtype); LANES];
+    fn block(&mut self, elements: impl Iterator<Item = (usize, B::Value)>) -> State<B::Value> {
+        let mut lanes = vec![self.init(); LANES];
         for (position, element) in elements {
-            let number = Scalar::I64(position as i64);
-            let lifted = self.op.lift(&mut self.builder, self.dtype, element, number);
+            let number = self.builder.constant(Scalar::I64(position as i64));
+            let lifted = self.op.lift(self.builder, self.dtype, element, number);
             // A block starts at a multiple of BLOCK, which is one of LANES.
             let lane = position % LANES;
             lanes[lane] = self.merge(&lanes[lane], &lifted);
@@ -116,14 +132,14 @@ impl Order {
         lanes.swap_remove(0)
     }
 
-    fn merge_newest(&mut self, states: &mut Vec<State<Scalar>>) {
+    fn merge_newest(&mut self, states: &mut Vec<State<B::Value>>) {
         if let (Some(newer), Some(older)) = (states.pop(), states.pop()) {
             let merged = self.merge(&older, &newer);
             states.push(merged);
         }
     }
 
-    fn merge(&mut self, left: &State<Scalar>, right: &State<Scalar>) -> State<Scalar> {
-        self.op.merge(&mut self.builder, self.dtype, left, right)
+    fn merge(&mut self, left: &State<B::Value>, right: &State<B::Value>) -> State<B::Value> {
+        self.op.merge(self.builder, self.dtype, left, right)
     }
 }

@@ -3,27 +3,33 @@
 //! `Compiler::compile` is the one place that knows every stage. It adds nothing of its own: each line hands the
 //! result of one stage to the next.
 
+mod parts;
+
+use std::io::Write;
+use std::sync::Arc;
+
 use rustc_hash::FxHashSet;
 
+use crate::backend::Backend;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::GpuMask;
-use crate::backend::{Backend, Parallelism, cpu, interpreter};
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::expr::convert::{IntoExpr, IntoInputs, IntoOutputs};
-use crate::expr::engine::{OnHost, Oracle, Stages};
+use crate::expr::engine::Stages;
 use crate::expr::flags::Flags;
 use crate::expr::intern::{intern, used_inputs, used_symbols};
-use crate::expr::settings::{Device, OnUnused, OptLevel};
+use crate::expr::settings::{Check, Device, OnUnused, OptLevel};
+use crate::expr::shared::{Shared, shared_inputs};
 use crate::expr::sizes::SizeChecks;
 use crate::expr::unify::unify;
-use crate::expr::{Expr, threads};
 use crate::graph::{Graph, Node, verify};
 use crate::loops::{Kernel, Target};
 use crate::lower::{Plan, lower};
 use crate::optimize::{self, Level, Options, Trace};
-use crate::runtime::Function;
-use crate::runtime::function::{Implementation, InputSpec, OutputType};
-use crate::runtime::program::Program;
+use crate::runtime::implementation::{InputSpec, OutputType};
+use crate::runtime::profile::Stopwatch;
+use crate::runtime::{Function, Stage};
 use crate::schedule::schedule;
 use crate::shape::{Measure, Symbol};
 
@@ -39,6 +45,9 @@ use crate::shape::{Measure, Symbol};
 /// | `threads` | a number | [`threads`](Compiler::threads) |
 /// | `parallel_threshold` | a number | [`parallel_threshold`](Compiler::parallel_threshold) |
 /// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |
+/// | `check` | `none`, `nan`, `differential` | [`check`](Compiler::check) |
+/// | `dump` | `graph`, `optimized`, `schedule`, `loops`, `clif`, `asm`, `wgsl`, `all`, joined by `+` | [`Function::dump`] of these, printed to the standard error when a function is compiled |
+/// | `profile` | `true`, `false` | [`profile`](Compiler::profile) |
 /// | `exclude` | names joined by `+` | [`exclude`](Compiler::exclude), beside those that the code names |
 ///
 /// ```
@@ -50,15 +59,21 @@ use crate::shape::{Measure, Symbol};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Compiler {
-    name: Option<String>,
-    device: Option<Device>,
-    threads: Option<usize>,
-    parallel_threshold: Option<usize>,
-    level: Option<OptLevel>,
-    exclude: Vec<String>,
-    on_unused: OnUnused,
-    givens: Vec<(Expr, Expr)>,
-    row_bytes: Option<usize>,
+    pub(super) name: Option<String>,
+    pub(super) device: Option<Device>,
+    pub(super) threads: Option<usize>,
+    pub(super) parallel_threshold: Option<usize>,
+    pub(super) level: Option<OptLevel>,
+    pub(super) exclude: Vec<String>,
+    pub(super) profile: Option<bool>,
+    pub(super) check: Option<Check>,
+    pub(super) dump: Vec<Stage>,
+    pub(super) engine: Option<Arc<dyn Backend>>,
+    pub(super) on_unused: OnUnused,
+    pub(super) givens: Vec<(Expr, Expr)>,
+    pub(super) updates: Vec<(Shared, Expr)>,
+    pub(super) output_names: Vec<String>,
+    pub(super) row_bytes: Option<usize>,
     #[cfg(feature = "gpu")]
     pub(super) limits: GpuMask,
 }
@@ -74,6 +89,8 @@ pub(super) struct Source {
     pub unified: Graph,
     /// What must hold of a call's sizes.
     pub checks: SizeChecks,
+    /// How long it took to get here.
+    pub stopwatch: Stopwatch,
 }
 
 /// Compiles outputs as a function of inputs, with the default settings.
@@ -167,6 +184,39 @@ impl Compiler {
         self
     }
 
+    /// Counts what calls and kernels cost, for [`Function::profile`]; some nanoseconds of each kernel's launch. Off unless
+    /// said otherwise, and free then.
+    ///
+    /// ```
+    /// use kroton::{Compiler, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = Compiler::new().profile(true).compile([&x], x.exp())?;
+    /// f.call::<Vec<f64>>((&[0.0, 1.0],))?;
+    /// println!("{}", f.profile()?);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn profile(mut self, counts: bool) -> Self {
+        self.profile = Some(counts);
+        self
+    }
+
+    /// What is checked of every call, for finding bugs; [`Check::None`] unless said otherwise. A call that fails its check
+    /// is an [`Error::NumericCheck`]; nothing has been written then.
+    ///
+    /// ```
+    /// use kroton::{Check, Compiler, vector};
+    /// let x = vector::<f64>("x");
+    /// let f = Compiler::new().name("loss").check(Check::Nan).compile([&x], x.ln().sum(..))?;
+    /// assert_eq!(f.call::<f64>((&[1.0, 1.0],))?, 0.0);
+    /// let error = f.call::<f64>((&[1.0, -2.0],)).unwrap_err().to_string();
+    /// assert!(error.starts_with("the check of `loss`: `ln` gives NaN at index [1] from -2.0"));
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn check(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
     /// What to do about an input that no output uses; [`OnUnused::Error`] unless said otherwise.
     ///
     /// ```
@@ -192,8 +242,26 @@ impl Compiler {
     /// assert_eq!(y, [3.0, 6.0]);
     /// # Ok::<(), kroton::Error>(())
     /// ```
-    pub fn givens<'a>(mut self, givens: impl IntoIterator<Item = (&'a Expr, impl IntoExpr)>) -> Self {
-        self.givens.extend(givens.into_iter().map(|(old, new)| (old.clone(), new.into_expr())));
+    pub fn givens(mut self, givens: impl IntoIterator<Item = (impl AsRef<Expr>, impl IntoExpr)>) -> Self {
+        self.givens.extend(givens.into_iter().map(|(old, new)| (old.as_ref().clone(), new.into_expr())));
+        self
+    }
+
+    /// What each call makes of [shared variables](crate::shared()): their new values.
+    ///
+    /// New values are computed from the old ones, as outputs are, and all variables get theirs together. Each call is one
+    /// step: of calls that run at the same time, none loses what another did. A call that fails changes nothing.
+    ///
+    /// ```
+    /// use kroton::{Compiler, shared};
+    /// let (a, b) = (shared("a", 0_i64), shared("b", 1_i64));
+    /// let step = Compiler::new().updates([(&a, &b + 0), (&b, &a + &b)]).compile([], &a)?; // Fibonacci's numbers
+    /// let first: Vec<i64> = (0..8).map(|_| step.call::<i64>(())).collect::<Result<_, _>>()?;
+    /// assert_eq!(first, [0, 1, 1, 2, 3, 5, 8, 13]);
+    /// # Ok::<(), kroton::Error>(())
+    /// ```
+    pub fn updates<'a>(mut self, updates: impl IntoIterator<Item = (&'a Shared, impl IntoExpr)>) -> Self {
+        self.updates.extend(updates.into_iter().map(|(variable, value)| (variable.clone(), value.into_expr())));
         self
     }
 
@@ -202,6 +270,13 @@ impl Compiler {
     #[doc(hidden)]
     pub fn row_bytes(mut self, bytes: usize) -> Self {
         self.row_bytes = Some(bytes);
+        self
+    }
+
+    /// Another engine of the host in place of that of [`Device::Cpu`]. For tests.
+    #[doc(hidden)]
+    pub fn engine(mut self, engine: Arc<dyn Backend>) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -229,60 +304,32 @@ impl Compiler {
             threads: self.threads.or(flags.threads),
             parallel_threshold: self.parallel_threshold.or(flags.parallel_threshold),
             level: self.level.or(flags.level),
+            profile: self.profile.or(flags.profile),
+            check: self.check.or(flags.check),
+            dump: flags.dump.clone(),
             exclude: self.exclude.into_iter().chain(flags.exclude.iter().cloned()).collect(),
             ..self
         }
     }
 
     fn build(&self, inputs: &[Expr], outputs: &[Expr]) -> Result<Function> {
-        let (built, constraints) = intern(inputs, outputs, &self.givens)?;
+        let mut stopwatch = Stopwatch::start();
+        let shared = shared_inputs(inputs, outputs, &self.givens, &self.updates)?;
+        let all_inputs = [inputs, &shared.inputs].concat();
+        let (built, constraints) = intern(&all_inputs, &[outputs, &shared.updates].concat(), &self.givens)?;
         let unified = unify(&built, &constraints)?;
         let sizes = used_symbols(&built, &constraints);
-        self.check_unused(&built, &sizes)?;
+        self.check_unused(&built, inputs.len(), &sizes)?;
         let output_types = output_types(&built);
-        let input_specs = input_specs(inputs, &sizes)?;
+        let input_specs = input_specs(&all_inputs, &sizes)?;
         let checks = SizeChecks::new(&input_specs, constraints);
         let name = self.name.clone().unwrap_or_else(|| "function".to_string());
-        let implementation = self.implement(Source { name: name.clone(), built, unified, checks })?;
-        Ok(Function::new(name, input_specs, output_types, implementation))
-    }
-
-    fn implement(&self, source: Source) -> Result<Box<dyn Implementation>> {
-        match self.device.unwrap_or_default() {
-            Device::Interpreter => {
-                let (graph, trace) = self.rewrite(source.unified, false)?;
-                Ok(Box::new(Oracle { built: source.built, graph, trace, checks: source.checks }))
-            }
-            Device::Cpu => self.on_host(&*cpu::engine()?, source),
-            Device::Loops => self.on_host(&*interpreter::engine(), source),
-            Device::Gpu => self.on_gpu(source),
-            Device::Auto => match self.on_gpu(source.clone()) {
-                Err(error @ (Error::Device(_) | Error::Unsupported(_))) => {
-                    tracing::info!(function = source.name, reason = %error, "Device::Auto takes the CPU");
-                    self.on_host(&*cpu::engine()?, source)
-                }
-                result => result,
-            },
-        }
-    }
-
-    fn on_host(&self, engine: &dyn Backend, source: Source) -> Result<Box<dyn Implementation>> {
-        let target = Target { runs_rows: self.row_bytes != Some(0), ..engine.target().clone() };
-        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
-        let mut program = Program::new(plan.try_map(|kernel, _| engine.prepare(kernel))?)?;
-        if let Some(bytes) = self.row_bytes {
-            program.set_cache(bytes);
-        }
-        Ok(Box::new(OnHost { stages, checks: source.checks, program, parallelism: self.parallelism()? }))
-    }
-
-    #[cfg(not(feature = "gpu"))]
-    fn on_gpu(&self, _: Source) -> Result<Box<dyn Implementation>> {
-        Err(Error::Unsupported(
-            "Device::Gpu: this build of Kroton has no GPU engine; enable the crate's feature `gpu` (it is one of the \
-             default features), or compile for Device::Cpu"
-                .to_string(),
-        ))
+        stopwatch.lap("intern");
+        let implementation = self.implement(Source { name: name.clone(), built, unified, checks, stopwatch })?;
+        let parts = self.parts(inputs, outputs)?;
+        let function = Function::new(name, input_specs, output_types, shared.state, parts, implementation);
+        self.dump.iter().try_for_each(|&stage| print(&function, stage))?;
+        Ok(function)
     }
 
     /// From the graph as it was written to kernels that obey a target.
@@ -292,18 +339,22 @@ impl Compiler {
         unified: Graph,
         target: &Target,
         name: &str,
+        stopwatch: &mut Stopwatch,
     ) -> Result<(Stages, Plan<Kernel>)> {
-        let (graph, trace) = self.rewrite(unified, target.has_fma)?;
+        let (graph, trace) = self.rewrite(unified.clone(), target.has_fma)?;
+        stopwatch.lap("optimize");
         let schedule = schedule(&graph, target)?;
+        stopwatch.lap("schedule");
         let plan = lower(&graph, &schedule, name)?;
+        stopwatch.lap("lower");
         if cfg!(debug_assertions) {
             plan.kernels().try_for_each(crate::loops::verify::verify)?;
             crate::lower::verify::verify(&plan)?;
         }
-        Ok((Stages { built, graph, trace, schedule }, plan))
+        Ok((Stages { built, unified, graph, trace, target: target.clone(), schedule }, plan))
     }
 
-    fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {
+    pub(super) fn rewrite(&self, unified: Graph, has_fma: bool) -> Result<(Graph, Trace)> {
         let level = match self.level.unwrap_or_default() {
             OptLevel::None => Level::None,
             OptLevel::Full => Level::Full,
@@ -316,20 +367,10 @@ impl Compiler {
         Ok((graph, trace))
     }
 
-    fn parallelism(&self) -> Result<Parallelism> {
-        match self.threads {
-            None => Ok(Parallelism { pool: None, threshold: self.parallel_threshold }),
-            // One thread is the caller's own.
-            Some(1) => Ok(Parallelism { pool: None, threshold: Some(usize::MAX) }),
-            Some(threads) => {
-                Ok(Parallelism { pool: Some(threads::pool(threads)?), threshold: self.parallel_threshold })
-            }
-        }
-    }
-
-    fn check_unused(&self, graph: &Graph, sizes: &FxHashSet<Symbol>) -> Result<()> {
+    fn check_unused(&self, graph: &Graph, declared: usize, sizes: &FxHashSet<Symbol>) -> Result<()> {
         let used = used_inputs(graph, sizes, &self.givens);
-        let unused = graph.inputs.iter().zip(used).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
+        let unused =
+            graph.inputs.iter().zip(used).take(declared).filter(|(_, used)| !used).map(|(&id, _)| graph.node(id));
         let names: Vec<&str> = unused
             .filter_map(|node| match node {
                 Node::Input(input) => Some(input.name.as_str()),
@@ -350,6 +391,17 @@ impl Compiler {
             OnUnused::Error | OnUnused::Warn | OnUnused::Ignore => Ok(()),
         }
     }
+}
+
+/// Prints a stage to the standard error; one that the device does not have is nothing to print.
+fn print(function: &Function, stage: Stage) -> Result<()> {
+    let text = match function.dump(stage) {
+        Err(Error::Unsupported(_)) => return Ok(()),
+        text => text?,
+    };
+    // That nobody reads it is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "=== {}: {stage:?}\n{}\n", function.signature(), text.trim_end());
+    Ok(())
 }
 
 /// Runs the verifier between stages where bugs are looked for.
@@ -386,11 +438,15 @@ mod tests {
             parallel_threshold: Some(4),
             level: Some(OptLevel::Fast),
             exclude: vec!["log1p".to_string()],
+            profile: Some(true),
+            check: Some(Check::Nan),
             ..Flags::default()
         };
         let open = Compiler::new().or(&flags);
+        let code_profile = Compiler::new().profile(false).or(&flags).profile;
         assert_eq!((open.device, open.threads), (flags.device, flags.threads));
         assert_eq!((open.parallel_threshold, open.level), (flags.parallel_threshold, flags.level));
+        assert_eq!((open.profile, code_profile, open.check), (Some(true), Some(false), Some(Check::Nan)));
         let code = Compiler::new().device(Device::Cpu).threads(1).parallel_threshold(2).optimize(OptLevel::None);
         let set = code.exclude("expm1").or(&flags);
         assert_eq!((set.device, set.threads), (Some(Device::Cpu), Some(1)));

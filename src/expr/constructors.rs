@@ -23,12 +23,17 @@ use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 pub fn input(name: &str, dtype: DType, dims: impl AsRef<[Option<usize>]>) -> Expr {
     let id = InputId::new();
     names::remember(id, name);
+    let ty = Type { dtype, shape: shape_of_input(id, dims.as_ref()) };
+    Expr::build(Node::Input(Arc::new(Input { id, name: name.to_string(), ty, kept: None })))
+}
+
+/// The sizes of an input, of which the open ones are symbols of it.
+pub(crate) fn shape_of_input(id: InputId, dims: &[Option<usize>]) -> Shape {
     let dim = |(axis, size): (usize, &Option<usize>)| match size {
         Some(size) => Dim::of_size(*size),
         None => Dim::from(Symbol { input: id, measure: Measure::Extent(axis as u32) }),
     };
-    let shape: Shape = dims.as_ref().iter().enumerate().map(dim).collect();
-    Expr::build(Node::Input(Arc::new(Input { id, name: name.to_string(), ty: Type { dtype, shape } })))
+    dims.iter().enumerate().map(dim).collect()
 }
 
 /// An input of rank 0.

@@ -172,6 +172,11 @@ fn size_of_binary(op: BinaryOp, a: &Dim, b: &Dim) -> Option<Dim> {
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => None,
+        | BinaryOp::Shr
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => None,
     }
 }

@@ -82,6 +82,22 @@ fn binary_rule(op: BinaryOp, dtype: DType) -> Rule {
         BinaryOp::Sub if bools => Rule::Refused("the difference of two bools; write `a ^ b` (xor), or cast them first"),
         BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Pow if bools => Rule::In(DType::I64),
         BinaryOp::Div | BinaryOp::Atan2 | BinaryOp::Hypot | BinaryOp::Copysign => Rule::In(float_of(dtype)),
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey
+            if dtype.is_integer() =>
+        {
+            Rule::In(DType::U64)
+        }
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => {
+            Rule::Refused("random numbers of what are no u64 counters and keys; cast them with `.cast::<u64>()`")
+        }
         BinaryOp::Add
         | BinaryOp::Sub
         | BinaryOp::Mul
@@ -176,7 +192,12 @@ fn compare_with_unsigned(op: BinaryOp, signed: &Expr, unsigned: &Expr) -> Option
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => None,
+        | BinaryOp::Shr
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => None,
     }
 }
 
@@ -207,7 +228,12 @@ fn swapped(op: BinaryOp) -> BinaryOp {
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => op,
+        | BinaryOp::Shr
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => op,
     }
 }
 
@@ -231,6 +257,18 @@ macro_rules! dtypes {
     (Any Truth) => {
         "Takes every dtype; gives bool."
     };
+    (Word Same) => {
+        "Takes u64, and other integers as u64; gives u64."
+    };
+    (Word Bits) => {
+        "Takes u64, and other integers as u64; gives u32."
+    };
+    (Word Single) => {
+        "Takes u64, and other integers as u64; gives f32."
+    };
+    (Word Double) => {
+        "Takes u64, and other integers as u64; gives f64."
+    };
 }
 
 /// A runnable example for a method.
@@ -252,6 +290,18 @@ macro_rules! example {
     };
     ($arity:ident $text:ident Any Truth) => {
         example!(@ $arity $text "i64" "Bool")
+    };
+    ($arity:ident $text:ident Word Same) => {
+        example!(@ $arity $text "u64" "U64")
+    };
+    ($arity:ident $text:ident Word Bits) => {
+        example!(@ $arity $text "u64" "U32")
+    };
+    ($arity:ident $text:ident Word Single) => {
+        example!(@ $arity $text "u64" "F32")
+    };
+    ($arity:ident $text:ident Word Double) => {
+        example!(@ $arity $text "u64" "F64")
     };
     (@ unary $text:ident $from:literal $to:literal) => {
         concat!(

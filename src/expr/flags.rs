@@ -6,7 +6,8 @@
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::expr::settings::{Device, OptLevel};
+use crate::expr::settings::{Check, Device, OptLevel};
+use crate::runtime::Stage;
 
 /// The name of the variable.
 const VARIABLE: &str = "KROTON_FLAGS";
@@ -19,7 +20,7 @@ struct Key {
 }
 
 /// All keys.
-const KEYS: [Key; 5] = [
+const KEYS: [Key; 8] = [
     Key {
         name: "device",
         values: "cpu, interpreter, loops, gpu, auto, or gpu:… or auto:… with the index of a GPU or a part of its name",
@@ -32,6 +33,13 @@ const KEYS: [Key; 5] = [
         read: |flags, text| number(&mut flags.parallel_threshold, text),
     },
     Key { name: "optimize", values: "none, full or fast", read: optimize },
+    Key { name: "profile", values: "true or false", read: |flags, text| truth(&mut flags.profile, text) },
+    Key { name: "check", values: "none, nan or differential", read: check },
+    Key {
+        name: "dump",
+        values: "graph, optimized, schedule, loops, clif, asm, wgsl or all, joined by `+`",
+        read: dump,
+    },
     Key { name: "exclude", values: "names of rules or passes, joined by `+`", read: exclude },
 ];
 
@@ -50,6 +58,12 @@ pub struct Flags {
     pub level: Option<OptLevel>,
     /// Rules and passes to leave out.
     pub exclude: Vec<String>,
+    /// Stages to print when something is compiled.
+    pub dump: Vec<Stage>,
+    /// What to check of calls.
+    pub check: Option<Check>,
+    /// Whether to count what calls cost.
+    pub profile: Option<bool>,
 }
 
 impl Flags {
@@ -113,6 +127,11 @@ fn number(place: &mut Option<usize>, text: &str) -> Option<()> {
     Some(())
 }
 
+fn truth(place: &mut Option<bool>, text: &str) -> Option<()> {
+    *place = Some(text.parse().ok()?);
+    Some(())
+}
+
 fn optimize(flags: &mut Flags, text: &str) -> Option<()> {
     flags.level = Some(match text {
         "none" => OptLevel::None,
@@ -120,6 +139,25 @@ fn optimize(flags: &mut Flags, text: &str) -> Option<()> {
         "fast" => OptLevel::Fast,
         _ => return None,
     });
+    Some(())
+}
+
+fn check(flags: &mut Flags, text: &str) -> Option<()> {
+    flags.check = Some(match text {
+        "none" => Check::None,
+        "nan" => Check::Nan,
+        "differential" => Check::Differential,
+        _ => return None,
+    });
+    Some(())
+}
+
+fn dump(flags: &mut Flags, text: &str) -> Option<()> {
+    let stage = |name: &str| match name.trim() {
+        "all" => Some(Stage::All),
+        name => Stage::EACH.into_iter().find(|stage| format!("{stage:?}").eq_ignore_ascii_case(name)),
+    };
+    flags.dump = text.split('+').map(stage).collect::<Option<_>>()?;
     Some(())
 }
 
@@ -139,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let all = "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,exclude=log1p+power 2,";
+        let all = "device=auto: llvmpipe ,threads=2, parallel_threshold=10,optimize=fast,profile=true,check=nan,dump=graph+Asm,exclude=log1p+power 2,";
         let expected = Flags {
             device: Some(Device::Auto),
             adapter: Some("llvmpipe".to_string()),
@@ -147,6 +185,9 @@ mod tests {
             parallel_threshold: Some(10),
             level: Some(OptLevel::Fast),
             exclude: vec!["log1p".to_string(), "power 2".to_string()],
+            profile: Some(true),
+            check: Some(Check::Nan),
+            dump: vec![Stage::Graph, Stage::Asm],
         };
         assert_eq!(Flags::parse(all).unwrap(), expected);
         assert_eq!(Flags::parse("").unwrap(), Flags::default());
@@ -170,9 +211,18 @@ mod tests {
         assert!(text.contains("KROTON_FLAGS: there is no key \"devise\"; the keys are device, threads, "), "{text}");
         assert!(refused("threads").contains("threads=\"\": expected a number of threads"));
         assert!(refused("optimize=more").contains("expected none, full or fast"));
-        for wrong in
-            ["device=cuda", "device=cpu:0", "device=gpu:", "threads=-1", "parallel_threshold=1e6", "exclude=a++b"]
-        {
+        for wrong in [
+            "device=cuda",
+            "device=cpu:0",
+            "device=gpu:",
+            "threads=-1",
+            "parallel_threshold=1e6",
+            "exclude=a++b",
+            "profile=yes",
+            "check=inf",
+            "dump=grph",
+            "dump=",
+        ] {
             assert!(refused(wrong).contains(": expected "), "{wrong}");
         }
     }

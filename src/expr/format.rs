@@ -251,6 +251,11 @@ fn infix(op: BinaryOp) -> Option<(&'static str, Binding, Binding)> {
         | BinaryOp::Maximum
         | BinaryOp::Minimum
         | BinaryOp::Fmax
-        | BinaryOp::Fmin => None,
+        | BinaryOp::Fmin
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => None,
     }
 }

@@ -8,9 +8,10 @@ use crate::expr::compile::{Compiler, Source};
 use crate::expr::engine::{Stages, not_one_stage};
 use crate::expr::flags::Flags;
 use crate::expr::sizes::SizeChecks;
-use crate::runtime::function::Implementation;
 use crate::runtime::gpu::GpuProgram;
+use crate::runtime::implementation::Implementation;
 use crate::runtime::memory::Operand;
+use crate::runtime::profile::Profiler;
 use crate::runtime::site::Site;
 use crate::runtime::{Arg, DeviceArray, DeviceInfo, IntoArg, OutPlace, Stage};
 use crate::shape::Symbols;
@@ -29,9 +30,15 @@ impl Compiler {
         let gpu = selected(Flags::of_process()?)?;
         tracing::debug!(function = source.name, adapter = %gpu.adapter(), "compiles for a GPU");
         let target = self.limits.apply(gpu.target());
-        let (stages, plan) = self.lowered(source.built, source.unified, &target, &source.name)?;
-        let program = GpuProgram::new(plan, gpu.adapter().clone(), &target)?;
-        Ok(Box::new(OnGpu { stages, checks: source.checks, program }))
+        let Source { name, built, unified, checks, mut stopwatch } = source;
+        let (stages, plan) = self.lowered(built, unified, &target, &name, &mut stopwatch)?;
+        let mut program = GpuProgram::new(plan, gpu.adapter().clone(), &target)?;
+        stopwatch.lap("emit");
+        let mut profiler = self.profiler(&name, "gpu", stopwatch);
+        if let Some(profiler) = &mut profiler {
+            program.watch(profiler);
+        }
+        Ok(Box::new(OnGpu { stages, checks, program, profiler: profiler.map(Arc::new) }))
     }
 }
 
@@ -43,6 +50,8 @@ struct OnGpu {
     checks: SizeChecks,
     /// The kernels.
     program: GpuProgram,
+    /// What counts.
+    profiler: Option<Arc<Profiler>>,
 }
 
 impl Implementation for OnGpu {
@@ -68,6 +77,21 @@ impl Implementation for OnGpu {
         unsafe { self.program.run(gpu, inputs, outputs, symbols) }
     }
 
+    fn runs_alone(&self) -> bool {
+        !self.program.calls_host_functions()
+    }
+
+    unsafe fn run_alone(
+        &self,
+        site: &Site,
+        inputs: &[Operand<'_>],
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        // SAFETY: passed on; steps on the host run on this thread, and the device waits for nobody.
+        unsafe { self.run(site, inputs, outputs, symbols) }
+    }
+
     fn dump(&self, stage: Stage) -> Result<String> {
         match stage {
             Stage::Graph => Ok(self.stages.built_text()),
@@ -88,6 +112,10 @@ impl Implementation for OnGpu {
 
     fn compilations(&self) -> usize {
         self.program.compilations()
+    }
+
+    fn profiler(&self) -> Option<Arc<Profiler>> {
+        self.profiler.clone()
     }
 }
 

@@ -9,6 +9,7 @@
 //! nothing recurses over the depth of an expression, dropping included.
 
 pub mod axes;
+mod checked;
 pub mod compile;
 pub mod compose;
 pub mod constant;
@@ -23,15 +24,18 @@ pub mod functions;
 pub mod generic;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod implement;
 pub(crate) mod intern;
 pub mod join;
 pub mod linear;
 mod names;
 mod operators;
 mod promote;
+pub mod random;
 pub mod reductions;
 pub mod settings;
 pub mod shape_ops;
+pub mod shared;
 mod sizes;
 pub mod slicing;
 pub mod text_form;

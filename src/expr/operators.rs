@@ -11,25 +11,38 @@ use std::ops::{
 use crate::expr::Expr;
 use crate::expr::convert::IntoExpr;
 use crate::expr::elementwise::{binary, unary};
+use crate::expr::shared::Shared;
 use crate::ops::{BinaryOp, UnaryOp};
+
+/// For one type of expression on the left, or right of a Rust number.
+macro_rules! binary_on {
+    ($operand:ty: $trait:ident $method:ident $op:ident, $($left:ty)*) => {
+        impl<R: IntoExpr> $trait<R> for $operand {
+            type Output = Expr;
+            #[track_caller]
+            fn $method(self, right: R) -> Expr {
+                binary(BinaryOp::$op, self.as_ref(), &right.into_expr())
+            }
+        }
+
+        $(
+            impl $trait<$operand> for $left {
+                type Output = Expr;
+                #[track_caller]
+                fn $method(self, right: $operand) -> Expr {
+                    binary(BinaryOp::$op, &self.into_expr(), right.as_ref())
+                }
+            }
+        )*
+    };
+}
 
 macro_rules! binary_operator {
     ($($trait:ident $method:ident $assign:ident $assign_method:ident $op:ident, $($left:ty)*;)*) => { $(
-        impl<R: IntoExpr> $trait<R> for Expr {
-            type Output = Expr;
-            #[track_caller]
-            fn $method(self, right: R) -> Expr {
-                binary(BinaryOp::$op, &self, &right.into_expr())
-            }
-        }
-
-        impl<R: IntoExpr> $trait<R> for &Expr {
-            type Output = Expr;
-            #[track_caller]
-            fn $method(self, right: R) -> Expr {
-                binary(BinaryOp::$op, self, &right.into_expr())
-            }
-        }
+        binary_on!(Expr: $trait $method $op, $($left)*);
+        binary_on!(&Expr: $trait $method $op, $($left)*);
+        binary_on!(Shared: $trait $method $op, $($left)*);
+        binary_on!(&Shared: $trait $method $op, $($left)*);
 
         impl<R: IntoExpr> $assign<R> for Expr {
             #[track_caller]
@@ -37,24 +50,6 @@ macro_rules! binary_operator {
                 *self = binary(BinaryOp::$op, self, &right.into_expr());
             }
         }
-
-        $(
-            impl $trait<Expr> for $left {
-                type Output = Expr;
-                #[track_caller]
-                fn $method(self, right: Expr) -> Expr {
-                    binary(BinaryOp::$op, &self.into_expr(), &right)
-                }
-            }
-
-            impl $trait<&Expr> for $left {
-                type Output = Expr;
-                #[track_caller]
-                fn $method(self, right: &Expr) -> Expr {
-                    binary(BinaryOp::$op, &self.into_expr(), right)
-                }
-            }
-        )*
     )* };
 }
 
@@ -71,23 +66,24 @@ binary_operator! {
     Shr shr ShrAssign shr_assign Shr,;
 }
 
+macro_rules! unary_on {
+    ($operand:ty: $trait:ident $method:ident $op:ident) => {
+        impl $trait for $operand {
+            type Output = Expr;
+            #[track_caller]
+            fn $method(self) -> Expr {
+                unary(UnaryOp::$op, self.as_ref())
+            }
+        }
+    };
+}
+
 macro_rules! unary_operator {
     ($($trait:ident $method:ident $op:ident;)*) => { $(
-        impl $trait for Expr {
-            type Output = Expr;
-            #[track_caller]
-            fn $method(self) -> Expr {
-                unary(UnaryOp::$op, &self)
-            }
-        }
-
-        impl $trait for &Expr {
-            type Output = Expr;
-            #[track_caller]
-            fn $method(self) -> Expr {
-                unary(UnaryOp::$op, self)
-            }
-        }
+        unary_on!(Expr: $trait $method $op);
+        unary_on!(&Expr: $trait $method $op);
+        unary_on!(Shared: $trait $method $op);
+        unary_on!(&Shared: $trait $method $op);
     )* };
 }
 

@@ -42,3 +42,21 @@ pub enum OnUnused {
     /// Nothing.
     Ignore,
 }
+
+/// What is checked of every call of a function, for finding bugs: a checked call is as slow as
+/// [`Device::Interpreter`], or slower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Check {
+    /// Nothing.
+    #[default]
+    None,
+    /// That no expression turns finite numbers into NaN or infinity. The first that does is an error of the call, with
+    /// the source line that built it, the element and the operands. Elements made of others that are NaN or infinite
+    /// already pass. Expressions that the optimizer writes in a stable form, as ln(1 + exp(x)), are looked at in that form.
+    Nan,
+    /// That the engine does as the definition says: each node is run on the function's device, on the definition's values
+    /// of its operands, and so is the whole function. The first that lies beyond its error bound is an error of the call.
+    /// Host functions are called more often than without.
+    Differential,
+}

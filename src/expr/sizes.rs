@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::infer::check_range;
 use crate::graph::{Constraint, Origin};
-use crate::runtime::function::InputSpec;
+use crate::runtime::implementation::InputSpec;
 use crate::shape::{Dim, InputId, Measure, Symbol, Symbols};
 
 /// What must hold of the sizes of every call of a function.

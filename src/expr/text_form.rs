@@ -8,9 +8,11 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::expr::convert::{IntoInputs, IntoOutputs};
 use crate::expr::intern::{extern_graph, intern};
+use crate::expr::shared::shared_inputs;
 use crate::graph::{Graph, Node, text};
 
-/// The graph of some outputs over some inputs as a text that [`from_text`] reads back.
+/// The graph of some outputs over some inputs as a text that [`from_text`] reads back. Shared variables become further
+/// inputs.
 ///
 /// ```
 /// let x = kroton::vector::<f64>("x");
@@ -24,7 +26,9 @@ use crate::graph::{Graph, Node, text};
 /// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing.
 #[track_caller]
 pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<String> {
-    let (graph, _) = intern(&inputs.into_inputs(), &outputs.into_outputs(), &[])?;
+    let (mut inputs, outputs) = (inputs.into_inputs(), outputs.into_outputs());
+    inputs.extend(shared_inputs(&inputs, &outputs, &[], &[])?.inputs);
+    let (graph, _) = intern(&inputs, &outputs, &[])?;
     Ok(text::print(&graph))
 }
 

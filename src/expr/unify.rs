@@ -47,7 +47,7 @@ pub(crate) fn unify(graph: &Graph, constraints: &[(Constraint, Origin)]) -> Resu
 }
 
 /// The symbols in the sizes that a node itself holds.
-pub(crate) fn symbols_of(node: &Node<NodeId>) -> Vec<Symbol> {
+pub(crate) fn symbols_of<R: Clone>(node: &Node<R>) -> Vec<Symbol> {
     let found = RefCell::new(Vec::new());
     let _same = node.clone().map_dims(&|dim| {
         dim.for_each_symbol(&mut |symbol| found.borrow_mut().push(symbol));
@@ -58,7 +58,12 @@ pub(crate) fn symbols_of(node: &Node<NodeId>) -> Vec<Symbol> {
 
 fn replace_sizes(input: &Input, replace: &impl Fn(&Dim) -> Dim) -> Input {
     let shape = input.ty.shape.iter().map(replace).collect();
-    Input { id: input.id, name: input.name.clone(), ty: Type { dtype: input.ty.dtype, shape } }
+    Input {
+        id: input.id,
+        name: input.name.clone(),
+        ty: Type { dtype: input.ty.dtype, shape },
+        kept: input.kept.clone(),
+    }
 }
 
 /// Classes of symbols and constants that must be equal: a forest whose roots stand for their trees.

@@ -4,6 +4,7 @@
 //! there is one grammar, one inference and one walk. Operands of elementwise nodes have equal dtypes and
 //! broadcast implicitly, aligned at the last axis, along dimensions that are statically 1.
 
+use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Input {
     pub name: String,
     /// The dtype and the shape, whose open dims are symbols of this input.
     pub ty: Type,
+    /// What is to live as long as the input does; no stage looks at it.
+    pub kept: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl PartialEq for Input {

@@ -2,7 +2,7 @@
 
 use crate::dtype::Scalar;
 use crate::ops::row::op_enum;
-use crate::ops::scalar::{Float, Integer};
+use crate::ops::scalar::{Float, Integer, random};
 use crate::ops::unary::defined;
 
 /// Hands the rows to a macro: `binary_table!(callback)`.
@@ -61,6 +61,16 @@ macro_rules! binary_table {
                 float(), int(Integer::shl), bool(), "Shift left; 0 for an amount below zero or beyond the width.";
             Shr shr Integer -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("shr", 0.0, 0.0),
                 float(), int(Integer::shr), bool(), "Shift right, with the sign for signed integers; an amount below zero or beyond the width leaves only the sign.";
+            RandomBits32 random_bits32 Word -> Bits, Function, All, ulp(0.0, 0.0), NONE, wgsl("random_bits32", 0.0, 0.0),
+                float(), int(random::bits32), bool(), "32 random bits: number `first` of the stream of the key `second`.";
+            RandomBits64 random_bits64 Word -> Same, Function, All, ulp(0.0, 0.0), NONE, wgsl("random_bits64", 0.0, 0.0),
+                float(), int(random::bits64), bool(), "64 random bits: number `first` of the stream of the key `second`.";
+            RandomUniform32 random_uniform32 Word -> Single, Function, All, ulp(0.0, 0.0), NONE, wgsl("random_uniform32", 0.0, 0.0),
+                float(), int(random::uniform32), bool(), "The upper 24 bits of `random_bits32` times 2⁻²⁴: from [0, 1).";
+            RandomUniform64 random_uniform64 Word -> Double, Function, All, ulp(0.0, 0.0), NONE, wgsl("random_uniform64", 0.0, 0.0),
+                float(), int(random::uniform64), bool(), "The upper 53 bits of `random_bits64` times 2⁻⁵³: from [0, 1).";
+            RandomKey random_key Word -> Same, Function, All, ulp(0.0, 0.0), NONE, wgsl("random_key", 0.0, 0.0),
+                float(), int(random::derived_key), bool(), "Key number `first` of those derived from the key `second`.";
         }
     };
 }
@@ -82,6 +92,9 @@ macro_rules! definitions {
         impl BinaryOp {
             /// The defining function on two values of one dtype; `None` for dtypes that the op does not take.
             pub fn apply(self, a: Scalar, b: Scalar) -> Option<Scalar> {
+                if !self.row().class.contains(a.dtype()) {
+                    return None;
+                }
                 match (a, b) {
                     (Scalar::Bool(a), Scalar::Bool(b)) => self.apply_bool(a, b),
                     (Scalar::I8(a), Scalar::I8(b)) => self.apply_integer(a, b),

@@ -9,6 +9,7 @@ pub mod binary;
 pub mod reduction;
 pub mod row;
 pub mod scalar;
+pub mod stable;
 pub mod ternary;
 pub mod unary;
 

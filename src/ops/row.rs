@@ -13,6 +13,8 @@ pub enum Class {
     Integer,
     /// bool and all integers.
     Logical,
+    /// u64.
+    Word,
     /// Every dtype.
     Any,
 }
@@ -26,7 +28,8 @@ impl Class {
             (Class::Number, Kind::Float | Kind::Signed | Kind::Unsigned) => true,
             (Class::Integer, Kind::Signed | Kind::Unsigned) => true,
             (Class::Logical, Kind::Bool | Kind::Signed | Kind::Unsigned) => true,
-            (Class::Float | Class::Number | Class::Integer | Class::Logical, _) => false,
+            (Class::Word, Kind::Unsigned) => matches!(dtype, DType::U64),
+            (Class::Float | Class::Number | Class::Integer | Class::Logical | Class::Word, _) => false,
         }
     }
 
@@ -37,6 +40,7 @@ impl Class {
             Class::Number => "integers and floats",
             Class::Integer => "integers",
             Class::Logical => "bool and integers",
+            Class::Word => "u64",
             Class::Any => "every dtype",
         }
     }
@@ -49,6 +53,12 @@ pub enum Outcome {
     Same,
     /// bool.
     Truth,
+    /// u32.
+    Bits,
+    /// f32.
+    Single,
+    /// f64.
+    Double,
 }
 
 /// How dear one element is: what fusion weighs, and engines when they split work.
@@ -58,7 +68,7 @@ pub enum Cost {
     Cheap,
     /// Some instructions or a division.
     Moderate,
-    /// An elementary function.
+    /// An elementary function, or a random number.
     Function,
 }
 
@@ -176,6 +186,9 @@ impl Row {
         match self.outcome {
             Outcome::Same => operand,
             Outcome::Truth => DType::Bool,
+            Outcome::Bits => DType::U32,
+            Outcome::Single => DType::F32,
+            Outcome::Double => DType::F64,
         }
     }
 
@@ -191,7 +204,7 @@ impl Row {
 
     /// Whether every engine must give the same bits.
     pub const fn is_exact(&self) -> bool {
-        matches!(self.cost, Cost::Cheap | Cost::Moderate)
+        self.ulp.f32 == 0.0 && self.ulp.f64 == 0.0
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod algebra;
 mod bits;
+mod factor;
 mod fast;
 mod fold;
 mod fusion;
@@ -19,6 +20,8 @@ mod rule;
 mod shifted;
 mod specialize;
 mod stabilize;
+mod sums;
+mod tails;
 mod trace;
 
 #[cfg(test)]
@@ -66,13 +69,13 @@ pub struct Pass {
 
 /// The passes, in the order in which they run.
 pub static PASSES: &[Pass] = &[
-    Pass { name: "algebra", tables: &[algebra::RULES, bits::RULES] },
+    Pass { name: "algebra", tables: &[algebra::RULES, bits::RULES, factor::RULES] },
     Pass { name: "fold", tables: &[fold::RULES] },
-    Pass { name: "stabilize", tables: &[stabilize::RULES, shifted::RULES] },
+    Pass { name: "stabilize", tables: &[stabilize::RULES, shifted::RULES, tails::RULES] },
     Pass { name: "specialize", tables: &[specialize::RULES] },
-    Pass { name: "fast", tables: &[fast::RULES] },
+    Pass { name: "fast", tables: &[fast::RULES, sums::FAST] },
     Pass { name: "contract", tables: &[fusion::RULES] },
-    Pass { name: "views", tables: &[merge::RULES, motion::RULES] },
+    Pass { name: "views", tables: &[merge::RULES, motion::RULES, sums::RULES] },
     Pass { name: "dead_code", tables: &[] },
 ];
 

@@ -2,13 +2,15 @@
 //!
 //! ln Σ exp(x) = m + ln Σ exp(x − m) for any m; with m the largest x no exponential overflows and not all of
 //! them vanish. An infinite or NaN m is replaced by 0, since inf − inf is NaN. The maximum of no elements is −∞ by its
-//! row, whose logarithm of the sum is −∞ too.
+//! row, whose logarithm of the sum is −∞ too. Quotients are shifted only where the exponentials might overflow or
+//! vanish: the difference rounds, which a tiny exponential shows.
 //! Invariant: what is visibly shifted already is left alone, the results of these rules among it.
 
 use smallvec::SmallVec;
 
 use crate::dtype::Scalar;
 use crate::graph::{Node, NodeId};
+use crate::ops::stable::safe_exponent;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::Rule;
@@ -47,6 +49,15 @@ pub(super) static RULES: &[Rule] = &[
         &["ln"],
         log_softmax,
     ),
+    Rule::accuracy(
+        "softmax",
+        [
+            "(div (exp ?x) (sum (exp ?x)))",
+            "(div (exp (sub ?x m)) (sum (exp (sub ?x m)))), m = max ?x if that is finite and beyond ±64 (f32) or ±512 (f64), else 0",
+        ],
+        "eˣ / Σ eˣ = eˣ⁻ᵐ / Σ eˣ⁻ᵐ; the same bits where m is 0, and else the error is within one ULP of 1",
+    )
+    .by("?x is not shifted by a maximum already", &["div"], softmax),
 ];
 
 fn operand_of(rewriter: &Rewriter, id: NodeId, op: UnaryOp) -> Option<NodeId> {
@@ -70,6 +81,16 @@ fn is_shifted(rewriter: &Rewriter, exponent: NodeId) -> bool {
         shift = under_views(rewriter, finite);
     }
     matches!(rewriter.node(shift), Node::Reduce(ReduceOp::Max, ..) | Node::Binary(BinaryOp::Maximum, _))
+}
+
+/// The exponent from which `softmax` has taken the maximum where it had to: a logarithm is to be taken of it everywhere.
+fn as_written(rewriter: &Rewriter, exponent: NodeId) -> NodeId {
+    let &Node::Binary(BinaryOp::Sub, [x, shift]) = rewriter.node(exponent) else { return exponent };
+    let &Node::Ternary(TernaryOp::Select, [needed, ..]) = rewriter.node(under_views(rewriter, shift)) else {
+        return exponent;
+    };
+    let sometimes = matches!(rewriter.node(needed), Node::Binary(BinaryOp::And, _));
+    if sometimes && is_shifted(rewriter, exponent) { x } else { exponent }
 }
 
 fn logsumexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
@@ -132,26 +153,61 @@ fn logaddexp(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     rewriter.binary(BinaryOp::Add, logarithm, shift)
 }
 
-fn log_softmax(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
-    let quotient = operand_of(rewriter, id, UnaryOp::Ln)?;
-    let &Node::Binary(BinaryOp::Div, [exponential, divisor]) = rewriter.node(quotient) else { return None };
-    let x = operand_of(rewriter, exponential, UnaryOp::Exp)?;
+/// An exponential divided by the sum of all such.
+struct Quotient {
+    exponent: NodeId,
+    axes: Axes,
+    /// The shape of the operand with a 1 for each axis.
+    kept: Shape,
+}
+
+fn quotient_of(rewriter: &Rewriter, id: NodeId) -> Option<Quotient> {
+    let &Node::Binary(BinaryOp::Div, [exponential, divisor]) = rewriter.node(id) else { return None };
+    let exponent = operand_of(rewriter, exponential, UnaryOp::Exp)?;
     let sum = if let Node::Reshape(_, sum) = rewriter.node(divisor) { *sum } else { divisor };
     let Node::Reduce(ReduceOp::Sum, axes, terms) = rewriter.node(sum) else { return None };
     if *terms != exponential || axes.is_empty() {
         return None;
     }
-    let axes = axes.clone();
-    let kept = kept_shape(rewriter, x, &axes);
+    let kept = kept_shape(rewriter, exponent, axes);
     // Without a reshape the sum meets the right axes only if the first ones were reduced.
     let leading = axes.iter().copied().eq(0..axes.len() as u32);
-    if if sum == divisor { !leading } else { rewriter.ty(divisor).shape != kept } {
-        return None;
-    }
-    let difference = if is_shifted(rewriter, x) { x } else { shifted_by_maximum(rewriter, x, &axes)?.1 };
+    let aligned = if sum == divisor { leading } else { rewriter.ty(divisor).shape == kept };
+    aligned.then(|| Quotient { exponent, axes: axes.clone(), kept })
+}
+
+/// The sum of an array over the axes of a quotient, which are kept.
+fn aligned_sum(rewriter: &mut Rewriter, quotient: Quotient, terms: NodeId) -> Option<NodeId> {
+    let sum = rewriter.add(Node::Reduce(ReduceOp::Sum, quotient.axes, terms))?;
+    rewriter.add(Node::Reshape(quotient.kept, sum))
+}
+
+fn log_softmax(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let quotient = operand_of(rewriter, id, UnaryOp::Ln)?;
+    let quotient = quotient_of(rewriter, quotient)?;
+    let x = as_written(rewriter, quotient.exponent);
+    let difference = if is_shifted(rewriter, x) { x } else { shifted_by_maximum(rewriter, x, &quotient.axes)?.1 };
     let exponential = rewriter.unary(UnaryOp::Exp, difference)?;
-    let sum = rewriter.add(Node::Reduce(ReduceOp::Sum, axes, exponential))?;
-    let aligned = rewriter.add(Node::Reshape(kept, sum))?;
-    let logarithm = rewriter.unary(UnaryOp::Ln, aligned)?;
+    let sum = aligned_sum(rewriter, quotient, exponential)?;
+    let logarithm = rewriter.unary(UnaryOp::Ln, sum)?;
     rewriter.binary(BinaryOp::Sub, difference, logarithm)
+}
+
+fn softmax(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let quotient = quotient_of(rewriter, id).filter(|quotient| !is_shifted(rewriter, quotient.exponent))?;
+    let x = quotient.exponent;
+    let largest = rewriter.add(Node::Reduce(ReduceOp::Max, quotient.axes.clone(), x))?;
+    let dtype = rewriter.ty(x).dtype;
+    let bound = rewriter.scalar(Scalar::F64(safe_exponent(dtype)).cast(dtype))?;
+    let magnitude = rewriter.unary(UnaryOp::Abs, largest)?;
+    let far = rewriter.binary(BinaryOp::Gt, magnitude, bound)?;
+    let finite = rewriter.unary(UnaryOp::IsFinite, largest)?;
+    let needed = rewriter.binary(BinaryOp::And, far, finite)?;
+    let zero = rewriter.scalar(Scalar::F64(0.0).cast(dtype))?;
+    let shift = rewriter.ternary(TernaryOp::Select, [needed, largest, zero])?;
+    let aligned = rewriter.add(Node::Reshape(quotient.kept.clone(), shift))?;
+    let difference = rewriter.binary(BinaryOp::Sub, x, aligned)?;
+    let exponential = rewriter.unary(UnaryOp::Exp, difference)?;
+    let sum = aligned_sum(rewriter, quotient, exponential)?;
+    rewriter.binary(BinaryOp::Div, exponential, sum)
 }

@@ -16,6 +16,7 @@ const INVERSE: &str = "inverse functions on this domain; no rounding, overflow o
 pub(super) static RULES: &[Rule] = &[
     Rule::accuracy("ln_exp", ["(ln (exp ?x))", "?x"], INVERSE),
     Rule::accuracy("log2_exp2", ["(log2 (exp2 ?x))", "?x"], INVERSE),
+    Rule::accuracy("exp2_log2", ["(exp2 (log2 ?x))", "(select (lt ?x 0) nan (abs ?x))"], "as exp_ln"),
     Rule::accuracy("log1p_expm1", ["(log1p (expm1 ?x))", "?x"], INVERSE),
     Rule::accuracy(
         "exp_ln",
@@ -26,6 +27,26 @@ pub(super) static RULES: &[Rule] = &[
         "expm1_log1p",
         ["(expm1 (log1p ?x))", "(select (lt ?x -1) nan ?x)"],
         "inverse functions from −1 up, NaN below",
+    ),
+    Rule::accuracy(
+        "exp_log1p",
+        ["(exp (log1p ?x))", "(select (lt ?x -1) nan (add ?x 1))"],
+        "inverse functions from −1 up, NaN below; one rounding remains",
+    ),
+    Rule::accuracy(
+        "expm1_ln",
+        ["(expm1 (ln ?x))", "(select (lt ?x 0) nan (sub ?x 1))"],
+        "inverse functions from zero up, NaN below; one rounding remains",
+    ),
+    Rule::accuracy(
+        "square_of_root",
+        ["(mul (sqrt ?x) (sqrt ?x))", "(select (lt ?x 0) nan (abs ?x))"],
+        "inverse functions from zero up, NaN below; the square would double the error of the root",
+    ),
+    Rule::accuracy(
+        "ln_of_root",
+        ["(ln (sqrt ?x))", "(mul (ln ?x) 0.5)"],
+        "the factor ½ is exact, so one rounding is left out; both have the domain x ≥ 0",
     ),
     Rule::accuracy(
         "sqrt_square",
@@ -41,14 +62,33 @@ pub(super) static RULES: &[Rule] = &[
         "log_logistic",
         [
             "(ln (div (select (ge ?x 0) 1 (exp (select (ge ?x 0) (neg ?x) ?x))) (add (exp (select (ge ?x 0) (neg ?x) ?x)) 1)))",
-            "(sub (minimum ?x 0) (log1p (exp (neg (abs ?x)))))",
+            "(sub (select (ge ?x 0) 0 ?x) (log1p (exp (select (ge ?x 0) (neg ?x) ?x))))",
         ],
         "the quotient is e^min(x, 0) / (1 + e^−|x|); its logarithm needs neither quotient nor sum",
     ),
     Rule::accuracy(
+        "log_one_minus_sigmoid",
+        [
+            "(ln (sub 1 (div 1 (add (exp ?x) 1))))",
+            "(sub (select (ge ?x 0) 0 ?x) (log1p (exp (select (ge ?x 0) (neg ?x) ?x))))",
+        ],
+        "1 − 1/(1 + eˣ) = eˣ/(1 + eˣ), whose logarithm is min(x, 0) − ln(1 + e^−|x|)",
+    ),
+    Rule::accuracy(
+        "log_one_minus_logistic",
+        [
+            "(ln (sub 1 (div (select (ge ?x 0) 1 (exp (select (ge ?x 0) (neg ?x) ?x))) (add (exp (select (ge ?x 0) (neg ?x) ?x)) 1))))",
+            "(sub (select (ge ?x 0) (neg ?x) 0) (log1p (exp (select (ge ?x 0) (neg ?x) ?x))))",
+        ],
+        "1 − σ(x) = σ(−x), whose logarithm is −max(x, 0) − ln(1 + e^−|x|)",
+    ),
+    Rule::accuracy(
         "sigmoid",
-        ["(div (exp ?x) (add (exp ?x) 1))", "(div (exp (minimum ?x 0)) (add (exp (neg (abs ?x))) 1))"],
-        "both sides divided by e^max(x, 0), so that neither exponential overflows",
+        [
+            "(div (exp ?x) (add (exp ?x) 1))",
+            "(div (select (ge ?x 0) 1 (exp (select (ge ?x 0) (neg ?x) ?x))) (add (exp (select (ge ?x 0) (neg ?x) ?x)) 1))",
+        ],
+        "both sides divided by e^max(x, 0), so that no exponential overflows",
     ),
     Rule::accuracy(
         "log1mexp",
@@ -57,6 +97,14 @@ pub(super) static RULES: &[Rule] = &[
             "(select (lt ?x -0.6931471805599453) (log1p (sub 0 (exp ?x))) (ln (neg (expm1 ?x))))",
         ],
         "Mächler 2012: below −ln 2 the difference is near 1, above it is near 0",
+    ),
+    Rule::accuracy(
+        "log1mexp_of_log1p",
+        [
+            "(log1p (neg (exp ?x)))",
+            "(select (lt ?x -0.6931471805599453) (log1p (sub 0 (exp ?x))) (ln (neg (expm1 ?x))))",
+        ],
+        "as log1mexp",
     ),
     Rule::accuracy("log1p", ["(ln (add ?x 1))", "(log1p ?x)"], CANCELS),
     Rule::accuracy("log1p_minus", ["(ln (sub 1 ?x))", "(log1p (sub 0 ?x))"], CANCELS),
@@ -67,7 +115,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule::accuracy("one_minus_exp", ["(sub 1 (exp ?x))", "(sub 0 (expm1 ?x))"], CANCELS),
     Rule::accuracy(
         "softplus",
-        ["(log1p (exp ?x))", "(add (maximum ?x 0) (log1p (exp (neg (abs ?x)))))"],
+        ["(log1p (exp ?x))", "(add (select (ge ?x 0) ?x 0) (log1p (exp (select (ge ?x 0) (neg ?x) ?x))))"],
         "ln(1 + eˣ) = x + ln(1 + e⁻ˣ), so that the exponential never overflows",
     )
     .guarded("?x is not below zero by construction", may_be_positive),

@@ -168,6 +168,17 @@ impl<'a> Arg<'a> {
         }
     }
 
+    /// The same argument if it is of rank 0 and on the host: it borrows nothing then.
+    pub(super) fn number(&self) -> Option<Arg<'static>> {
+        match self.content {
+            Content::Weak(value) => Some(Arg::weak_scalar(value)),
+            Content::Value(value) => Some(Arg::value(value)),
+            Content::Memory(..) => None,
+            #[cfg(feature = "gpu")]
+            Content::Device(_) => None,
+        }
+    }
+
     /// Whether this is a Rust scalar passed by value, which converts to the parameter's dtype if it does so exactly.
     #[doc(hidden)]
     pub fn is_weak_scalar(&self) -> bool {
@@ -201,7 +212,6 @@ impl<'a> Arg<'a> {
     ///
     /// # Errors
     /// `Argument` for a view of too many axes that was passed by value.
-    #[cfg(feature = "gpu")]
     pub(super) fn check_layout(&self) -> Result<()> {
         match self.layout {
             Layout::TooManyAxes(rank) => Err(Error::Argument(too_many_axes(rank))),
@@ -398,7 +408,7 @@ impl<'a> From<&'a Array> for Arg<'a> {
         }
         Arg {
             dtype: source.dtype(),
-            content: Content::Memory(source.bytes().as_ptr(), PhantomData),
+            content: Content::Memory(source.address(), PhantomData),
             layout: Layout::Borrowed { shape: source.shape(), strides: source.strides() },
             donor: None,
         }

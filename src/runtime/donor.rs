@@ -32,6 +32,11 @@ impl Donor {
         }
     }
 
+    /// The array, unless it was taken.
+    pub(super) fn take_whole(&self) -> Option<Array> {
+        self.array.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The array, if it is of an output's dtype and shape and nobody shares it.
     pub(super) fn take(&self, spec: &OutputSpec<'_>) -> Option<Array> {
         let mut array = self.array.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,22 +4,28 @@
 //! sizes against each other; memory for the results; and only then the first write. What computes is behind
 //! `Implementation`, so that this module needs no graph.
 
+mod describe;
+
 use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::dtype::{DType, Scalar};
+use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 #[cfg(feature = "gpu")]
 use crate::runtime::DeviceArray;
 use crate::runtime::arg::{Parameter, address};
+use crate::runtime::implementation::{Implementation, InputSpec, OutputType};
 use crate::runtime::memory::{Operand, Sizes};
+use crate::runtime::parts::Parts;
 use crate::runtime::place::{OutPlace, OutputSpec};
+use crate::runtime::profile::Profiler;
 use crate::runtime::recorded::{Recordings, donor};
 use crate::runtime::site::Site;
-use crate::runtime::{Arg, Args, FromOutputs, OutArgs, Replay};
-use crate::shape::{InputId, Measure, Shape, Symbol, Symbols};
+use crate::runtime::stateful::State;
+use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
+use crate::shape::{Measure, Symbol, Symbols};
 
 /// A stage of compilation that can be printed with [`Function::dump`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,89 +55,6 @@ impl Stage {
         [Stage::Graph, Stage::Optimized, Stage::Schedule, Stage::Loops, Stage::Clif, Stage::Asm, Stage::Wgsl];
 }
 
-/// An input as a call sees it.
-#[derive(Debug, Clone)]
-pub struct InputSpec {
-    /// The identity that symbols refer to.
-    pub id: InputId,
-    /// The user's name.
-    pub name: String,
-    /// The dtype.
-    pub dtype: DType,
-    /// The sizes; open ones are symbols of this input.
-    pub shape: Shape,
-    /// Whether sizes depend on its value.
-    pub is_size: bool,
-}
-
-/// An output as a call sees it.
-#[derive(Debug, Clone)]
-pub struct OutputType {
-    /// The dtype.
-    pub dtype: DType,
-    /// The sizes, as expressions over the symbols of the inputs.
-    pub shape: Shape,
-}
-
-/// What computes.
-pub trait Implementation: Send + Sync {
-    /// Checks the sizes of a call against each other.
-    ///
-    /// # Errors
-    /// `Shape`, naming inputs and sizes.
-    fn check(&self, symbols: &Symbols) -> Result<()>;
-
-    /// Where a call would run now.
-    ///
-    /// # Errors
-    /// `Device` if the device is lost and cannot be opened again.
-    fn site(&self) -> Result<Site> {
-        Ok(Site::Host)
-    }
-
-    /// Computes the outputs.
-    ///
-    /// # Safety
-    /// Inputs are valid for reads and outputs for writes of the types of the function under these symbols, which
-    /// passed `check`; outputs overlap nothing but the input that `donations` names; what is on a device is on that of `site`, or is to be replaced.
-    ///
-    /// # Errors
-    /// `Memory`, before anything is written; `Device` if the device is lost.
-    unsafe fn run(
-        &self,
-        site: &Site,
-        inputs: &[Operand<'_>],
-        outputs: &mut [OutPlace<'_>],
-        symbols: &Symbols,
-    ) -> Result<()>;
-
-    /// What later calls of the same layouts come to; none if nothing is gained.
-    ///
-    /// # Errors
-    /// As `run`.
-    fn settle(&self, _: &[Operand<'_>], _: &[OutPlace<'_>], _: &Symbols) -> Result<Option<Replay>> {
-        Ok(None)
-    }
-
-    /// For each output, the argument that may become it: what writes the one reads the other at the same element only,
-    /// and nothing reads it later.
-    fn donations(&self) -> Vec<Option<usize>> {
-        Vec::new()
-    }
-
-    /// The text of one stage.
-    ///
-    /// # Errors
-    /// Whatever making the text meets.
-    fn dump(&self, stage: Stage) -> Result<String>;
-
-    /// How many kernels a call runs.
-    fn kernel_count(&self) -> usize;
-
-    /// How many variants of machine code have been made so far.
-    fn compilations(&self) -> usize;
-}
-
 /// A compiled function: cheap to clone, callable from many threads at once.
 ///
 /// ```
@@ -143,23 +66,30 @@ pub trait Implementation: Send + Sync {
 /// # Ok::<(), kroton::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Function(Arc<Inner>);
+pub struct Function(pub(super) Arc<Inner>);
 
-struct Inner {
-    name: String,
-    inputs: Vec<InputSpec>,
-    outputs: Vec<OutputType>,
-    implementation: Box<dyn Implementation>,
-    recordings: Recordings,
+pub(super) struct Inner {
+    pub name: String,
+    /// Those that a call passes; then shared variables.
+    pub inputs: Vec<InputSpec>,
+    /// Those that a call gives; then new values of shared variables.
+    pub outputs: Vec<OutputType>,
+    pub state: State,
+    pub implementation: Box<dyn Implementation>,
+    pub recordings: Recordings,
     /// For each output, the argument that may become it.
-    donations: Vec<Option<usize>>,
+    pub donations: Vec<Option<usize>>,
+    /// What counts, if the function is profiled.
+    pub profiler: Option<Arc<Profiler>>,
+    /// What gives some of the outputs, if they have names.
+    pub parts: Option<Parts>,
 }
 
 /// Where a call runs, and what its arguments come to: operands, the symbols that they give, and the values of those of rank 0.
-struct Bound<'a> {
-    site: Site,
+pub(super) struct Bound<'a> {
+    pub site: Site,
     operands: SmallVec<[Operand<'a>; 4]>,
-    symbols: Symbols,
+    pub symbols: Symbols,
     /// What the memory of arguments of rank 0 points to once all are there; none for those on a device.
     values: SmallVec<[Scalar; 4]>,
 }
@@ -167,7 +97,7 @@ struct Bound<'a> {
 impl Bound<'_> {
     /// Nothing bound yet. Inline, so that no call moves it.
     #[inline]
-    fn at(site: Site) -> Self {
+    pub fn at(site: Site) -> Self {
         Bound { site, operands: SmallVec::new(), symbols: Symbols::default(), values: SmallVec::new() }
     }
 }
@@ -177,10 +107,23 @@ impl Function {
         name: String,
         inputs: Vec<InputSpec>,
         outputs: Vec<OutputType>,
+        state: State,
+        parts: Option<Parts>,
         implementation: Box<dyn Implementation>,
     ) -> Function {
         let (recordings, donations) = (Recordings::default(), implementation.donations());
-        Function(Arc::new(Inner { name, inputs, outputs, implementation, recordings, donations }))
+        let profiler = implementation.profiler();
+        Function(Arc::new(Inner {
+            name,
+            inputs,
+            outputs,
+            state,
+            implementation,
+            recordings,
+            donations,
+            profiler,
+            parts,
+        }))
     }
 
     /// Calls the function; the results come in whatever the caller names: `f64`, `Vec<T>`, ndarray arrays,
@@ -200,7 +143,18 @@ impl Function {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn call<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
+        match &self.0.profiler {
+            None => self.call_for(arguments),
+            Some(profiler) => profiler.call(|| self.call_for(arguments)),
+        }
+    }
+
+    #[inline]
+    fn call_for<'a, R: FromOutputs>(&self, arguments: impl Args<'a>) -> Result<R> {
         arguments.with(|arguments| {
+            if !self.0.state.is_empty() {
+                return self.call_with_state(arguments, |specs, run| R::produce(specs, run));
+            }
             if let Some(recorded) = self.0.recordings.of_new_memory(&self.0.inputs, arguments) {
                 return R::produce(&recorded.specs(&self.0.donations), |places| match recorded.has_places(places) {
                     // SAFETY: just checked.
@@ -232,7 +186,23 @@ impl Function {
     /// # Ok::<(), kroton::Error>(())
     /// ```
     pub fn call_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
+        match &self.0.profiler {
+            None => self.write_into(arguments, outputs),
+            Some(profiler) => profiler.call(|| self.write_into(arguments, outputs)),
+        }
+    }
+
+    #[inline]
+    fn write_into<'a, 'b>(&self, arguments: impl Args<'a>, outputs: impl OutArgs<'b>) -> Result<()> {
         arguments.with(|arguments| {
+            if !self.0.state.is_empty() {
+                return outputs.with(|places| {
+                    self.call_with_state(arguments, |specs, run| {
+                        self.check_places(specs, places)?;
+                        run(places)
+                    })
+                });
+            }
             outputs.with(|places| match self.0.recordings.of_places(&self.0.inputs, arguments, places) {
                 // SAFETY: it is the recording of a call with such places.
                 Some(recorded) => unsafe { recorded.run(places) },
@@ -241,62 +211,24 @@ impl Function {
         })
     }
 
-    /// Inputs and outputs with dtype and shape; `?` is a size that each call decides.
-    ///
-    /// ```
-    /// let x = kroton::vector::<f64>("x");
-    /// let f = kroton::compile([&x], x.sum(..))?;
-    /// assert_eq!(f.signature(), "function(x: f64[?]) -> (f64[])");
-    /// # Ok::<(), kroton::Error>(())
-    /// ```
-    pub fn signature(&self) -> String {
-        let sizes = |shape: &Shape| {
-            let sizes = shape.iter().map(|dim| dim.constant().map_or("?".to_string(), |size| size.to_string()));
-            sizes.collect::<Vec<_>>().join(", ")
-        };
-        let inputs =
-            self.0.inputs.iter().map(|input| format!("{}: {}[{}]", input.name, input.dtype, sizes(&input.shape)));
-        let outputs = self.0.outputs.iter().map(|output| format!("{}[{}]", output.dtype, sizes(&output.shape)));
-        let (inputs, outputs) = (inputs.collect::<Vec<_>>().join(", "), outputs.collect::<Vec<_>>().join(", "));
-        format!("{}({inputs}) -> ({outputs})", self.0.name)
+    /// The inputs that a call passes.
+    pub(super) fn inputs(&self) -> &[InputSpec] {
+        &self.0.inputs[..self.0.inputs.len() - self.0.state.len()]
     }
 
-    /// The text of a stage of compilation.
-    ///
-    /// # Errors
-    /// `Unsupported` for a stage that the device does not have.
-    ///
-    /// ```
-    /// let x = kroton::vector::<f64>("x");
-    /// let f = kroton::compile([&x], &x + &x)?;
-    /// assert!(f.dump(kroton::Stage::Graph)?.starts_with("kroton 1"));
-    /// # Ok::<(), kroton::Error>(())
-    /// ```
-    pub fn dump(&self, stage: Stage) -> Result<String> {
-        if stage != Stage::All {
-            return self.0.implementation.dump(stage);
-        }
-        let mut text = String::new();
-        for stage in Stage::EACH {
-            match self.0.implementation.dump(stage) {
-                Ok(part) => text.push_str(&format!("=== {stage:?}\n{}\n\n", part.trim_end())),
-                Err(Error::Unsupported(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(text)
+    /// The outputs that a call gives.
+    pub(super) fn outputs(&self) -> &[OutputType] {
+        &self.0.outputs[..self.0.outputs.len() - self.0.state.update_count()]
     }
 
-    /// How many kernels a call runs.
-    #[doc(hidden)]
-    pub fn kernel_count(&self) -> usize {
-        self.0.implementation.kernel_count()
+    /// The name in errors.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
     }
 
-    /// How many variants of machine code have been made so far.
-    #[doc(hidden)]
-    pub fn compilations(&self) -> usize {
-        self.0.implementation.compilations()
+    /// The pool that the function was compiled for, if it was for one.
+    pub(super) fn pool(&self) -> Option<&rayon::ThreadPool> {
+        self.0.implementation.pool()
     }
 
     fn title(&self) -> String {
@@ -304,17 +236,9 @@ impl Function {
     }
 
     /// Checks the arguments and fills `bound`, which stays where it is until the call ends.
-    fn bind<'a>(&self, arguments: &'a [Arg<'_>], bound: &mut Bound<'a>) -> Result<()> {
+    pub(super) fn bind<'a>(&self, arguments: &'a [Arg<'_>], bound: &mut Bound<'a>) -> Result<()> {
         let inputs = &self.0.inputs;
-        if arguments.len() != inputs.len() {
-            let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Error::Argument(format!(
-                "{} takes {} ({names}); the call passed {}",
-                self.title(),
-                counted(inputs.len(), "argument"),
-                arguments.len()
-            )));
-        }
+        self.check_count(arguments.len().saturating_sub(self.0.state.len()))?;
         for (index, (argument, input)) in arguments.iter().zip(inputs).enumerate() {
             let parameter = Parameter { index, name: &input.name, dtype: input.dtype, rank: input.shape.len() };
             if let Some(value) = argument.fit(&parameter)? {
@@ -336,7 +260,7 @@ impl Function {
         self.0.implementation.check(&bound.symbols)
     }
 
-    fn output_shapes(&self, symbols: &Symbols) -> Result<SmallVec<[Sizes<usize>; 2]>> {
+    pub(super) fn output_shapes(&self, symbols: &Symbols) -> Result<SmallVec<[Sizes<usize>; 2]>> {
         let mut shapes: SmallVec<[Sizes<usize>; 2]> = SmallVec::new();
         for output in &self.0.outputs {
             let mut shape = Sizes::new();
@@ -351,7 +275,7 @@ impl Function {
         Ok(shapes)
     }
 
-    fn output_specs<'s>(
+    pub(super) fn output_specs<'s>(
         &self,
         shapes: &'s [Sizes<usize>],
         site: &'s Site,
@@ -365,24 +289,43 @@ impl Function {
     }
 
     /// A call with all checks.
-    fn call_anew(&self, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
+    pub(super) fn call_anew(&self, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
         let mut bound = Bound::at(self.0.implementation.site()?);
         self.bind(arguments, &mut bound)?;
         let shapes = self.output_shapes(&bound.symbols)?;
         // No argument becomes an output here: there are places for these.
         let specs = self.output_specs(&shapes, &bound.site, &[]);
+        self.check_places(&specs, places)?;
+        self.run(&bound, arguments, places)
+    }
+
+    fn check_places(&self, specs: &[OutputSpec<'_>], places: &[OutPlace<'_>]) -> Result<()> {
         if places.len() != specs.len() {
             let (wanted, came) = (counted(specs.len(), "output"), places.len());
             return Err(Error::Argument(format!("{} has {wanted}; the call passed places for {came}", self.title())));
         }
-        for (index, (place, spec)) in places.iter().zip(&specs).enumerate() {
-            place.fit(index, spec)?;
+        places.iter().zip(specs).enumerate().try_for_each(|(index, (place, spec))| place.fit(index, spec))
+    }
+
+    /// Checks the number of arguments that a call passes.
+    pub(super) fn check_count(&self, count: usize) -> Result<()> {
+        let inputs = self.inputs();
+        if count == inputs.len() {
+            return Ok(());
         }
-        self.run(&bound, arguments, places)
+        let names = inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
+        let (title, takes) = (self.title(), counted(inputs.len(), "argument"));
+        Err(Error::Argument(format!("{title} takes {takes} ({names}); the call passed {count}")))
+    }
+
+    /// Runs a call that passed all checks on the caller's thread.
+    pub(super) fn run_alone(&self, bound: &Bound<'_>, places: &mut [OutPlace<'_>]) -> Result<()> {
+        // SAFETY: as in `run`.
+        unsafe { self.0.implementation.run_alone(&bound.site, &bound.operands, places, &bound.symbols) }
     }
 
     /// Runs a call that passed all checks, and records it if the one before was of the same layouts.
-    fn run(&self, bound: &Bound<'_>, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
+    pub(super) fn run(&self, bound: &Bound<'_>, arguments: &[Arg<'_>], places: &mut [OutPlace<'_>]) -> Result<()> {
         let implementation = &self.0.implementation;
         // SAFETY: arguments borrow their memory for the call and passed `fit`, those on a device `bind_on_device`;
         // places are exclusive and fit their outputs, and the symbols passed `check` in `bind`.

@@ -108,6 +108,15 @@ impl Memory<'_> {
         unsafe { self.copy(from.cast_mut(), &row_major_strides(self.shape), self.pointer, self.strides) }
     }
 
+    /// Copies every element from memory of the same shape and dtype.
+    ///
+    /// # Safety
+    /// `self` is valid for writes, `from` for reads, and they do not overlap.
+    pub unsafe fn copy_from(&self, from: &Memory<'_>) {
+        // SAFETY: passed on as promised by the caller.
+        unsafe { self.copy(from.pointer, from.strides, self.pointer, self.strides) }
+    }
+
     /// # Safety
     /// Both sides are valid for the shape and dtype with their strides, and they do not overlap.
     unsafe fn copy(&self, from: *mut u8, steps: &[isize], to: *mut u8, target_steps: &[isize]) {

@@ -2,7 +2,10 @@
 //!
 //! `arg`, `args`, `outputs`, `out_args` and `place` are the types of a call's two ends; `memory` is strided memory
 //! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
-//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `function` ties them together; `devices` lists what there is to run on.
+//! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `profile`
+//! counts what they cost; `variable` and `stateful` are shared variables and the calls that update them; `feed` and `parts`
+//! are arguments and outputs by name; `pending`, `map`, `owned` and `waiting` run calls as tasks; `function` ties them
+//! together; `devices` lists what there is to run on.
 //! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
 pub mod arg;
@@ -10,18 +13,28 @@ pub mod args;
 mod custom;
 mod devices;
 mod donor;
+mod feed;
 pub mod function;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod implementation;
+mod map;
 pub mod memory;
 pub mod out_args;
 pub mod outputs;
+mod owned;
+pub mod parts;
+mod pending;
 pub mod place;
+pub mod profile;
 pub mod program;
 mod recorded;
 mod replay;
 mod rows;
 pub mod site;
+pub mod stateful;
+pub mod variable;
+mod waiting;
 mod windows;
 
 pub use arg::Arg;
@@ -30,9 +43,12 @@ pub use devices::{DeviceInfo, DeviceKind, DeviceLimits, devices};
 pub use function::{Function, Stage};
 #[cfg(feature = "gpu")]
 pub use gpu::DeviceArray;
+pub use map::{CancelToken, MapOptions};
 pub use out_args::{IntoOutPlace, OutArgs};
 pub use outputs::{FromOutput, FromOutputs};
+pub use pending::{AsCompleted, Pending, as_completed, wait_all};
 pub use place::{OutPlace, OutputSpec};
+pub use profile::{ClassProfile, KernelProfile, Profile, StageTime};
 pub use replay::Replay;
 
 #[cfg(test)]

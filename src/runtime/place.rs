@@ -120,6 +120,19 @@ impl<'b> OutPlace<'b> {
         OutPlace { dtype, target, shape: few(shape), strides: few(strides) }
     }
 
+    /// The same place, for a shorter time.
+    #[inline]
+    pub(super) fn reborrow(&mut self) -> OutPlace<'_> {
+        let target = match &mut self.target {
+            Target::Host(pointer, _) => Target::Host(*pointer, PhantomData),
+            #[cfg(feature = "gpu")]
+            Target::Device(DevicePlace::Own(memory)) => Target::Device(DevicePlace::Own(memory)),
+            #[cfg(feature = "gpu")]
+            Target::Device(DevicePlace::Replaced(memory)) => Target::Device(DevicePlace::Replaced(memory)),
+        };
+        OutPlace { dtype: self.dtype, target, shape: few(&self.shape), strides: few(&self.strides) }
+    }
+
     /// The dtype of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype

@@ -7,7 +7,9 @@
 
 mod settle;
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -20,6 +22,7 @@ use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Sou
 use crate::runtime::OutPlace;
 use crate::runtime::custom::{self, Located};
 use crate::runtime::memory::{Memory, Operand, Sizes};
+use crate::runtime::profile::{Counter, Profiler, traffic};
 use crate::runtime::rows::{CACHE, Cut, RowBase, RowLaunch, RowOperand, Rows};
 use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
@@ -33,6 +36,8 @@ pub struct Program {
     rows: Vec<Rows>,
     /// The bytes that a row block may touch at a time.
     cache: usize,
+    /// What counts library calls, by step, if the program is profiled; kernels count for themselves.
+    counters: Vec<Option<Arc<Counter>>>,
 }
 
 /// The memory of one call while it runs.
@@ -85,7 +90,7 @@ impl Program {
         packed.sort_unstable();
         packed.dedup();
         let rows = Rows::of(&plan);
-        Ok(Program { plan, packed, rows, cache: CACHE })
+        Ok(Program { plan, packed, rows, cache: CACHE, counters: Vec::new() })
     }
 
     /// Lets row blocks touch so many bytes at a time. For tests.
@@ -93,9 +98,28 @@ impl Program {
         self.cache = bytes;
     }
 
+    /// Counts every step from here on.
+    pub fn watch(&mut self, profiler: &mut Profiler) {
+        for step in &mut self.plan.steps {
+            self.counters.push(match step {
+                Step::Kernel(step) => {
+                    step.kernel = profiler.watch_kernel(step.kernel.clone());
+                    None
+                }
+                Step::MatMul(_) => Some(profiler.watch("matmul", "matmul")),
+                Step::Custom(step) => Some(profiler.watch(step.function.0.name.as_str(), "host function")),
+            });
+        }
+    }
+
     /// The kernels, in order.
     pub fn kernels(&self) -> impl Iterator<Item = &Arc<dyn Executable>> {
         self.plan.kernels()
+    }
+
+    /// Whether a step is the user's code.
+    pub fn calls_host_functions(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_)))
     }
 
     /// For each output, the argument that it may be made in the memory of.
@@ -149,13 +173,13 @@ impl Program {
             let RowBlock { steps, .. } = &rows.block;
             // SAFETY: see above.
             unsafe {
-                frame.steps(&self.plan.steps[done..steps.start], parallelism)?;
+                frame.steps(self, done..steps.start, parallelism)?;
                 cut.run(&frame.row_launches(&self.plan.steps[steps.clone()], &rows.block)?, parallelism)?;
             }
             done = steps.end;
         }
         // SAFETY: see above.
-        unsafe { frame.steps(&self.plan.steps[done..], parallelism)? };
+        unsafe { frame.steps(self, done..self.plan.steps.len(), parallelism)? };
         for made in &frame.outputs {
             if made.pointer != made.place.pointer {
                 // SAFETY: both are valid for the output's shape, and the one is the call's own.
@@ -302,9 +326,30 @@ fn packed_input(window: &Window) -> Option<usize> {
 impl Frame<'_> {
     /// # Safety
     /// As `Program::run`.
-    unsafe fn steps(&mut self, steps: &[Step<Arc<dyn Executable>>], parallelism: &Parallelism) -> Result<()> {
-        // SAFETY: passed on.
-        steps.iter().try_for_each(|step| unsafe { self.step(step, parallelism) })
+    unsafe fn steps(&mut self, program: &Program, range: Range<usize>, parallelism: &Parallelism) -> Result<()> {
+        for index in range {
+            let (step, counter) = (&program.plan.steps[index], program.counters.get(index));
+            let start = counter.map(|_| Instant::now());
+            // SAFETY: passed on.
+            unsafe { self.step(step, parallelism)? };
+            if let (Some(Some(counter)), Some(start)) = (counter, start) {
+                counter.add(start.elapsed(), self.library_traffic(step)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that a library call moves.
+    fn library_traffic(&self, step: &Step<Arc<dyn Executable>>) -> Result<u64> {
+        match step {
+            Step::Kernel(_) => Ok(0),
+            Step::MatMul(step) => {
+                let [rows, inner, columns] = &step.sizes;
+                let sizes = [size(rows, self.symbols)?, size(inner, self.symbols)?, size(columns, self.symbols)?];
+                Ok(traffic::of_product(sizes, step.left.dtype, step.result.is_some()))
+            }
+            Step::Custom(step) => traffic::of_custom(step, self.symbols),
+        }
     }
 
     /// # Safety

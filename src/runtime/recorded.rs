@@ -13,10 +13,10 @@ use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
 use crate::dtype::{DType, Scalar};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::runtime::arg::{Parameter, address};
 use crate::runtime::donor::Donor;
-use crate::runtime::function::InputSpec;
+use crate::runtime::implementation::InputSpec;
 use crate::runtime::memory::Sizes;
 use crate::runtime::site::Site;
 use crate::runtime::{Arg, OutPlace, OutputSpec, Replay};
@@ -40,6 +40,8 @@ struct Recording {
     outputs: Vec<Output>,
     /// Whether the places are as a call makes them where the caller gives none.
     row_major: bool,
+    /// Whether it runs on the caller's thread.
+    runs_alone: bool,
     replay: Replay,
 }
 
@@ -58,6 +60,8 @@ struct Output {
     dtype: DType,
     shape: Sizes<usize>,
     strides: Sizes<isize>,
+    /// Whether only the last launch writes it.
+    is_written_last: bool,
 }
 
 /// A call that equals a recorded one.
@@ -71,6 +75,12 @@ pub(super) struct Recorded<'a> {
 type Values = SmallVec<[Scalar; 4]>;
 
 impl Recordings {
+    /// Whether no call has been recorded yet.
+    #[inline]
+    pub fn are_none(&self) -> bool {
+        self.known[0].get().is_none()
+    }
+
     /// The recording of a call that makes memory for its results.
     #[inline]
     pub fn of_new_memory<'a>(&'a self, inputs: &[InputSpec], arguments: &'a [Arg<'a>]) -> Option<Recorded<'a>> {
@@ -124,10 +134,14 @@ impl Recordings {
         let known = inputs.iter().zip(arguments).map(Input::of).collect::<Option<_>>();
         let outputs = places.iter().map(Output::of).collect::<Option<Vec<_>>>();
         // The call itself is done; where memory is too short to settle it, the next one is laid out anew as well.
-        if let (Some(inputs), Some(outputs), Ok(Some(replay))) = (known, outputs, settle(places)) {
+        if let (Some(inputs), Some(mut outputs), Ok(Some(replay))) = (known, outputs, settle(places)) {
             let row_major = outputs.iter().all(Output::is_row_major);
+            let runs_alone = replay.runs_alone();
+            for (number, output) in outputs.iter_mut().enumerate() {
+                output.is_written_last = replay.is_written_last(number);
+            }
             // If another thread was faster, a later call may record this one.
-            let _ = free.set(Recording { inputs, outputs, row_major, replay });
+            let _ = free.set(Recording { inputs, outputs, row_major, runs_alone, replay });
         }
     }
 }
@@ -161,7 +175,8 @@ impl Output {
     /// What must be the same of a place; none for one on a device.
     fn of(place: &OutPlace<'_>) -> Option<Output> {
         let memory = place.host()?;
-        Some(Output { dtype: memory.dtype, shape: memory.shape.into(), strides: memory.strides.into() })
+        let (dtype, shape, strides) = (memory.dtype, memory.shape.into(), memory.strides.into());
+        Some(Output { dtype, shape, strides, is_written_last: false })
     }
 
     fn is_row_major(&self) -> bool {
@@ -210,10 +225,28 @@ impl Recorded<'_> {
         specs
     }
 
+    /// Whether it runs on the caller's thread.
+    #[inline]
+    pub fn runs_alone(&self) -> bool {
+        self.recording.runs_alone
+    }
+
+    /// Whether only the last launch writes an output.
+    #[inline]
+    pub fn is_written_last(&self, output: usize) -> bool {
+        self.recording.outputs[output].is_written_last
+    }
+
     /// Whether places are as they were recorded.
     #[inline]
     pub fn has_places(&self, places: &[OutPlace<'_>]) -> bool {
         self.recording.has_places(places)
+    }
+
+    /// Whether places are as the first ones were recorded.
+    #[inline]
+    pub fn has_first_places(&self, places: &[OutPlace<'_>]) -> bool {
+        self.recording.outputs.iter().zip(places).all(|(known, place)| known.is_of(place))
     }
 
     /// Runs the call.
@@ -225,9 +258,27 @@ impl Recorded<'_> {
     /// `Memory` before anything is written.
     #[inline]
     pub unsafe fn run(&self, places: &[OutPlace<'_>]) -> Result<()> {
+        // SAFETY: by the caller's word.
+        unsafe { self.run_with(places, &[]) }
+    }
+
+    /// Runs the call with places for the first outputs, and addresses for the others.
+    ///
+    /// # Safety
+    /// `has_first_places` holds; the addresses are those of as many row-major arrays of the recorded dtypes and shapes,
+    /// which overlap nothing but the arguments that donations name.
+    ///
+    /// # Errors
+    /// `Memory` before anything is written; `Internal` if there are not as many.
+    #[inline]
+    pub unsafe fn run_with(&self, places: &[OutPlace<'_>], others: &[Option<*mut u8>]) -> Result<()> {
         let mut outputs: SmallVec<[*mut u8; 4]> = SmallVec::new();
         for place in places {
             outputs.push(place.on_host()?.pointer);
+        }
+        outputs.extend(others.iter().copied().flatten());
+        if outputs.len() != self.recording.outputs.len() {
+            return Err(Error::Internal("a recorded call with too few places".to_string()));
         }
         let mut inputs: SmallVec<[*const u8; 8]> = SmallVec::new();
         let mut values = self.values.iter();

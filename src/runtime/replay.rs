@@ -31,6 +31,8 @@ pub struct Replay {
 #[derive(Debug)]
 pub(super) struct ReplayStep {
     pub settled: Box<dyn Settled>,
+    /// Whether it runs on the caller's thread.
+    pub runs_alone: bool,
     pub operands: SmallVec<[ReplayOperand; 4]>,
 }
 
@@ -68,6 +70,18 @@ impl Replay {
 
     pub(super) fn push(&mut self, step: ReplayStep) {
         self.steps.push(step);
+    }
+
+    /// Whether all launches run on the caller's thread.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.steps.iter().all(|step| step.runs_alone)
+    }
+
+    /// Whether only the last launch writes an output.
+    pub(super) fn is_written_last(&self, output: usize) -> bool {
+        let writes = |operand: &ReplayOperand| matches!(operand.origin, Origin::Output(other) if other == output);
+        let is_written = |step: &ReplayStep| step.operands.iter().any(writes);
+        self.steps.split_last().is_some_and(|(_, earlier)| !earlier.iter().any(is_written))
     }
 
     /// Runs the launches on the memory of a call.

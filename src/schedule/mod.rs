@@ -11,6 +11,7 @@
 //! Invariants: steps are in an order in which every read comes after the step that writes it; members of one
 //! group depend on each other only element by element; every pass is linear in the graph.
 
+mod cost;
 mod cut;
 mod form;
 mod fuse;
@@ -25,6 +26,7 @@ mod product;
 mod rows;
 mod walk;
 
+pub use cost::Cost;
 pub use form::{Form, View, ViewAxis};
 pub use rows::RowBlock;
 use walk::{Cone, Walk};

@@ -11,4 +11,5 @@ mod difference;
 mod elementwise;
 mod limits;
 mod random;
+mod stable;
 mod structure;

@@ -6,7 +6,6 @@
 //!
 //! `KROTON_SEED=7 KROTON_CASES=10000 cargo test --test random_graphs` draws others.
 
-mod bounded;
 mod build;
 mod cases;
 #[path = "../common/mod.rs"]
@@ -17,8 +16,6 @@ mod phrases;
 mod program;
 #[allow(dead_code)] // the rest is for GPUs
 mod recipe;
-#[allow(dead_code)] // the rest is for GPUs
-mod rounding;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -27,9 +24,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bounded::Bounded;
 use cases::{Equal, misplaced, run_cases, setting};
+use kroton::check::{bounded, rounding};
 use kroton::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use kroton::optimize::{Class, rules};
-use kroton::{Arg, Array, Compiler, DType, Device, Expr, Function, OptLevel, Stage};
+use kroton::{Arg, Array, Check, Compiler, DType, Device, Expr, Function, OnUnused, OptLevel, Stage};
 use program::{Op, Program};
 use recipe::Recipe;
 
@@ -78,6 +76,9 @@ fn ways(program: &Program, row_bytes: usize) -> [Way; 10] {
     ]
 }
 
+/// One in so many graphs is also run under `Check::Differential`, which compiles each node on its own.
+const CHECKED: u64 = 16;
+
 fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
     let program = Program::new(recipe);
     let (inputs, outputs) = build::build(&program);
@@ -95,6 +96,15 @@ fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
         let trace = f.dump(Stage::Optimized).map_err(|error| say(&error))?;
         let fired = trace.lines().filter_map(|line| Some(line.split_once('/')?.1.split_once(": ")?.0.to_string()));
         coverage.fired.lock().unwrap().extend(fired);
+    }
+    if recipe.seed.is_multiple_of(CHECKED) {
+        let (device, compiler) = (Device::Cpu, Compiler::new().check(Check::Differential));
+        let way = Way {
+            name: "checked",
+            compiler: compiler.on_unused_input(OnUnused::Ignore).device(device),
+            equal: Equal::Bounds,
+        };
+        run(&way, &inputs, &outputs, &program).map_err(|error| format!("checked: {error}"))?;
     }
     count(&program, &expected, coverage);
     Ok(())

@@ -3,6 +3,7 @@
 //! Must not know: how code is made; reductions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cache::{Key, Of, shared};
 use super::emit::Class;
@@ -69,6 +70,11 @@ impl Map {
     /// How many variants have been compiled.
     pub fn compilations(&self) -> usize {
         self.variants.compilations()
+    }
+
+    /// How long they took to compile.
+    pub fn compile_time(&self) -> Duration {
+        self.variants.compile_time()
     }
 
     /// The code for operands of such classes.

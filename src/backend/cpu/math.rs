@@ -6,9 +6,10 @@
 
 use crate::dtype::{DType, Scalar};
 use crate::elementary::kernel::{self, Level};
+use crate::elementary::philox_kernel::{self, Draw, random_kernel};
 use crate::elementary::{Binary, Unary, functions};
 use crate::ops::binary::binary_table;
-use crate::ops::scalar::{Float, Integer};
+use crate::ops::scalar::{Float, Integer, random};
 use crate::ops::unary::unary_table;
 use crate::ops::{BinaryOp, Outcome, TernaryOp, UnaryOp};
 
@@ -17,7 +18,7 @@ use crate::ops::{BinaryOp, Outcome, TernaryOp, UnaryOp};
 pub(super) struct Symbol {
     /// Which op.
     pub function: Function,
-    /// The dtype of operands and result.
+    /// The dtype of the operands.
     pub dtype: DType,
 }
 
@@ -49,6 +50,15 @@ impl Symbol {
             Function::Unary(_) => 1,
             Function::Binary(_) => 2,
             Function::Ternary(_) => 3,
+        }
+    }
+
+    /// The dtype of the result.
+    pub fn result(self) -> DType {
+        match self.function {
+            Function::Unary(op) => op.row().result(self.dtype),
+            Function::Binary(op) => op.row().result(self.dtype),
+            Function::Ternary(op) => op.row().result(self.dtype),
         }
     }
 
@@ -121,6 +131,11 @@ fn binary_kernel(op: BinaryOp, dtype: DType, level: Level) -> Option<*const u8> 
         BinaryOp::Pow => of_binary::<functions::Pow>(dtype, level),
         BinaryOp::Atan2 => of_binary::<functions::Atan2>(dtype, level),
         BinaryOp::Hypot => of_binary::<functions::Hypot>(dtype, level),
+        BinaryOp::RandomBits32 => of_draw::<philox_kernel::Bits32>(dtype, level),
+        BinaryOp::RandomBits64 => of_draw::<philox_kernel::Bits64>(dtype, level),
+        BinaryOp::RandomUniform32 => of_draw::<philox_kernel::Uniform32>(dtype, level),
+        BinaryOp::RandomUniform64 => of_draw::<philox_kernel::Uniform64>(dtype, level),
+        BinaryOp::RandomKey => of_draw::<philox_kernel::Key>(dtype, level),
         BinaryOp::Add
         | BinaryOp::Sub
         | BinaryOp::Mul
@@ -160,6 +175,10 @@ fn of_binary<F: Binary<f32> + Binary<f64>>(dtype: DType, level: Level) -> Option
         DType::F64 => Some(kernel::binary_kernel::<F, f64>(level) as *const u8),
         DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => None,
     }
+}
+
+fn of_draw<D: Draw>(dtype: DType, level: Level) -> Option<*const u8> {
+    (dtype == DType::U64).then(|| random_kernel::<D>(level) as *const u8)
 }
 
 /// A type as it travels in a register.

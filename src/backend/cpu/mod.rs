@@ -31,6 +31,7 @@ mod wide;
 pub use isa::NamedTarget;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::backend::{Backend, EngineStage, Executable, Parallelism, Settled};
 use crate::error::{Error, Result};
@@ -141,6 +142,13 @@ impl Executable for Prepared {
         match &self.body {
             Body::Map(_, map) => map.compilations(),
             Body::Reduce(reduce) => reduce.compilations(),
+        }
+    }
+
+    fn compile_time(&self) -> Duration {
+        match &self.body {
+            Body::Map(_, map) => map.compile_time(),
+            Body::Reduce(reduce) => reduce.compile_time(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -49,7 +50,8 @@ pub(super) struct Reduce {
     weight: usize,
     block: Variants,
     columns: Variants,
-    merge: OnceLock<Result<Arc<Code>>>,
+    /// The code that merges states, and how long it took to make.
+    merge: OnceLock<(Result<Arc<Code>>, Duration)>,
     epilogue: Map,
     /// The operands of the body, then of the epilogue.
     ports: Vec<Port>,
@@ -95,12 +97,22 @@ impl Reduce {
             + usize::from(self.merge.get().is_some())
     }
 
+    /// How long they took to compile.
+    pub fn compile_time(&self) -> Duration {
+        let merge = self.merge.get().map_or(Duration::ZERO, |(_, time)| *time);
+        self.block.compile_time() + self.columns.compile_time() + self.epilogue.compile_time() + merge
+    }
+
     fn merge_code(&self) -> Result<&Code> {
         let make = || {
             let key = Key::new(self.isa, Of::Merge(Arc::clone(&self.folds)), &self.body, &[]);
             shared(key, || Generator::new(self.isa).merge(&self.body, &self.folds))
         };
-        self.merge.get_or_init(make).as_deref().map_err(Error::clone)
+        let timed = || {
+            let start = Instant::now();
+            (make(), start.elapsed())
+        };
+        self.merge.get_or_init(timed).0.as_deref().map_err(Error::clone)
     }
 
     /// What does neighboring results at once, if the operands lie better along these than along the reduction; with

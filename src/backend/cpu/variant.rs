@@ -3,8 +3,9 @@
 //! Variants are published append-only and read without a lock; each is compiled once, however many threads ask for it.
 //! When all places are taken, code for any strides serves the rest. Must not know: what the code does.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -27,6 +28,8 @@ pub(super) struct Variants {
     any_strides: OnceLock<Result<Arc<Code>>>,
     gathered: OnceLock<Result<Arc<Code>>>,
     compilations: AtomicUsize,
+    /// The time that went into them.
+    nanoseconds: AtomicU64,
 }
 
 impl Variants {
@@ -38,8 +41,11 @@ impl Variants {
         make: impl Fn(&[Class]) -> Result<Arc<Code>>,
     ) -> Result<&Arc<Code>> {
         let counted = |classes: &[Class]| {
+            let start = Instant::now();
+            let code = make(classes);
             self.compilations.fetch_add(1, Ordering::Relaxed);
-            make(classes)
+            self.nanoseconds.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            code
         };
         for place in &self.specialized {
             let (known, code) = place.get_or_init(|| (classes.clone(), counted(classes)));
@@ -62,6 +68,11 @@ impl Variants {
     /// How many there are.
     pub fn compilations(&self) -> usize {
         self.compilations.load(Ordering::Relaxed)
+    }
+
+    /// How long it took to make them.
+    pub fn compile_time(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }
 }
 

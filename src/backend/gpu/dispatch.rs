@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::backend::gpu::emit::layout::{Home, Layout, Role, Variant};
+use crate::backend::gpu::emit::layout::{Home, Layout};
 use crate::backend::gpu::emit::params::Word;
 use crate::backend::gpu::kernel::Emitted;
 use crate::backend::gpu::launch::{Launch, Window, memory};
@@ -28,6 +28,7 @@ pub struct Dispatch<'a> {
     group_bits: u32,
     rows: Option<(u64, u64)>,
     inner: Range<u64>,
+    part: (u64, u64),
     reads: Option<&'a DeviceMemory>,
     writes: Option<&'a DeviceMemory>,
 }
@@ -42,8 +43,8 @@ struct Reached {
 impl<'a> Dispatch<'a> {
     /// A dispatch of so many points, groups of lanes, or groups of states.
     pub fn new(launch: &'a Launch<'a>, emitted: &'a Emitted, window: Window, count: u64) -> Dispatch<'a> {
-        let (states, group_bits, rows, inner, reads, writes) = (0, 0, None, 0..0, None, None);
-        Dispatch { launch, emitted, window, count, states, group_bits, rows, inner, reads, writes }
+        let (states, group_bits, rows, inner, part, reads, writes) = (0, 0, None, 0..0, (0, 0), None, None);
+        Dispatch { launch, emitted, window, count, states, group_bits, rows, inner, part, reads, writes }
     }
 
     /// How many states each reduction has in scratch memory, and how many are merged at once, as a power of two.
@@ -61,6 +62,11 @@ impl<'a> Dispatch<'a> {
         Dispatch { inner, ..self }
     }
 
+    /// The number of the dispatch, from 1 on, among those that walk the loops of its points, and its rounds of them.
+    pub fn part(self, number: u64, rounds: u64) -> Self {
+        Dispatch { part: (number, rounds), ..self }
+    }
+
     /// The scratch memory that is read.
     pub fn reads(self, memory: impl Into<Option<&'a DeviceMemory>>) -> Self {
         Dispatch { reads: memory.into(), ..self }
@@ -72,9 +78,7 @@ impl<'a> Dispatch<'a> {
     }
 
     /// Whether what some points and blocks reach fits the device's bindings.
-    pub fn fits(launch: &Launch<'_>, role: Role, points: &Range<u64>, blocks: &Range<u64>) -> bool {
-        let variant = Variant { role, outer: launch.outer.len(), reduced: launch.reduced.len(), results_first: false };
-        let Ok(layout) = Layout::new(launch.kernel.kernel(), variant, &launch.limits) else { return true };
+    pub fn fits(launch: &Launch<'_>, layout: &Layout, points: &Range<u64>, blocks: &Range<u64>) -> bool {
         let mut bytes = vec![0; layout.buffers.len()];
         for operand in 0..launch.operands.len() {
             if let Home::Buffer(buffer) = layout.homes[operand] {
@@ -156,6 +160,8 @@ impl<'a> Dispatch<'a> {
             (Word::GroupBits, u64::from(self.group_bits)),
             (Word::InnerStart, self.inner.start),
             (Word::InnerEnd, self.inner.end),
+            (Word::Part, self.part.0),
+            (Word::Rounds, self.part.1),
         ];
         for (word, value) in head {
             words[word as usize] = value as u32;

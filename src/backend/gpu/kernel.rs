@@ -11,6 +11,7 @@ use crate::backend::gpu::emit::body::writes_bytes;
 use crate::backend::gpu::emit::layout::{Layout, Role, Variant, reductions};
 use crate::backend::gpu::emit::{self, shader_limits};
 use crate::backend::gpu::memory::DeviceMemory;
+use crate::backend::gpu::parts;
 use crate::backend::gpu::shader::Shader;
 use crate::error::Result;
 use crate::loops::{Kernel, Nest, Target};
@@ -20,6 +21,8 @@ use crate::loops::{Kernel, Nest, Target};
 pub struct GpuKernel {
     kernel: Kernel,
     target: Target,
+    /// How many rounds of its loops a dispatch may make for a point.
+    rounds: u64,
     shaders: Mutex<BTreeMap<Variant, Arc<Emitted>>>,
 }
 
@@ -64,7 +67,8 @@ impl GpuKernel {
     /// As `new`, emitting one variant, or those for contiguous operands.
     pub(super) fn with_role(kernel: Kernel, target: &Target, variant: Option<Variant>) -> Result<GpuKernel> {
         shader_limits(target)?;
-        let kernel = GpuKernel { kernel, target: target.clone(), shaders: Mutex::default() };
+        let rounds = parts::rounds_at_once(&kernel, target)?;
+        let kernel = GpuKernel { kernel, target: target.clone(), rounds, shaders: Mutex::default() };
         let variants = variant.map_or_else(|| kernel.usual(), |variant| vec![variant]);
         for variant in variants {
             kernel.emitted(variant)?;
@@ -80,6 +84,11 @@ impl GpuKernel {
     /// What it was made for.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// How many rounds of its loops a dispatch may make for a point.
+    pub fn rounds_at_once(&self) -> u64 {
+        self.rounds
     }
 
     /// The shaders that have been emitted so far, as text.
@@ -114,6 +123,7 @@ impl GpuKernel {
         let variant = |role| Variant { role, outer: outer.min(1), reduced: reduced.min(1), results_first: false };
         match reductions(&self.kernel) {
             Some(_) => vec![variant(Role::Direct), variant(Role::Partial), variant(Role::Finish)],
+            None if parts::rounds_of_point(&self.kernel, None).is_none() => vec![variant(Role::MapPart)],
             None if writes_bytes(&self.kernel) => vec![variant(Role::MapBytes)],
             None => vec![variant(Role::Map)],
         }

@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use crate::backend::gpu::dispatch::Dispatch;
 use crate::backend::gpu::emit::body::writes_bytes;
-use crate::backend::gpu::emit::layout::{Role, Variant, reductions, state_words, steps};
+use crate::backend::gpu::emit::layout::{Layout, Role, Variant, reductions, state_words, steps};
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::{invocations, shader_limits};
 use crate::backend::gpu::kernel::{GpuBase, GpuKernel, GpuOperand};
-use crate::backend::gpu::loops::{Loop, Span, count, merged, middle, plain, span};
+use crate::backend::gpu::loops::{Loop, Span, box_of, count, merged, middle, plain, span};
 use crate::backend::gpu::memory::DeviceMemory;
+use crate::backend::gpu::parts::rounds_of_point;
 use crate::backend::gpu::recorder::Recorder;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Kernel, Nest, ShaderLimits};
@@ -64,31 +65,49 @@ impl GpuKernel {
     /// `Unsupported` for an access that does not fit the device's limits, `Memory` where there is none for the states
     /// of a reduction, `Device` and `Internal` from the device.
     pub fn record(&self, recorder: &mut Recorder, extents: &[usize], operands: &[GpuOperand<'_>]) -> Result<()> {
-        let Some(Nest::Map { axes, body }) = self.kernel().body.first() else { return Ok(()) };
-        let reduce = match body.first() {
-            Some(Nest::Reduce { axes, .. }) => Some(axes.as_slice()),
-            Some(Nest::Map { .. } | Nest::Sequential { .. } | Nest::While { .. } | Nest::Block(_)) | None => None,
-        };
-        let stride = |operand: usize, axis: Axis| operands[operand].strides.get(axis.0 as usize).copied().unwrap_or(0);
-        let loops = |axes: &[Axis]| plain(axes, extents, stride, operands.len());
-        let limits = shader_limits(self.target())?;
-        let launch = Launch {
-            kernel: self,
-            limits,
-            operands,
-            outer: merged(loops(axes)),
-            reduced: merged(loops(reduce.unwrap_or_default())),
-            steps: loops(&steps(&self.kernel().body)),
-            invocations: invocations(self.kernel(), &limits),
-        };
+        let mut launch = Launch::unmerged(self, extents, operands)?;
+        launch.outer = merged(launch.outer);
+        launch.reduced = merged(launch.reduced);
         if count(&launch.outer) == 0 {
             return Ok(());
         }
         launch.check()?;
-        match reduce {
+        let rounds = rounds_of_point(self.kernel(), Some(extents));
+        let is_long = rounds.is_none_or(|rounds| rounds > self.rounds_at_once());
+        match reductions(self.kernel()) {
+            Some(_) if is_long => Err(launch.is_too_long()),
             Some(_) => launch.reduce(recorder),
+            None if is_long => launch.map_parts(recorder, rounds),
             None => launch.map(recorder),
         }
+    }
+}
+
+impl<'a> Launch<'a> {
+    /// A launch over all axes, each a loop of its own, which is yet to be checked.
+    ///
+    /// # Errors
+    /// `Internal` for a kernel that is not one map.
+    pub fn unmerged(kernel: &'a GpuKernel, extents: &[usize], operands: &'a [GpuOperand<'a>]) -> Result<Launch<'a>> {
+        let [Nest::Map { axes, body }] = kernel.kernel().body.as_slice() else {
+            return Err(Error::Internal(format!("the kernel `{}` is not one map", kernel.kernel().name)));
+        };
+        let reduced = match body.first() {
+            Some(Nest::Reduce { axes, .. }) => axes.as_slice(),
+            Some(Nest::Map { .. } | Nest::Sequential { .. } | Nest::While { .. } | Nest::Block(_)) | None => &[],
+        };
+        let stride = |operand: usize, axis: Axis| operands[operand].strides.get(axis.0 as usize).copied().unwrap_or(0);
+        let loops = |axes: &[Axis]| plain(axes, extents, stride, operands.len());
+        let limits = shader_limits(kernel.target())?;
+        Ok(Launch {
+            kernel,
+            limits,
+            operands,
+            outer: loops(axes),
+            reduced: loops(reduced),
+            steps: loops(&steps(&kernel.kernel().body)),
+            invocations: invocations(kernel.kernel(), &limits),
+        })
     }
 }
 
@@ -97,28 +116,13 @@ impl Launch<'_> {
         self.kernel.kernel()
     }
 
-    /// A launch over all axes of the outermost map, each a loop of its own.
-    pub fn unmerged<'b>(
-        kernel: &'b GpuKernel,
-        extents: &[usize],
-        operands: &'b [GpuOperand<'b>],
-    ) -> Result<Launch<'b>> {
-        let stride = |operand: usize, axis: Axis| operands[operand].strides.get(axis.0 as usize).copied().unwrap_or(0);
-        let loops = |axes: &[Axis]| plain(axes, extents, stride, operands.len());
-        let Some(Nest::Map { axes, .. }) = kernel.kernel().body.first() else {
-            return Err(Error::Internal(format!("the kernel `{}` is no map", kernel.kernel().name)));
-        };
-        let limits = shader_limits(kernel.target())?;
-        let (outer, steps) = (loops(axes), loops(&steps(&kernel.kernel().body)));
-        let invocations = invocations(kernel.kernel(), &limits);
-        let launch = Launch { kernel, limits, operands, outer, reduced: Vec::new(), steps, invocations };
-        launch.check()?;
-        Ok(launch)
-    }
-
     /// Numbers of points, elements and positions fit a word.
-    fn check(&self) -> Result<()> {
-        let largest = count(&self.outer).max(count(&self.reduced)).max(count(&self.steps));
+    ///
+    /// # Errors
+    /// `Unsupported` where they do not.
+    pub fn check(&self) -> Result<()> {
+        let steps = self.steps.iter().map(|step| step.extent).max().unwrap_or(0);
+        let largest = count(&self.outer).max(count(&self.reduced)).max(steps);
         let too_far = |operand: usize| {
             let reach = self.reach(operand, &(0..count(&self.outer)), &(0..count(&self.reduced)));
             let limit = i64::from(i32::MAX);
@@ -137,7 +141,7 @@ impl Launch<'_> {
 
     /// The elements of an operand that are reached from some points and elements of their reductions.
     pub fn reach(&self, operand: usize, points: &Range<u64>, elements: &Range<u64>) -> Span {
-        let steps = span(&self.steps, operand, &(0..count(&self.steps).max(1)));
+        let steps = box_of(&self.steps, operand);
         let inner = if elements.is_empty() { Span::POINT } else { span(&self.reduced, operand, elements) };
         if points.is_empty() { inner.plus(steps) } else { span(&self.outer, operand, points).plus(inner).plus(steps) }
     }
@@ -154,16 +158,19 @@ impl Launch<'_> {
         groups.saturating_mul(groups).saturating_mul(per_workgroup).min(MOST_AT_ONCE)
     }
 
-    fn variant(&self, role: Role) -> Variant {
+    /// The variant of the kernel for this launch.
+    pub fn variant(&self, role: Role) -> Variant {
         Variant { role, outer: self.outer.len(), reduced: self.reduced.len(), results_first: self.results_first() }
+    }
+
+    /// The layout of a part of the kernel.
+    fn layout(&self, role: Role) -> Result<Layout> {
+        Layout::new(self.kernel_ir(), self.variant(role), &self.limits)
     }
 
     fn map(&self, recorder: &mut Recorder) -> Result<()> {
         let mut windows = Vec::new();
-        self.cut_points(0..count(&self.outer), &mut windows, &|points| {
-            points.end - points.start <= self.most(u64::from(self.invocations))
-                && Dispatch::fits(self, Role::Map, points, &(0..0))
-        })?;
+        self.cut_map(Role::Map, &mut windows, u64::MAX)?;
         for points in windows {
             let role = if self.gathers_bytes(&points) { Role::MapBytes } else { Role::Map };
             let threads = (points.end - points.start).div_ceil(if role == Role::MapBytes { 4 } else { 1 });
@@ -184,6 +191,17 @@ impl Launch<'_> {
         let writes = self.kernel_ir().operands.iter().enumerate();
         let mut bytes = writes.filter(|(_, x)| x.access == Access::Write && x.dtype.size() == 1);
         writes_bytes(self.kernel_ir()) && self.steps.is_empty() && bytes.all(|(operand, _)| in_a_row(operand))
+    }
+
+    /// Cuts all points into ranges that a map can be dispatched for, of at most so many points.
+    ///
+    /// # Errors
+    /// As `cut_points`.
+    pub fn cut_map(&self, role: Role, windows: &mut Vec<Range<u64>>, most: u64) -> Result<()> {
+        let (layout, most) = (self.layout(role)?, self.most(u64::from(self.invocations)).min(most));
+        self.cut_points(0..count(&self.outer), windows, &|points| {
+            points.end - points.start <= most && Dispatch::fits(self, &layout, points, &(0..0))
+        })
     }
 
     /// Cuts points into ranges that fit.
@@ -222,6 +240,16 @@ impl Launch<'_> {
         ))
     }
 
+    /// The error of a reduction whose results go through loops that no single dispatch can make.
+    fn is_too_long(&self) -> Error {
+        Error::Unsupported(format!(
+            "the kernel `{}` walks more than {} steps of a loop behind a reduction in one piece; write the reduction as a \
+             result of its own, or use Device::Cpu",
+            self.kernel_ir().name,
+            self.kernel.rounds_at_once()
+        ))
+    }
+
     /// The blocks of each reduction; one where there are no elements.
     fn block_count(&self) -> u64 {
         count(&self.reduced).div_ceil(BLOCK as u64).max(1)
@@ -232,9 +260,9 @@ impl Launch<'_> {
         let per_workgroup = u64::from(self.invocations) / LANES as u64;
         let most = self.most(per_workgroup);
         if blocks == 1 {
-            let mut windows = Vec::new();
+            let (mut windows, layout) = (Vec::new(), self.layout(Role::Direct)?);
             self.cut_points(0..count(&self.outer), &mut windows, &|points| {
-                points.end - points.start <= most && Dispatch::fits(self, Role::Direct, points, &(0..1))
+                points.end - points.start <= most && Dispatch::fits(self, &layout, points, &(0..1))
             })?;
             for points in windows {
                 let results = points.end - points.start;
@@ -245,27 +273,28 @@ impl Launch<'_> {
             return Ok(());
         }
         let state_bytes = 4 * state_words(self.kernel_ir(), Types { has_i64: self.limits.has_i64 }) as u64;
-        let mut windows = Vec::new();
+        let (mut windows, finish, partial) = (Vec::new(), self.layout(Role::Finish)?, self.layout(Role::Partial)?);
         self.cut_points(0..count(&self.outer), &mut windows, &|points| {
             let states = (points.end - points.start).saturating_mul(blocks);
             states.saturating_mul(state_bytes) <= self.limits.binding_bytes
-                && Dispatch::fits(self, Role::Finish, points, &(0..0))
-                && self.cut_blocks(points, blocks, most).is_some()
+                && Dispatch::fits(self, &finish, points, &(0..0))
+                && self.cut_blocks(&partial, points, blocks, most).is_some()
         })?;
         for points in windows {
-            self.reduce_points(recorder, &points, blocks, state_bytes, most)?;
+            let ranges = self.cut_blocks(&partial, &points, blocks, most).ok_or_else(|| self.does_not_fit())?;
+            self.reduce_points(recorder, &points, &ranges, state_bytes)?;
         }
         Ok(())
     }
 
     /// Ranges of blocks that fit for some points; none if single blocks do not.
-    fn cut_blocks(&self, points: &Range<u64>, blocks: u64, most: u64) -> Option<Vec<Range<u64>>> {
+    fn cut_blocks(&self, layout: &Layout, points: &Range<u64>, blocks: u64, most: u64) -> Option<Vec<Range<u64>>> {
         let results = points.end - points.start;
         let mut windows: Vec<Range<u64>> = Vec::new();
         let mut left: Vec<Range<u64>> = std::iter::once(0..blocks).collect();
         while let Some(range) = left.pop() {
             let slots = results.saturating_mul(range.end - range.start);
-            if slots <= most && Dispatch::fits(self, Role::Partial, points, &range) {
+            if slots <= most && Dispatch::fits(self, layout, points, &range) {
                 windows.push(range);
             } else if range.end - range.start <= 1 || windows.len() + left.len() > MOST_WINDOWS {
                 return None;
@@ -282,18 +311,17 @@ impl Launch<'_> {
         &self,
         recorder: &mut Recorder,
         points: &Range<u64>,
-        blocks: u64,
+        ranges: &[Range<u64>],
         state_bytes: u64,
-        most: u64,
     ) -> Result<()> {
-        let results = points.end - points.start;
+        let (results, blocks) = (points.end - points.start, self.block_count());
         let scratch = |states: u64| recorder_scratch(recorder, results * states * state_bytes);
         let mut states = scratch(blocks)?;
         let per_workgroup = u64::from(self.invocations) / LANES as u64;
         let partial = self.kernel.emitted(self.variant(Role::Partial))?;
-        for range in self.cut_blocks(points, blocks, most).ok_or_else(|| self.does_not_fit())? {
+        for range in ranges {
             let slots = results * (range.end - range.start);
-            let window = Window { points: points.clone(), blocks: range };
+            let window = Window { points: points.clone(), blocks: range.clone() };
             let dispatch = Dispatch::new(self, &partial, window, slots).states(blocks, 0).writes(&states);
             dispatch.run(recorder, slots.div_ceil(per_workgroup))?;
         }

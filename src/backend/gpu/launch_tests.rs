@@ -13,14 +13,14 @@ use crate::ops::BinaryOp;
 
 /// An operand on the host: its elements, and how the kernel walks them.
 #[derive(Debug, Clone)]
-struct Data {
+pub(super) struct Data {
     bytes: Vec<u8>,
     offset: i64,
     strides: Vec<i64>,
 }
 
 impl Data {
-    fn new(dtype: DType, count: usize, offset: i64, strides: &[i64], value: impl Fn(usize) -> i64) -> Data {
+    pub(super) fn new(dtype: DType, count: usize, offset: i64, strides: &[i64], value: impl Fn(usize) -> i64) -> Data {
         let element = |i| Scalar::I64(value(i)).cast(dtype).bits().to_le_bytes()[..dtype.size()].to_vec();
         Data { bytes: (0..count).flat_map(element).collect(), offset, strides: strides.to_vec() }
     }
@@ -77,7 +77,7 @@ fn on_device(kernel: &GpuKernel, extents: &[usize], data: &[Data]) -> Option<Vec
 }
 
 /// The device as it is, without what not all have, and with little of everything.
-fn targets() -> Vec<Target> {
+pub(super) fn targets() -> Vec<Target> {
     let Some(gpu) = testing::device() else { return Vec::new() };
     let own = gpu.target().clone();
     let limits = own.shaders.unwrap();
@@ -88,10 +88,10 @@ fn targets() -> Vec<Target> {
     vec![own, Target::gpu(pairs, false), Target::gpu(small, false), Target::gpu(narrow, false)]
 }
 
-fn check(name: &str, kernel: &Kernel, extents: &[usize], data: &[Data]) {
+pub(super) fn check(name: &str, kernel: &Kernel, extents: &[usize], data: &[Data]) {
+    let expected = interpreted(kernel, extents, data);
     for target in targets() {
         if kernel.types.iter().all(|dtype| target.computes(*dtype)) {
-            let expected = interpreted(kernel, extents, data);
             let kernel = GpuKernel::new(kernel.clone(), &target).unwrap();
             let Some(got) = on_device(&kernel, extents, data) else { return };
             for (operand, (got, expected)) in got.iter().zip(&expected).enumerate() {

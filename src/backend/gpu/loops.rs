@@ -92,6 +92,12 @@ pub fn span(loops: &[Loop], operand: usize, range: &Range<u64>) -> Span {
     result
 }
 
+/// What an operand reaches from loops that are each walked from start to end, beside or inside one another.
+pub fn box_of(loops: &[Loop], operand: usize) -> Span {
+    let walks = loops.iter().map(|one| Span::walk(one.strides[operand], 0, one.extent.saturating_sub(1)));
+    walks.fold(Span::POINT, Span::plus)
+}
+
 /// Where to cut a range in two: at a multiple of an inner loop's iterations, if one lies inside.
 pub fn middle(loops: &[Loop], range: &Range<u64>) -> u64 {
     let length = range.end - range.start;

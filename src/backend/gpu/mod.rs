@@ -16,6 +16,7 @@ pub mod loops;
 #[doc(hidden)]
 pub mod mask;
 pub mod memory;
+pub mod parts;
 pub mod pipeline;
 mod pool;
 pub mod product;
@@ -26,6 +27,8 @@ pub mod testing;
 
 #[cfg(test)]
 mod launch_tests;
+#[cfg(test)]
+mod loop_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,11 +4,12 @@
 //! sum, and then the epilogue. Its shader makes the same sums in tiles.
 
 use crate::backend::gpu::dispatch::Dispatch;
-use crate::backend::gpu::emit::layout::{Role, Variant};
+use crate::backend::gpu::emit::layout::{Layout, Role, Variant};
 use crate::backend::gpu::emit::product::{Tiles, accumulation_ops};
 use crate::backend::gpu::emit::shader_limits;
 use crate::backend::gpu::kernel::{GpuKernel, GpuOperand};
 use crate::backend::gpu::launch::{Launch, Window};
+use crate::backend::gpu::parts::LONGEST;
 use crate::backend::gpu::recorder::Recorder;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
@@ -18,10 +19,6 @@ use crate::loops::{
 
 /// The axes of a product's kernel: batch, row, column, inner.
 const AXES: u32 = 4;
-
-/// How far one dispatch goes along the inner axis: invocations that take long are broken off by drivers, and Mesa's
-/// software driver silently ends the loops of an invocation after 65,536 rounds.
-const LONGEST: u64 = 1 << 14;
 
 /// A matrix product that a GPU can run.
 #[derive(Debug)]
@@ -94,6 +91,7 @@ impl GpuProduct {
             return Ok(());
         }
         let launch = Launch::unmerged(&self.kernel, &extents, &operands)?;
+        launch.check()?;
         self.dispatch(recorder, &launch, sizes)
     }
 
@@ -107,6 +105,7 @@ impl GpuProduct {
         }
         let (is_long, sum_bytes) = (inner > LONGEST, self.sum_bytes());
         let role = if is_long { Role::ProductEnd } else { Role::Product };
+        let layout = Layout::new(self.kernel.kernel(), variant(role), &launch.limits)?;
         let mut windows = Vec::new();
         launch.cut_points(0..batches * rows * columns, &mut windows, &|points| {
             let is_whole = points.start % columns == 0 && points.end % columns == 0;
@@ -114,7 +113,7 @@ impl GpuProduct {
             is_whole
                 && (lines.div_ceil(rows) <= most && lines.min(rows).div_ceil(tile) <= most)
                 && (!is_long || (points.end - points.start) * sum_bytes <= launch.limits.binding_bytes)
-                && Dispatch::fits(launch, role, points, &(0..0))
+                && Dispatch::fits(launch, &layout, points, &(0..0))
         })?;
         for points in windows {
             let (first, lines) = (points.start / columns, (points.end - points.start) / columns);

@@ -198,6 +198,15 @@ impl Recorder {
         })
     }
 
+    /// Submits what was recorded so far, and waits until it is done.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub fn complete(&mut self) -> Result<()> {
+        self.submit()?;
+        self.gpu.wait()
+    }
+
     /// Waits until the memory that was read has come, and copies it.
     ///
     /// # Errors

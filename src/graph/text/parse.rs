@@ -203,7 +203,7 @@ impl Parser {
         })?;
         check_rank(cursor, &shape)?;
         let ty = Type { dtype, shape: shape.into() };
-        Ok((Node::Input(Arc::new(Input { id, name, ty: ty.clone() })), ty))
+        Ok((Node::Input(Arc::new(Input { id, name, ty: ty.clone(), kept: None })), ty))
     }
 
     /// `?` for an open size, `?0` for one equal to that of the input's axis 0, `%1.0` for one of an input above, or a

@@ -24,7 +24,7 @@ fn input(graph: &mut Graph, name: &str, dtype: DType, rank: u32) -> (NodeId, Vec
     let sizes: Vec<Dim> =
         (0..rank).map(|axis| Dim::from(Symbol { input: id, measure: Measure::Extent(axis) })).collect();
     let ty = Type { dtype, shape: sizes.iter().cloned().collect() };
-    let node = add(graph, Node::Input(Arc::new(Input { id, name: name.to_string(), ty })));
+    let node = add(graph, Node::Input(Arc::new(Input { id, name: name.to_string(), ty, kept: None })));
     (node, sizes, Dim::from(Symbol { input: id, measure: Measure::Value }))
 }
 

@@ -14,6 +14,8 @@ mod sealed {
 /// Sealed: `i8`, `u8`, `i32`, `u32`, `i64`, `u64`. On a concrete type call `Integer::abs(x)`, because `x.abs()` would
 /// pick the standard library's method.
 pub trait Integer: Copy + Ord + sealed::Sealed + 'static {
+    /// The number modulo 2⁶⁴.
+    fn word(self) -> u64;
     /// −x, wrapping.
     fn neg(self) -> Self;
     /// |x|, wrapping: the least number stays itself.
@@ -54,6 +56,11 @@ pub trait Integer: Copy + Ord + sealed::Sealed + 'static {
 /// The methods that are written alike for signed and unsigned types.
 macro_rules! shared {
     ($t:ty) => {
+        #[inline]
+        fn word(self) -> u64 {
+            self as u64
+        }
+
         #[inline]
         fn neg(self) -> Self {
             self.wrapping_neg()

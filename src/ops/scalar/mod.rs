@@ -8,6 +8,7 @@
 
 mod float;
 mod integer;
+pub mod random;
 
 #[cfg(test)]
 mod accuracy;

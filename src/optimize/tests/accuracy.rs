@@ -45,7 +45,7 @@ fn both_sides(rule: &'static Rule, dtype: DType, xs: &[f32]) -> (Vec<f64>, Vec<f
 }
 
 /// The error in ULPs of f32.
-fn error(value: f64, exact: f64) -> f64 {
+pub fn error(value: f64, exact: f64) -> f64 {
     if value == exact || (value.is_nan() && exact.is_nan()) {
         return 0.0;
     }

@@ -79,7 +79,7 @@ fn arguments(dtypes: &[DType]) -> Vec<Value> {
 }
 
 /// The graph of a term whose numbers have a dtype, and the dtypes of its variables: bool where that is needed.
-fn graph_of(term: &Term, variables: usize, dtype: DType) -> Option<(Graph, Vec<DType>)> {
+pub fn graph_of(term: &Term, variables: usize, dtype: DType) -> Option<(Graph, Vec<DType>)> {
     (0..1_usize << variables).find_map(|bools| {
         let dtypes: Vec<DType> =
             (0..variables).map(|variable| if bools >> variable & 1 == 1 { DType::Bool } else { dtype }).collect();
@@ -118,7 +118,7 @@ fn fires(rule: &'static Rule, term: &Term, variables: usize) -> Vec<DType> {
     fired
 }
 
-fn parsed(text: &str) -> (Term, usize) {
+pub fn parsed(text: &str) -> (Term, usize) {
     let mut names = Vec::new();
     let term = pattern::parse(text, &mut names).unwrap_or_else(|| panic!("{text} does not parse"));
     (term, names.len())
@@ -207,7 +207,7 @@ fn rules_for_some_dtypes_leave_the_others_alone() {
 }
 
 /// Code rules: the name, a term, and for how many dtypes it fires.
-const CODE: &[(&str, &str, usize)] = &[
+pub const CODE: &[(&str, &str, usize)] = &[
     ("constant_right", "(add 3 ?x)", 8),
     ("constant_right", "(and true ?x)", 1),
     ("constant_right", "(add ?x 3)", 0),
@@ -269,6 +269,14 @@ const CODE: &[(&str, &str, usize)] = &[
     ("contract_polynomials", "(add (mul 3 ?x) 2)", 0),
     ("contract_polynomials", "(add (mul (add (mul 3 ?y) 2) ?x) 1)", 0),
     ("contract_polynomials", "(add (mul (add (mul 3 ?x) ?y) ?x) 1)", 0),
+    ("negate_constant", "(mul (neg ?x) 3)", 8),
+    ("negate_constant", "(div (neg ?x) 3)", 2),
+    ("negate_constant", "(add (neg ?x) 3)", 0),
+    ("neg_of_scaled", "(neg (mul ?x 3))", 8),
+    ("neg_of_scaled", "(neg (div ?x 3))", 2),
+    ("neg_of_scaled", "(neg (mul ?x ?y))", 0),
+    ("ln_erfc", "(ln (erfc ?x))", 2),
+    ("ln_erfc", "(ln (erf ?x))", 0),
     ("reassociate", "(mul (mul ?x 3) 5)", 2),
     ("reassociate", "(add (mul ?x 3) 5)", 0),
     ("reciprocal", "(div ?x 3)", 2),

@@ -5,6 +5,9 @@ mod driver;
 mod evaluate;
 mod exact;
 mod random;
+mod reference;
+mod small;
+mod sums;
 mod views;
 
 use std::sync::Arc;
@@ -29,7 +32,7 @@ pub fn input(graph: &mut Graph, name: &str, dtype: DType, sizes: &[Option<usize>
         None => Dim::from(evaluate::symbol(id, axis)),
     };
     let shape: Shape = sizes.iter().enumerate().map(dim).collect();
-    let node = Node::Input(Arc::new(Input { id, name: name.to_string(), ty: Type { dtype, shape } }));
+    let node = Node::Input(Arc::new(Input { id, name: name.to_string(), ty: Type { dtype, shape }, kept: None }));
     let node = graph.add(node, None).unwrap();
     graph.inputs.push(node);
     node

@@ -4,6 +4,7 @@
 //! replaced as a whole when its device is lost. A call is run by `call`.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rustc_hash::FxHashSet;
 
@@ -16,6 +17,8 @@ use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step,
 use crate::runtime::OutPlace;
 use crate::runtime::gpu::call::Call;
 use crate::runtime::memory::Operand;
+use crate::runtime::profile::{Counter, Profiler, traffic};
+use crate::runtime::windows::{size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Dim, Symbols};
 
@@ -29,6 +32,15 @@ pub struct GpuProgram {
     pub(super) on_device: FxHashSet<Source>,
     adapter: Adapter,
     resident: Mutex<Option<Arc<Resident>>>,
+    /// What counts, if the program is profiled.
+    counters: Option<Counters>,
+}
+
+/// Counters: for each step, which is waited for, and for bringing the results where they are wanted.
+#[derive(Debug)]
+struct Counters {
+    steps: Vec<Arc<Counter>>,
+    results: Arc<Counter>,
 }
 
 /// A step of a program.
@@ -72,7 +84,19 @@ impl GpuProgram {
         let steps: Vec<DeviceStep> = steps.into_iter().map(|step| prepare(step, target)).collect::<Result<_>>()?;
         let windows = steps.iter().flat_map(device_windows);
         let on_device = windows.map(|window| window.source.clone()).collect();
-        Ok(GpuProgram { steps, slots, constants, on_device, adapter, resident: Mutex::default() })
+        Ok(GpuProgram { steps, slots, constants, on_device, adapter, resident: Mutex::default(), counters: None })
+    }
+
+    /// Counts every step from here on.
+    pub fn watch(&mut self, profiler: &mut Profiler) {
+        let steps = self.steps.iter().map(|step| match step {
+            DeviceStep::Kernel(step) => profiler.watch_device_kernel(step.kernel.kernel()),
+            DeviceStep::HostKernel(step) => profiler.watch_device_kernel(step.kernel.kernel()),
+            DeviceStep::Product(_) => profiler.watch("matmul", "matmul"),
+            DeviceStep::Custom(step) => profiler.watch(step.function.0.name.as_str(), "host function"),
+        });
+        let steps = steps.collect();
+        self.counters = Some(Counters { steps, results: profiler.watch("results", "transfer") });
     }
 
     /// The device for a call: the one of the last call, or a fresh one if that is lost.
@@ -107,9 +131,38 @@ impl GpuProgram {
         // SAFETY: passed on as promised by the caller.
         unsafe {
             let mut call = Call::new(self, &resident, inputs, outputs, symbols)?;
-            self.steps.iter().try_for_each(|step| call.step(step))?;
-            call.finish(outputs)
+            match &self.counters {
+                None => {
+                    self.steps.iter().try_for_each(|step| call.step(step))?;
+                    call.finish(outputs)
+                }
+                Some(counters) => self.counted(counters, call, outputs, symbols),
+            }
         }
+    }
+
+    /// # Safety
+    /// As `run`.
+    unsafe fn counted(
+        &self,
+        counters: &Counters,
+        mut call: Call<'_>,
+        outputs: &mut [OutPlace<'_>],
+        symbols: &Symbols,
+    ) -> Result<()> {
+        let mut start = Instant::now();
+        for (step, counter) in self.steps.iter().zip(&counters.steps) {
+            // SAFETY: passed on.
+            unsafe { call.step(step)? };
+            // Else all that a step takes is to be recorded.
+            call.recorder.complete()?;
+            counter.add(start.elapsed(), traffic_of(step, symbols)?);
+            start = Instant::now();
+        }
+        // SAFETY: passed on.
+        unsafe { call.finish(outputs)? };
+        counters.results.add(start.elapsed(), 0);
+        Ok(())
     }
 
     /// What a device keeps, made at the first call on it.
@@ -138,6 +191,11 @@ impl GpuProgram {
             DeviceStep::Product(step) => Some(step.product.kernel()),
             DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => None,
         })
+    }
+
+    /// Whether a step is the user's code.
+    pub fn calls_host_functions(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, DeviceStep::Custom(_)))
     }
 
     /// The kernels in the loop IR, in order.
@@ -203,4 +261,21 @@ fn device_windows(step: &DeviceStep) -> &[Window] {
         DeviceStep::Product(step) => &step.windows,
         DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => &[],
     }
+}
+
+/// The bytes that a step moves.
+fn traffic_of(step: &DeviceStep, symbols: &Symbols) -> Result<u64> {
+    Ok(match step {
+        DeviceStep::Kernel(step) => traffic::of_windows(&step.windows, &sizes(&step.extents, symbols)?),
+        DeviceStep::HostKernel(step) => traffic::of_windows(&step.windows, &sizes(&step.extents, symbols)?),
+        DeviceStep::Product(step) => {
+            let [rows, inner, columns] = &step.sizes;
+            let [rows, inner, columns] = [size(rows, symbols)?, size(inner, symbols)?, size(columns, symbols)?];
+            // What else there is lies over rows and columns: the result, or what an epilogue reads and writes.
+            let (matrices, others) = step.windows.split_at(2);
+            let read = traffic::of_product([rows, inner, columns], matrices[0].dtype, false);
+            read.saturating_add(traffic::of_windows(others, &[rows, columns]))
+        }
+        DeviceStep::Custom(step) => traffic::of_custom(step, symbols)?,
+    })
 }

@@ -61,11 +61,13 @@ impl Frame<'_> {
             operands.push(self.replayed(&window.source, binding.base, starts)?);
         }
         let launch = Launch { extents: &extents, bindings: &bindings };
-        let settled = match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
-            Some(settled) => settled,
-            None => Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism)),
-        };
-        Ok(ReplayStep { settled, operands })
+        Ok(match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
+            Some(settled) => ReplayStep { settled, runs_alone: true, operands },
+            None => {
+                let settled = Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism));
+                ReplayStep { settled, runs_alone: false, operands }
+            }
+        })
     }
 
     /// Where an operand begins, relative to its source.

@@ -146,7 +146,7 @@ fn random_products(dice: &mut Dice) -> (Graph, Vec<Array>) {
         let id = if index == 0 { first } else { InputId::new() };
         let rank = if index < 4 { 2 } else { 1 };
         let ty = Type { dtype: DType::I32, shape: vec![size.clone(); rank].into() };
-        let input = Node::Input(std::sync::Arc::new(Input { id, name: format!("x{index}"), ty }));
+        let input = Node::Input(std::sync::Arc::new(Input { id, name: format!("x{index}"), ty, kept: None }));
         let input = graph.add(input, None).unwrap();
         graph.inputs.push(input);
         let values: Vec<i32> = (0..3_usize.pow(rank as u32)).map(|_| dice.below(9) as i32 - 4).collect();

@@ -48,7 +48,7 @@ fn inputs(dice: &mut Dice, graph: &mut Graph) -> Vec<Array> {
         let shape = &shapes[if index == 0 { 0 } else { dice.below(2) * dice.below(shapes.len()) }];
         let dtype = dice.of(&[DType::F32, DType::F32, DType::F32, DType::I32]);
         let ty = Type { dtype, shape: shape.iter().map(|(dim, _)| dim.clone()).collect() };
-        let input = Node::Input(Arc::new(Input { id, name: format!("x{index}"), ty }));
+        let input = Node::Input(Arc::new(Input { id, name: format!("x{index}"), ty, kept: None }));
         let input = graph.add(input, None).unwrap();
         graph.inputs.push(input);
         arguments.push(argument(dice, dtype, &shape.iter().map(|(_, size)| *size).collect::<Vec<_>>()));

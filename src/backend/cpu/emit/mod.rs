@@ -254,17 +254,22 @@ impl Emitter<'_> {
 
     /// Calls an op's kernel on all lanes, which pass through memory.
     fn call_kernel<const N: usize>(&mut self, function: Function, operands: [&Lanes; N]) -> Result<Lanes> {
-        let like = operands[0];
-        let part = if self.lanes == 1 { like.width } else { VECTOR };
-        let reference = self.import_kernel(Symbol { function, dtype: like.dtype })?;
-        let room = |emitter: &mut Self| {
-            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, (like.parts.len() * part) as u32, 4);
+        let symbol = Symbol { function, dtype: operands[0].dtype };
+        let reference = self.import_kernel(symbol)?;
+        let dtype = symbol.result();
+        let (element, count) = match self.lanes {
+            1 => (scalar_type(dtype), 1),
+            lanes => (vector_of(scalar_type(dtype)), lanes * dtype.size() / VECTOR),
+        };
+        let room = |emitter: &mut Self, bytes: usize| {
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 4);
             emitter.b.create_sized_stack_slot(data)
         };
-        let out = room(self);
+        let out = room(self, self.lanes * dtype.size());
         let mut arguments: SmallVec<[ir::Value; 4]> = smallvec![self.b.ins().stack_addr(types::I64, out, 0)];
         for operand in operands {
-            let slot = room(self);
+            let slot = room(self, self.lanes * operand.width);
+            let part = if self.lanes == 1 { operand.width } else { VECTOR };
             for (index, &value) in operand.parts.iter().enumerate() {
                 self.b.ins().stack_store(types::I64, value, slot, (index * part) as i32);
             }
@@ -272,10 +277,9 @@ impl Emitter<'_> {
         }
         arguments.push(self.b.ins().iconst(types::I64, self.lanes as i64));
         self.b.ins().call(reference, &arguments);
-        let types: SmallVec<[Type; 8]> = like.parts.iter().map(|&value| self.b.func.dfg.value_type(value)).collect();
-        let load = |(index, ty): (usize, &Type)| self.b.ins().stack_load(types::I64, *ty, out, (index * part) as i32);
-        let parts: SmallVec<[ir::Value; 8]> = types.iter().enumerate().map(load).collect();
-        Ok(like.with(parts))
+        let load = |part: usize| self.b.ins().stack_load(types::I64, element, out, (part * VECTOR) as i32);
+        let parts: SmallVec<[ir::Value; 8]> = (0..count).map(load).collect();
+        Ok(Lanes { dtype, width: dtype.size(), parts })
     }
 
     fn widen_word(&mut self, dtype: DType, element: ir::Value) -> ir::Value {

@@ -81,6 +81,11 @@ pub(super) fn binary(e: &mut Emitter<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) ->
         BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => {
             e.call(Function::Binary(op), [a, b])
         }
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => e.call_kernel(Function::Binary(op), [a, b]),
         BinaryOp::Copysign => Ok(copysign(e, a, b)),
         BinaryOp::Maximum => Ok(extremum(e, true, a, b)),
         BinaryOp::Minimum => Ok(extremum(e, false, a, b)),
@@ -195,7 +200,12 @@ fn comparison(op: BinaryOp) -> IntCC {
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => IntCC::NotEqual,
+        | BinaryOp::Shr
+        | BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => IntCC::NotEqual,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::instruction::*;
 use super::step::{Step, Value};
-use super::trace::{Lanes, Parts, Tracer, no_wide_form};
+use super::trace::{Lanes, Parts, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::math::{Function, Symbol};
 use crate::dtype::{DType, Kind};
 use crate::error::Result;
@@ -147,14 +147,19 @@ impl Tracer<'_> {
     fn call(&mut self, function: Function, arguments: &[&Lanes]) -> Result<Lanes> {
         let symbol = Symbol { function, dtype: arguments[0].dtype };
         let address = symbol.kernel(self.level).ok_or_else(|| no_wide_form(symbol.name()))? as usize;
-        let results: Parts = arguments[0].parts.iter().map(|_| self.steps.value(super::step::Home::None)).collect();
+        let dtype = symbol.result();
+        let width = self.width(dtype)?;
+        if !(self.lanes * width).is_multiple_of(VECTOR) {
+            return Err(no_wide_form("a kernel's results that fill no vector"));
+        }
+        let results: Parts = (0..self.vectors(width)).map(|_| self.steps.value(super::step::Home::None)).collect();
         self.steps.steps.push(Step::Call {
             address,
             name: symbol.name(),
             arguments: arguments.iter().map(|argument| argument.parts.to_vec()).collect(),
             results: results.to_vec(),
         });
-        Ok(arguments[0].with(results))
+        Ok(Lanes { dtype, width, parts: results })
     }
 }
 
@@ -266,6 +271,11 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
         BinaryOp::Xor => bitwise(t, BITWISE_XOR, a, b),
         BinaryOp::Shl => t.each(SHIFT_LEFT, a, b),
         BinaryOp::Shr => shift_right(t, a, b)?,
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => return t.call(Function::Binary(op), &[a, b]),
     })
 }
 

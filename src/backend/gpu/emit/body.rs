@@ -1,4 +1,5 @@
-//! What one point computes: blocks, loops over steps, and while loops, over values named after those of the kernel.
+//! What one point computes: straight-line code, and the nests that `steps` emits, over values named after those of the
+//! kernel.
 //!
 //! The loops in scope are known by their WGSL variable; an operand's offset is its base plus the products of these
 //! with its steps, modulo 2³², which is exact because every element that is reached has a number below 2³².
@@ -6,11 +7,12 @@
 use crate::backend::gpu::emit::layout::{Home, Layout, block_operands};
 use crate::backend::gpu::emit::ops::{expression, name};
 use crate::backend::gpu::emit::params;
+use crate::backend::gpu::emit::parts::Parts;
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::loops::{Access, Axis, Block, Carried, Kernel, Nest, OperandId, Operation, Statement, ValueId};
+use crate::loops::{Access, Block, Kernel, Nest, OperandId, Operation, Statement, ValueId};
 
 /// How bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +31,16 @@ pub struct Body<'a> {
     pub bytes: Bytes,
     /// The loops in scope: their number in the layout, and their variable.
     pub scope: Vec<(usize, String)>,
+    /// What the point keeps between dispatches, where several walk its loops.
+    pub parts: Option<Parts<'a>>,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// A point that one dispatch walks, which shares words of bytes with others.
+    pub fn new(kernel: &'a Kernel, layout: &'a Layout, types: Types, scope: Vec<(usize, String)>) -> Body<'a> {
+        Body { kernel, layout, types, bytes: Bytes::Atomic, scope, parts: None }
+    }
+
     /// Some nests, in order.
     ///
     /// # Errors
@@ -42,10 +51,7 @@ impl Body<'_> {
 
     fn nest(&mut self, out: &mut Writer, nest: &Nest) -> Result<()> {
         match nest {
-            Nest::Block(block) => {
-                self.block(out, block);
-                Ok(())
-            }
+            Nest::Block(block) => self.block(out, block),
             Nest::Map { axes, body } => self.map(out, axes, body),
             Nest::Sequential { axis, carried, body } => self.sequential(out, *axis, carried, body),
             Nest::While { carried, condition, holds, body } => self.while_loop(out, carried, condition, *holds, body),
@@ -57,23 +63,34 @@ impl Body<'_> {
     }
 
     /// Straight-line code.
-    pub fn block(&self, out: &mut Writer, block: &Block) {
+    ///
+    /// # Errors
+    /// `Internal` for an operand that the layout has no place for.
+    pub fn block(&self, out: &mut Writer, block: &Block) -> Result<()> {
         let places: Vec<(OperandId, String)> =
             block_operands(block).into_iter().map(|operand| (operand, self.place(out, operand))).collect();
-        let place = |id: OperandId| places.iter().find(|(other, _)| *other == id).map_or("", |(_, place)| place);
+        let place = |id: OperandId| {
+            let found = places.iter().find(|(other, _)| *other == id);
+            found.map(|(_, place)| place.as_str()).ok_or_else(|| self.nowhere(id))
+        };
         for statement in &block.statements {
             match statement {
                 Statement::Let(value, operation) => {
                     let text = match operation {
-                        Operation::Load(operand) => self.load(*operand, place(*operand)),
+                        Operation::Load(operand) => self.load(*operand, place(*operand)?)?,
                         Operation::Position => self.integer("element"),
-                        other => expression(self.kernel, self.types, other).unwrap_or_default(),
+                        other => expression(self.kernel, self.types, other)?,
                     };
                     out.line(format_args!("let {} = {text};", name(*value)));
                 }
-                Statement::Store(operand, value) => self.store(out, *operand, place(*operand), *value),
+                Statement::Store(operand, value) => self.store(out, *operand, place(*operand)?, *value)?,
             }
         }
+        Ok(())
+    }
+
+    fn nowhere(&self, operand: OperandId) -> Error {
+        Error::Internal(format!("the shader of the kernel `{}` has no place for {operand}", self.kernel.name))
     }
 
     /// Declares the number of the current element of an operand, or how far its position is from its base.
@@ -88,18 +105,19 @@ impl Body<'_> {
         place
     }
 
-    fn load(&self, operand: OperandId, place: &str) -> String {
+    fn load(&self, operand: OperandId, place: &str) -> Result<String> {
         let dtype = self.kernel.operand(operand).dtype;
-        match self.layout.homes[operand.0 as usize] {
+        Ok(match self.layout.homes[operand.0 as usize] {
             Home::Buffer(buffer) => {
                 self.types.load(dtype, self.layout.buffers[buffer].storage, &format!("buffer{buffer}"), place)
             }
-            Home::Position | Home::Unused => {
+            Home::Unused => return Err(self.nowhere(operand)),
+            Home::Position => {
                 let start = params::position(operand);
                 let start = if self.types.has_i64 { format!("i64_from_pair({start})") } else { start };
                 format!("add_i64({start}, cast_i32_i64(bitcast<i32>({place})))")
             }
-        }
+        })
     }
 
     /// A word as a value of dtype i64.
@@ -107,93 +125,16 @@ impl Body<'_> {
         format!("cast_u32_i64({word})")
     }
 
-    fn store(&self, out: &mut Writer, operand: OperandId, place: &str, value: ValueId) {
+    fn store(&self, out: &mut Writer, operand: OperandId, place: &str, value: ValueId) -> Result<()> {
         let (dtype, value) = (self.kernel.operand(operand).dtype, name(value));
         if dtype.size() == 1 && self.bytes == Bytes::Gathered {
             let word = self.types.word(dtype, &value);
             out.line(format_args!("byte_{} |= ({word}) << (quarter * 8u);", operand.0));
-        } else if let Home::Buffer(buffer) = self.layout.homes[operand.0 as usize] {
-            out.lines(self.types.store(dtype, &format!("buffer{buffer}"), place, &value));
+            return Ok(());
         }
-    }
-
-    /// Loops over axes of their own inside the point.
-    fn map(&mut self, out: &mut Writer, axes: &[Axis], body: &[Nest]) -> Result<()> {
-        let Some((first, rest)) = axes.split_first() else {
-            return out.braces("", |out| self.nests(out, body));
-        };
-        let head = self.open_loop(out, *first);
-        let result = out.braces(head, |out| self.map(out, rest, body));
-        self.scope.pop();
-        result
-    }
-
-    /// The head of a loop over the extent of an axis, whose variable comes into scope.
-    fn open_loop(&mut self, out: &mut Writer, axis: Axis) -> String {
-        let variable = out.fresh("step");
-        let own = self.layout.steps.iter().position(|step| *step == axis).unwrap_or_default();
-        let number = self.layout.variant.outer + self.layout.variant.reduced + own;
-        let extent = params::extent(number);
-        let head = format!("for (var {variable} = 0u; {variable} < {extent}; {variable}++)");
-        self.scope.push((number, variable));
-        head
-    }
-
-    fn sequential(&mut self, out: &mut Writer, axis: Axis, carried: &[Carried], body: &[Nest]) -> Result<()> {
-        self.start(out, carried);
-        let head = self.open_loop(out, axis);
-        let result = out.braces(head, |out| {
-            self.nests(out, body)?;
-            self.advance(out, carried);
-            Ok(())
-        });
-        self.scope.pop();
-        self.end(out, carried);
-        result
-    }
-
-    fn while_loop(
-        &mut self,
-        out: &mut Writer,
-        carried: &[Carried],
-        condition: &Block,
-        holds: ValueId,
-        body: &[Nest],
-    ) -> Result<()> {
-        self.start(out, carried);
-        let result = out.braces("loop", |out| {
-            self.block(out, condition);
-            out.braces(format_args!("if (!{})", name(holds)), |out| out.line("break;"));
-            self.nests(out, body)?;
-            self.advance(out, carried);
-            Ok(())
-        });
-        self.end(out, carried);
-        result
-    }
-
-    fn start(&self, out: &mut Writer, carried: &[Carried]) {
-        for item in carried {
-            let ty = self.types.value(self.kernel.ty(item.current));
-            out.line(format_args!("var {}: {ty} = {};", name(item.current), name(item.initial)));
-        }
-    }
-
-    /// All at once, since the next of one may be the current of another.
-    fn advance(&self, out: &mut Writer, carried: &[Carried]) {
-        let next: Vec<String> = carried.iter().map(|_| out.fresh("next")).collect();
-        for (item, next) in carried.iter().zip(&next) {
-            out.line(format_args!("let {next} = {};", name(item.next)));
-        }
-        for (item, next) in carried.iter().zip(&next) {
-            out.line(format_args!("{} = {next};", name(item.current)));
-        }
-    }
-
-    fn end(&self, out: &mut Writer, carried: &[Carried]) {
-        for item in carried {
-            out.line(format_args!("let {} = {};", name(item.result), name(item.current)));
-        }
+        let (buffer, _) = self.layout.storage(operand).ok_or_else(|| self.nowhere(operand))?;
+        out.lines(self.types.store(dtype, &format!("buffer{buffer}"), place, &value));
+        Ok(())
     }
 }
 

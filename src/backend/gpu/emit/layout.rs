@@ -17,6 +17,8 @@ pub enum Role {
     Map,
     /// A kernel without a reduction: an invocation for four points in a row, whose bytes it writes as words.
     MapBytes,
+    /// As `Map`, for so many rounds of the loops of each point, from where the last dispatch left off.
+    MapPart,
     /// A reduction of one block of elements, with everything that follows it.
     Direct,
     /// A reduction of every block of elements to a state in scratch memory.
@@ -39,6 +41,7 @@ impl Role {
         match self {
             Role::Map => "an invocation for each point",
             Role::MapBytes => "an invocation for four points in a row, whose bytes it writes as words",
+            Role::MapPart => "an invocation for each point, some rounds of its loops from where it paused",
             Role::Direct => "reductions of one block of elements, and what follows them",
             Role::Partial => "reductions of blocks of elements to states in scratch memory",
             Role::Merge => "states of consecutive blocks to one state",
@@ -138,7 +141,7 @@ impl Layout {
     fn place(&mut self, kernel: &Kernel, used: &[bool], limits: &ShaderLimits) -> Result<()> {
         let (reads_scratch, writes_scratch) = match self.variant.role {
             Role::Map | Role::MapBytes | Role::Direct | Role::Product => (false, false),
-            Role::Partial | Role::ProductPart => (false, true),
+            Role::MapPart | Role::Partial | Role::ProductPart => (false, true),
             Role::Merge => (true, true),
             Role::Finish | Role::ProductEnd => (true, false),
         };
@@ -207,6 +210,12 @@ impl Layout {
         HEAD + loop_index
     }
 
+    /// The loop over an axis of steps.
+    pub fn step(&self, axis: Axis) -> Option<usize> {
+        let own = self.steps.iter().position(|step| *step == axis)?;
+        Some(self.variant.outer + self.variant.reduced + own)
+    }
+
     /// Where the position of an operand is, two words for `Access::Index`, else the number of its first element.
     pub fn base(&self, operand: OperandId) -> usize {
         self.offsets[operand.0 as usize]
@@ -232,7 +241,7 @@ impl Layout {
     }
 }
 
-/// The axes of nests inside a point of the outermost map, in order.
+/// The axes of nests inside a point of the outermost map, each once, in order.
 pub fn steps(body: &[Nest]) -> Vec<Axis> {
     let mut axes = Vec::new();
     for nest in body {
@@ -247,16 +256,23 @@ fn collect_steps(nests: &[Nest], axes: &mut Vec<Axis>) {
     for nest in nests {
         match nest {
             Nest::Map { axes: own, body } => {
-                axes.extend(own);
+                own.iter().for_each(|axis| collect_step(*axis, axes));
                 collect_steps(body, axes);
             }
             Nest::Sequential { axis, body, .. } => {
-                axes.push(*axis);
+                collect_step(*axis, axes);
                 collect_steps(body, axes);
             }
             Nest::While { body, .. } => collect_steps(body, axes),
             Nest::Reduce { .. } | Nest::Block(_) => {}
         }
+    }
+}
+
+/// Nests beside one another may walk the same axis.
+fn collect_step(axis: Axis, axes: &mut Vec<Axis>) {
+    if !axes.contains(&axis) {
+        axes.push(axis);
     }
 }
 
@@ -271,7 +287,7 @@ fn used_operands(kernel: &Kernel, role: Role) -> Vec<bool> {
 
 fn mark(nest: &Nest, role: Role, used: &mut [bool]) {
     let (elements, rest) = match role {
-        Role::Map | Role::MapBytes | Role::Direct | Role::Product | Role::ProductEnd => (true, true),
+        Role::Map | Role::MapBytes | Role::MapPart | Role::Direct | Role::Product | Role::ProductEnd => (true, true),
         Role::Partial | Role::ProductPart => (true, false),
         Role::Merge => (false, false),
         Role::Finish => (false, true),

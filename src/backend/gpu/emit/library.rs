@@ -56,6 +56,10 @@ files! {
     "int64_native.wgsl" NativeI64,
     "int64_pairs.wgsl" PairsOfWords,
     "integer.wgsl" Always,
+    "random.wgsl" Always,
+    "random_f64.wgsl" F64,
+    "random_native.wgsl" NativeI64,
+    "random_pairs.wgsl" PairsOfWords,
     "subgroup.wgsl" Always,
     "words64.wgsl" NativeI64,
     "words_f64.wgsl" F64,
@@ -111,6 +115,15 @@ impl Library {
     #[cfg(test)]
     pub fn names_in(&self, file: &'static str) -> Vec<&'static str> {
         split(file).into_iter().map(|item| item.name).collect()
+    }
+
+    /// How many of the names in a text are functions with loops of their own, or that reach some.
+    pub fn loops_in(&self, text: &str) -> u64 {
+        let has_loop = |name: &&str| {
+            let reached = self.reached_by(name);
+            identifiers(&reached).any(|word| word == "for" || word == "while" || word == "loop")
+        };
+        identifiers(text).filter(has_loop).count() as u64
     }
 
     /// The text of everything that a text reaches.

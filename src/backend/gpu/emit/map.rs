@@ -1,8 +1,10 @@
 //! Shaders of kernels without a reduction: an invocation for each point, or for four points whose bytes are one word.
+//! Points whose loops are long are walked by several dispatches (`parts`).
 
 use crate::backend::gpu::emit::body::{Body, Bytes, indices};
 use crate::backend::gpu::emit::layout::{Layout, Role};
 use crate::backend::gpu::emit::params::{self, Word, word};
+use crate::backend::gpu::emit::parts::Parts;
 use crate::backend::gpu::emit::types::Types;
 use crate::backend::gpu::emit::writer::Writer;
 use crate::error::Result;
@@ -28,7 +30,14 @@ pub fn entry(
         out.braces(format_args!("if (number < {})", word(Word::Count)), |out| {
             out.line(format_args!("let point = number + {};", word(Word::FirstPoint)));
             let scope = indices(out, 0, layout.variant.outer, "point");
-            Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, nests)
+            let mut body = Body::new(kernel, layout, types, scope);
+            let Some(buffer) = layout.scratch_out else { return body.nests(out, nests) };
+            let parts = Parts::new(kernel, types, buffer);
+            parts.resume(out);
+            body.parts = Some(parts);
+            body.nests(out, nests)?;
+            body.parts.iter().for_each(|parts| parts.finish(out));
+            Ok(())
         })
     })
 }
@@ -46,7 +55,7 @@ fn four_points(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types,
     out.braces("for (var quarter = 0u; quarter < left; quarter++)", |out| {
         out.line(format_args!("let point = number * 4u + quarter + {};", word(Word::FirstPoint)));
         let scope = indices(out, 0, layout.variant.outer, "point");
-        Body { kernel, layout, types, bytes: Bytes::Gathered, scope }.nests(out, nests)
+        Body { bytes: Bytes::Gathered, ..Body::new(kernel, layout, types, scope) }.nests(out, nests)
     })?;
     for operand in bytes {
         let id = crate::loops::OperandId(operand as u32);

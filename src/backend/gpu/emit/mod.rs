@@ -9,8 +9,10 @@ pub mod library;
 pub mod map;
 pub mod ops;
 pub mod params;
+pub mod parts;
 pub mod product;
 pub mod reduce;
+pub mod steps;
 pub mod types;
 pub mod writer;
 
@@ -100,6 +102,11 @@ fn check_dtypes(kernel: &Kernel, target: &Target) -> Result<()> {
 fn declare(out: &mut Writer, kernel: &Kernel, layout: &Layout) {
     params::declare(out, kernel, layout);
     out.line("");
+    let keeps_points = layout.variant.role == Role::MapPart;
+    if keeps_points {
+        out.lines(parts::STATES.lines().map(str::to_string));
+        out.line("");
+    }
     out.line("@group(0) @binding(0) var<uniform> params: Params;");
     for (index, buffer) in layout.buffers.iter().enumerate() {
         let access = match buffer.access {
@@ -109,7 +116,7 @@ fn declare(out: &mut Writer, kernel: &Kernel, layout: &Layout) {
         out.line(format_args!(
             "@group(0) @binding({}) var<storage, {access}> buffer{index}: {}; // {}",
             index + 1,
-            buffer.storage.spelling(),
+            if keeps_points && layout.scratch_out == Some(index) { "States" } else { buffer.storage.spelling() },
             contents(kernel, layout, index)
         ));
     }
@@ -122,7 +129,11 @@ fn declare(out: &mut Writer, kernel: &Kernel, layout: &Layout) {
 fn contents(kernel: &Kernel, layout: &Layout, buffer: usize) -> String {
     let operands = kernel.operands.iter().enumerate().filter(|(index, _)| layout.homes[*index] == Home::Buffer(buffer));
     let names: Vec<String> = operands.map(|(index, operand)| format!("o{index}: {}", operand.dtype)).collect();
-    if names.is_empty() { "states of reductions".to_string() } else { names.join(", ") }
+    match names.is_empty() {
+        false => names.join(", "),
+        true if layout.variant.role == Role::MapPart => "how far each point is".to_string(),
+        true => "states of reductions".to_string(),
+    }
 }
 
 fn entry(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types, limits: &ShaderLimits) -> Result<()> {
@@ -131,14 +142,14 @@ fn entry(out: &mut Writer, kernel: &Kernel, layout: &Layout, types: Types, limit
         return Err(Error::Unsupported(format!("the kernel `{}` is not one map; Device::Cpu runs it", kernel.name)));
     };
     match (layout.variant.role, nests.split_first()) {
-        (Role::Map | Role::MapBytes, _) => map::entry(out, kernel, layout, types, nests, invocations),
+        (Role::Map | Role::MapBytes | Role::MapPart, _) => map::entry(out, kernel, layout, types, nests, invocations),
         (Role::Product | Role::ProductPart | Role::ProductEnd, _) => {
             product::entry(out, kernel, layout, types, nests, limits)
         }
         (_, Some((Nest::Reduce { body, reductions, .. }, rest))) => {
             let subgroup = limits.subgroup;
             let reducer = Reducer { kernel, layout, types, body, reductions, rest, invocations, subgroup };
-            reducer.declarations(out);
+            reducer.declarations(out)?;
             reducer.entry(out)
         }
         (role, _) => Err(Error::Internal(format!("the kernel `{}` has no part {role:?}", kernel.name))),

@@ -2,13 +2,17 @@
 
 use crate::backend::gpu::emit::types::Types;
 use crate::dtype::DType;
+use crate::error::{Error, Result};
 use crate::loops::{Kernel, Operation, ValueId};
 use crate::ops::{Row, TernaryOp, UnaryOp};
 
 /// The expression of an operation that is neither a load nor a position, over values named `v0`, `v1` ….
-pub fn expression(kernel: &Kernel, types: Types, operation: &Operation) -> Option<String> {
+///
+/// # Errors
+/// `Internal` for a load or a position.
+pub fn expression(kernel: &Kernel, types: Types, operation: &Operation) -> Result<String> {
     let dtype = |value: ValueId| kernel.ty(value);
-    Some(match operation {
+    Ok(match operation {
         Operation::Constant(value) => types.constant(*value),
         // An operator in WGSL for i32, not for u32.
         Operation::Unary(UnaryOp::Neg, x) if dtype(*x) == DType::U32 => format!("neg_u32({})", name(*x)),
@@ -20,7 +24,12 @@ pub fn expression(kernel: &Kernel, types: Types, operation: &Operation) -> Optio
         }
         Operation::Cast(to, x) if *to == dtype(*x) => name(*x),
         Operation::Cast(to, x) => format!("cast_{}_{}({})", dtype(*x), to, name(*x)),
-        Operation::Load(_) | Operation::Position => return None,
+        Operation::Load(_) | Operation::Position => {
+            return Err(Error::Internal(format!(
+                "an operation of `{}` that depends on the place: {operation:?}",
+                kernel.name
+            )));
+        }
     })
 }
 

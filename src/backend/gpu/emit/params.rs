@@ -44,6 +44,8 @@ words! {
     GroupBits group_bits "log2 of the number of invocations that merge the states of one group"
     InnerStart inner_start "where the inner axis of a matrix product begins"
     InnerEnd inner_end "where it ends"
+    Part part "the number of the dispatch, from 1 on, of those that walk the loops of the same points"
+    Rounds rounds "how many rounds of loops each point makes in the dispatch"
 }
 
 /// A word as WGSL.

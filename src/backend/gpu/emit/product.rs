@@ -5,7 +5,7 @@
 //! value, between the zero and what follows. Terms are added in the order of the inner axis. A long inner axis is walked by
 //! several dispatches, which hand on their sums in scratch memory.
 
-use crate::backend::gpu::emit::body::{Body, Bytes};
+use crate::backend::gpu::emit::body::Body;
 use crate::backend::gpu::emit::layout::{Layout, Role};
 use crate::backend::gpu::emit::ops::{name, spelled};
 use crate::backend::gpu::emit::params::{self, Word, word};
@@ -91,7 +91,7 @@ impl Product<'_> {
         out.braces(format_args!("fn finish(batch: u32, row: u32, column: u32, {result}: {ty})"), |out| {
             let scope = [(0, "batch"), (1, "row"), (2, "column")].map(|(number, name)| (number, name.to_string()));
             let (kernel, layout, types) = (self.kernel, self.layout, self.types);
-            Body { kernel, layout, types, bytes: Bytes::Atomic, scope: scope.to_vec() }.nests(out, self.rest)
+            Body::new(kernel, layout, types, scope.to_vec()).nests(out, self.rest)
         })?;
         out.line("");
         Ok(())

@@ -4,7 +4,7 @@
 //! workgroup takes several blocks. The blocks' states merge as a tree of pairs of neighbors: the states of blocks
 //! that a binary counter holds in the end are the right edge of that tree.
 
-use crate::backend::gpu::emit::body::{Body, Bytes, indices, state_dtypes};
+use crate::backend::gpu::emit::body::{Body, indices, state_dtypes};
 use crate::backend::gpu::emit::layout::{Layout, Role};
 use crate::backend::gpu::emit::ops::name;
 use crate::backend::gpu::emit::params::{Word, word};
@@ -38,7 +38,10 @@ impl Reducer<'_> {
     }
 
     /// The state's structure, its initial value, and its merge.
-    pub fn declarations(&self, out: &mut Writer) {
+    ///
+    /// # Errors
+    /// `Internal` for a merge that is no computation alone.
+    pub fn declarations(&self, out: &mut Writer) -> Result<()> {
         let dtypes = self.dtypes();
         out.braces("struct State", |out| {
             for (part, dtype) in dtypes.iter().enumerate() {
@@ -52,13 +55,14 @@ impl Reducer<'_> {
             out.line(format_args!("return State({});", parts.join(", ")));
         });
         out.line("");
-        self.merge(out);
+        self.merge(out)?;
         out.line("");
         out.line(format_args!("var<workgroup> states: array<State, {}>;", self.invocations));
         out.line("");
+        Ok(())
     }
 
-    fn merge(&self, out: &mut Writer) {
+    fn merge(&self, out: &mut Writer) -> Result<()> {
         out.braces("fn merged(left: State, right: State) -> State", |out| {
             let mut part = 0;
             let mut results = Vec::new();
@@ -69,13 +73,12 @@ impl Reducer<'_> {
                     out.line(format_args!("let {} = right.s{part};", name(*right)));
                     part += 1;
                 }
-                let (bytes, scope) = (Bytes::Atomic, Vec::new());
-                Body { kernel: self.kernel, layout: self.layout, types: self.types, bytes, scope }
-                    .block(out, &merge.block);
+                Body::new(self.kernel, self.layout, self.types, Vec::new()).block(out, &merge.block)?;
                 results.extend(merge.results.iter().map(|value| name(*value)));
             }
             out.line(format_args!("return State({});", results.join(", ")));
-        });
+            Ok(())
+        })
     }
 
     /// The entry point.
@@ -132,7 +135,7 @@ impl Reducer<'_> {
         }
         out.line(format_args!("let point = result + {};", word(Word::FirstPoint)));
         out.line("var state = initial_state();");
-        out.braces("if (is_active)", |out| self.reduce_lane(out));
+        out.braces("if (is_active)", |out| self.reduce_lane(out))?;
         self.merge_lanes(out);
         let leads = "if (is_active && lane == 0u)";
         if self.layout.variant.role != Role::Partial {
@@ -144,7 +147,7 @@ impl Reducer<'_> {
     }
 
     /// The elements of a lane, in order.
-    fn reduce_lane(&self, out: &mut Writer) {
+    fn reduce_lane(&self, out: &mut Writer) -> Result<()> {
         let (kernel, layout, types) = (self.kernel, self.layout, self.types);
         let variant = layout.variant;
         let scope = indices(out, 0, variant.outer, "point");
@@ -153,11 +156,12 @@ impl Reducer<'_> {
         out.braces(head, |out| {
             let mut scope = scope.clone();
             scope.extend(indices(out, variant.outer, variant.reduced, "element"));
-            Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.block(out, self.body);
+            Body::new(kernel, layout, types, scope).block(out, self.body)?;
             let lifted = self.reductions.iter().flat_map(|reduction| &reduction.lifted);
             let lifted: Vec<String> = lifted.map(|value| name(*value)).collect();
             out.line(format_args!("state = merged(state, State({}));", lifted.join(", ")));
-        });
+            Ok(())
+        })
     }
 
     /// The halving tree over the lanes of a block; lane 0 has the result.
@@ -228,7 +232,7 @@ impl Reducer<'_> {
         }
         let (kernel, layout, types) = (self.kernel, self.layout, self.types);
         let scope = indices(out, 0, layout.variant.outer, "point");
-        Body { kernel, layout, types, bytes: Bytes::Atomic, scope }.nests(out, self.rest)
+        Body::new(kernel, layout, types, scope).nests(out, self.rest)
     }
 
     /// Where the words of each part of a state begin, and how many a state has.

@@ -13,6 +13,8 @@ struct Params {
     group_bits: u32, // log2 of the number of invocations that merge the states of one group
     inner_start: u32, // where the inner axis of a matrix product begins
     inner_end: u32, // where it ends
+    part: u32, // the number of the dispatch, from 1 on, of those that walk the loops of the same points
+    rounds: u32, // how many rounds of loops each point makes in the dispatch
     // The sizes of the loops: 1 over results, then 1 reduced.
     extent0: u32, extent1: u32,
     // o0: the number of its first element, and its step along each loop.

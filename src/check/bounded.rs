@@ -6,15 +6,16 @@
 //! its rewriting each lie within the row's bound of the exact result, and an accuracy rule may cost one ULP more.
 //! Results that jump (comparisons, floor, overflow, poles) are anything where an interval straddles the jump.
 
-use kroton::ops::{BinaryOp, TernaryOp, UnaryOp};
-use kroton::{DType, Scalar};
-
-use crate::rounding::{Bounds, Rounding};
+use crate::check::rounding::{Bounds, Rounding};
+use crate::dtype::{DType, Scalar};
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
 /// A value, and how far another way to compute it may lie away.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounded {
+    /// The value.
     pub value: Scalar,
+    /// The largest distance of another way's result.
     pub error: f64,
 }
 
@@ -42,6 +43,7 @@ impl Bounded {
         self.error == f64::INFINITY
     }
 
+    /// The value as f64.
     pub fn float(self) -> f64 {
         self.value.to_f64()
     }
@@ -74,7 +76,7 @@ pub fn rounded(value: Scalar, spread: f64, bounds: Bounds, magnitude: f64) -> Bo
         return Bounded::unknown(value);
     }
     // With an interval, its ends were computed with the row's error as well.
-    let roundings = bounds.own + bounds.other + 1.0 + if spread > 0.0 { 2.0 * bounds.own } else { 0.0 };
+    let roundings = bounds.own + bounds.other + bounds.rules + if spread > 0.0 { 2.0 * bounds.own } else { 0.0 };
     let error = (spread + roundings * ulp(dtype, size)) * MARGIN;
     if size + error >= largest(dtype) { Bounded::unknown(value) } else { Bounded { value, error } }
 }
@@ -90,7 +92,10 @@ pub fn unary(rounding: &Rounding, op: UnaryOp, x: Bounded) -> Bounded {
 }
 
 fn unary_of_seen(rounding: &Rounding, op: UnaryOp, x: Bounded) -> Bounded {
-    let value = op.apply(x.value).unwrap_or_else(|| panic!("{op} of {:?}", x.value));
+    let Some(value) = op.apply(x.value) else { return Bounded::unknown(x.value) };
+    if x.is_exact() && rounding.repeats(op.row(), x.value.dtype()) {
+        return Bounded::exact(value);
+    }
     if !x.value.dtype().is_float() || x.is_unknown() {
         return all_or_nothing(value, &[x]);
     }
@@ -198,7 +203,10 @@ pub fn binary(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> Boun
 }
 
 fn binary_of_seen(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> Bounded {
-    let value = op.apply(a.value, b.value).unwrap_or_else(|| panic!("{op} of {:?} and {:?}", a.value, b.value));
+    let Some(value) = op.apply(a.value, b.value) else { return Bounded::unknown(a.value) };
+    if a.is_exact() && b.is_exact() && rounding.repeats(op.row(), a.value.dtype()) {
+        return Bounded::exact(value);
+    }
     if !a.value.dtype().is_float() {
         return all_or_nothing(value, &[a, b]);
     }
@@ -216,6 +224,11 @@ fn binary_of_seen(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded) -> 
         BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div => arithmetic(rounding, op, a, b, value),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => plane_function(rounding, op, a, b, value),
         BinaryOp::And | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl | BinaryOp::Shr => all_or_nothing(value, &[a, b]),
+        BinaryOp::RandomBits32
+        | BinaryOp::RandomBits64
+        | BinaryOp::RandomUniform32
+        | BinaryOp::RandomUniform64
+        | BinaryOp::RandomKey => all_or_nothing(value, &[a, b]),
     }
 }
 
@@ -328,7 +341,7 @@ fn plane_function(rounding: &Rounding, op: BinaryOp, a: Bounded, b: Bounded, val
 
 /// An op of three operands.
 pub fn ternary(rounding: &Rounding, op: TernaryOp, a: Bounded, b: Bounded, c: Bounded) -> Bounded {
-    let value = op.apply(a.value, b.value, c.value).unwrap();
+    let Some(value) = op.apply(a.value, b.value, c.value) else { return Bounded::unknown(b.value) };
     match op {
         TernaryOp::Select if a.is_unknown() => Bounded::unknown(value),
         TernaryOp::Select if a.value == Scalar::Bool(true) => b,
@@ -341,6 +354,9 @@ pub fn ternary(rounding: &Rounding, op: TernaryOp, a: Bounded, b: Bounded, c: Bo
 
 fn mul_add(rounding: &Rounding, operands: [Bounded; 3], value: Scalar) -> Bounded {
     let (bounds, dtype) = (rounding.bounds(TernaryOp::MulAdd.row(), value.dtype()), value.dtype());
+    if rounding.fuses && operands.iter().all(|x| x.is_exact()) && rounding.repeats(TernaryOp::MulAdd.row(), dtype) {
+        return Bounded::exact(value);
+    }
     let [x, y, z] = operands.map(Bounded::float);
     let finite = [x, y, z].iter().all(|x| x.is_finite());
     // The product, rounded on its own, is off by half an ULP, and may overflow.
@@ -362,7 +378,10 @@ fn mul_add(rounding: &Rounding, operands: [Bounded; 3], value: Scalar) -> Bounde
 
 /// A conversion.
 pub fn cast(rounding: &Rounding, x: Bounded, dtype: DType) -> Bounded {
-    rounding.result(cast_of_seen(rounding.operand(x), dtype))
+    let seen = rounding.operand(x);
+    // A conversion is correctly rounded everywhere.
+    let repeated = !rounding.rewrites && seen.is_exact();
+    rounding.result(if repeated { Bounded::exact(seen.value.cast(dtype)) } else { cast_of_seen(seen, dtype) })
 }
 
 fn cast_of_seen(x: Bounded, dtype: DType) -> Bounded {

@@ -4,10 +4,9 @@
 //! what an engine makes of it. A GPU has bounds of its own, may take subnormal numbers for zeros, and may fuse a product
 //! into a sum or not, whatever was asked for; products that are not representable are bounded anyway.
 
-use kroton::DType;
-use kroton::ops::Row;
-
-use crate::bounded::Bounded;
+use crate::check::bounded::Bounded;
+use crate::dtype::DType;
+use crate::ops::Row;
 
 /// An engine's arithmetic.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +17,15 @@ pub struct Rounding {
     pub fuses: bool,
     /// Whether subnormal numbers stay what they are.
     keeps_subnormals: bool,
+    /// Whether rules of the optimizer lie between the two computations.
+    pub rewrites: bool,
 }
 
-/// The arithmetic of the host.
-pub const HOST: Rounding = Rounding { bound: Row::ulp_bound, fuses: true, keeps_subnormals: true };
+/// The arithmetic of the host, and rules of the optimizer.
+pub const HOST: Rounding = Rounding { bound: Row::ulp_bound, fuses: true, keeps_subnormals: true, rewrites: true };
 
-/// The arithmetic that is promised of GPUs.
-pub const GPU: Rounding = Rounding { bound: Row::gpu_bound, fuses: false, keeps_subnormals: false };
+/// The arithmetic that is promised of GPUs, and rules of the optimizer.
+pub const GPU: Rounding = Rounding { bound: Row::gpu_bound, fuses: false, keeps_subnormals: false, rewrites: true };
 
 /// How many ULP from the exact result each of two computations may be.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +34,13 @@ pub struct Bounds {
     pub own: f64,
     /// On the engine.
     pub other: f64,
+    /// What accuracy rules may cost.
+    pub rules: f64,
 }
 
 impl Bounds {
     /// Both are correctly rounded.
-    pub const ROUNDING: Bounds = Bounds { own: 0.5, other: 0.5 };
+    pub const ROUNDING: Bounds = Bounds { own: 0.5, other: 0.5, rules: 1.0 };
 
     /// Whether both are correctly rounded.
     pub fn is_rounding(self) -> bool {
@@ -45,6 +48,7 @@ impl Bounds {
     }
 }
 
+/// The smallest number that is not subnormal.
 fn smallest_normal(dtype: DType) -> f64 {
     if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }
 }
@@ -53,7 +57,23 @@ impl Rounding {
     /// The bounds of a row, which are at least those of correct rounding.
     pub fn bounds(&self, row: &Row, dtype: DType) -> Bounds {
         let at_least = |bound: f32| f64::from(bound).max(0.5);
-        Bounds { own: at_least(row.ulp_bound(dtype)), other: at_least((self.bound)(row, dtype)) }
+        let rules = if self.rewrites { 1.0 } else { 0.0 };
+        Bounds { own: at_least(row.ulp_bound(dtype)), other: at_least((self.bound)(row, dtype)), rules }
+    }
+
+    /// Whether the same operands give the same bits: nothing is rewritten, and the row is exact on both sides.
+    pub fn repeats(&self, row: &Row, dtype: DType) -> bool {
+        !self.rewrites && row.ulp_bound(dtype) == 0.0 && (self.bound)(row, dtype) == 0.0
+    }
+
+    /// The same engine, of which nothing but what it promises is allowed for.
+    pub const fn as_written(self) -> Rounding {
+        Rounding { rewrites: false, ..self }
+    }
+
+    /// Whether an engine gives the bits of the definition for everything but functions with bounds.
+    pub fn is_deterministic(&self) -> bool {
+        !self.rewrites && self.keeps_subnormals
     }
 
     /// The most that a number changes when it becomes zero.

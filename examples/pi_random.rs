@@ -13,7 +13,6 @@ use std::time::Duration;
 use kroton::{Compiler, Device, Function, random, scalar};
 use plotters::prelude::*;
 use presentation::{Options, Outcome, Size, median, progress, row, table, time};
-use rayon::prelude::*;
 
 fn main() -> Outcome {
     let options = Options::read(

@@ -62,11 +62,7 @@ fn vectors(n: usize, length: usize) -> Outcome {
 
     println!("\nΣ x² of {n} vectors of {length}, each by one thread");
     report(
-        &[
-            ("one call after the other", &serial),
-            ("map", &mapped),
-            ("submit, as_completed (with a copy)", &completed),
-        ],
+        &[("one call after the other", &serial), ("map", &mapped), ("submit, as_completed (with a copy)", &completed)],
         &expected,
     )
 }

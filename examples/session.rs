@@ -93,11 +93,18 @@ impl Line {
     }
 }
 
-/// Several outputs, of which a call may ask for some: only these are computed.
+/// A function with several named outputs: a call may ask for some, gives what these need, and nothing else is computed.
 fn fetch_parts() -> Outcome {
     let line = Line::new()?;
     line.slope.set(2.0_f32)?;
-    let (xs, ys) = points(3);
+    let all = Compiler::new()
+        .output_names(["prediction", "loss"])
+        .compile([&line.x, &line.y], (&line.prediction, &line.loss))?;
+    let (x, y) = ([0.0_f32, 1.0, 2.0], [1.0_f32, 3.0, 5.0]);
+    let loss: f32 = all.fetch(["loss"])?.call_named([("x", Arg::from(&x)), ("y", Arg::from(&y))])?;
+    let prediction: Vec<f32> = all.fetch(["prediction"])?.call_named([("x", Arg::from(&x))])?;
+    println!("{}", all.signature());
+    println!("loss alone, fed x and y: {loss}; prediction alone, fed x: {prediction:?}");
     Ok(())
 }
 

@@ -75,10 +75,10 @@ fn particles_turn_as_in_a_plain_loop() -> Outcome {
         [&x + 0.01 * &speed * vx, &y + 0.01 * &speed * vy]
     })?;
     let n = 37;
-    let xs: Vec<f64> = (0..n).map(|i| 1.0 + f64::from(i)).collect();
-    let ys: Vec<f64> = (0..n).map(|i| 0.5 - f64::from(i)).collect();
-    let speeds: Vec<f64> = (0..n).map(|i| f64::from(i % 5)).collect();
-    let expected: Vec<(f64, f64)> = (0..n as usize)
+    let xs: Vec<f64> = (0..n).map(|i| 1.0 + i as f64).collect();
+    let ys: Vec<f64> = (0..n).map(|i| 0.5 - i as f64).collect();
+    let speeds: Vec<f64> = (0..n).map(|i| (i % 5) as f64).collect();
+    let expected: Vec<(f64, f64)> = (0..n)
         .map(|i| {
             let (mut x, mut y) = (xs[i], ys[i]);
             for _ in 0..100 {

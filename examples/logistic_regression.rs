@@ -8,37 +8,18 @@
 //! forms, so that no logarithm of zero occurs however far the weights run. The weights live in the function: one call is one
 //! step of descent.
 
-use std::error::Error;
-use std::fmt::Write;
+mod presentation;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use kroton::{Compiler, Stage, compile, grad, matrix, shared, vector};
 use ndarray::{Array1, Array2, Axis};
+use plotters::prelude::*;
+use presentation::{Options, Outcome, Size, progress, row, table};
 
 const DATA: &str = include_str!("data/penguins.csv");
 const RATE: f64 = 0.5;
 
-struct Options {
-    steps: usize,
-    picture: Option<String>,
-}
-
-fn options() -> Result<Options, Box<dyn Error>> {
-    let mut options = Options { steps: 2000, picture: None };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
-        match word.as_str() {
-            "--steps" => options.steps = value.parse()?,
-            "--picture" => options.picture = Some(value),
-            _ => return Err(format!("unknown option {word}; there are --steps NUMBER and --picture FILE.svg").into()),
-        }
-    }
-    Ok(options)
-}
-
 /// The measurements, each with mean 0 and deviation 1, and whether the penguin is male.
-fn penguins() -> Result<(Array2<f64>, Array1<f64>), Box<dyn Error>> {
+fn penguins() -> Outcome<(Array2<f64>, Array1<f64>)> {
     let rows: Vec<Vec<&str>> = DATA.lines().skip(1).map(|line| line.split(',').collect()).collect();
     let mut features = Array2::zeros((rows.len(), 4));
     for (row, mut out) in rows.iter().zip(features.rows_mut()) {
@@ -52,31 +33,10 @@ fn penguins() -> Result<(Array2<f64>, Array1<f64>), Box<dyn Error>> {
     Ok(((features - mean) / deviation, male))
 }
 
-/// A curve of some losses as a picture.
-fn picture(losses: &[f64]) -> String {
-    let (width, height) = (640.0, 320.0);
-    let largest = losses.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let mut points = String::new();
-    for (step, loss) in losses.iter().enumerate() {
-        let across = step as f64 / losses.len().max(2) as f64 * width;
-        let _ = write!(points, "{across:.1},{:.1} ", height - loss / largest * height);
-    }
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-50 -20 {} {}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect x=\"0\" y=\"0\" width=\"{width}\" height=\"{height}\" fill=\"none\" stroke=\"gray\"/>\n\
-         <polyline points=\"{points}\" fill=\"none\" stroke=\"steelblue\" stroke-width=\"2\"/>\n\
-         <text x=\"-45\" y=\"10\">{largest:.3}</text><text x=\"-45\" y=\"{height}\">0</text>\n\
-         <text x=\"{}\" y=\"{}\">loss over {} steps</text>\n</svg>\n",
-        width + 70.0,
-        height + 50.0,
-        width / 2.0 - 60.0,
-        height + 18.0,
-        losses.len(),
-    )
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let Options { steps, picture: path } = options()?;
+fn main() -> Outcome {
+    let sizes = [Size { name: "steps", usual: 2_000, short: 20, counts: "steps of descent" }];
+    let options = Options::read("logistic_regression", &sizes)?;
+    let steps = options.size("steps").max(1);
     let (features, male) = penguins()?;
 
     let (x, y) = (matrix::<f64>("x"), vector::<f64>("y"));
@@ -90,29 +50,43 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile([&x, &y], &loss)?;
     let right = compile([&x, &y], p.ge(0.5).eq(y.ge(0.5)).cast::<f64>().mean(..))?;
 
-    let bar = ProgressBar::new(steps as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len}  loss {msg}")?);
+    let bar = progress(steps, "descent");
     let mut losses = Vec::with_capacity(steps);
     for _ in 0..steps {
-        let loss: f64 = step.call((&features, &male))?;
-        losses.push(loss);
-        bar.set_message(format!("{loss:.4}"));
+        losses.push(step.call::<f64>((&features, &male))?);
         bar.inc(1);
     }
-    bar.finish();
+    bar.finish_and_clear();
 
     let accuracy: f64 = right.call((&features, &male))?;
     let weights: Vec<f64> = w.get()?;
     println!("{} penguins, {steps} steps", features.nrows());
+    let mut weights_table = table(["measurement", "weight"]);
     for (name, weight) in ["bill length", "bill depth", "flipper length", "body mass"].iter().zip(&weights) {
-        println!("  weight of {name:<15} {weight:+.3}");
+        row(&mut weights_table, [name, &format!("{weight:+.3}")]);
     }
+    println!("{weights_table}");
     println!("loss {:.4} → {:.4}, accuracy {:.1} %", losses[0], losses[losses.len() - 1], accuracy * 100.0);
     let report = step.dump(Stage::Optimized)?;
     report.lines().filter(|line| line.contains("log_") || line.starts_with("//")).for_each(|line| println!("{line}"));
-    if let Some(path) = path {
-        std::fs::write(&path, picture(&losses))?;
-        println!("the loss curve is in {path}");
-    }
+    let path = options.picture("logistic_regression.svg");
+    draw(&path, &losses)?;
+    println!("the loss curve: {}", path.display());
+    Ok(())
+}
+
+/// The loss before each step.
+fn draw(path: &std::path::Path, losses: &[f64]) -> Outcome {
+    let largest = losses.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let root = SVGBackend::new(path, (800, 420)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .margin(16)
+        .x_label_area_size(40)
+        .y_label_area_size(56)
+        .build_cartesian_2d(0..losses.len(), 0.0..largest * 1.05)?;
+    chart.configure_mesh().x_desc("step").y_desc("loss").draw()?;
+    chart.draw_series(LineSeries::new(losses.iter().copied().enumerate(), &BLUE))?;
+    root.present()?;
     Ok(())
 }

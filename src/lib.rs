@@ -1,6 +1,6 @@
+#![doc = include_str!("../README.md")]
 // Whether a function is `Send` is asked through graphs, shared variables and all of wgpu.
 #![recursion_limit = "256"]
-#![doc = include_str!("../README.md")]
 
 #[doc(hidden)]
 pub mod array;

@@ -11,7 +11,7 @@ use crate::loops::{Kernel, Launch, Target, interpret, verify};
 
 /// The interpreter as an engine.
 pub fn engine() -> Arc<dyn Backend> {
-    Arc::new(Interpreter { target: Target { runs_loops: true, ..Target::host(false) } })
+    Arc::new(Interpreter { target: Target::host(false) })
 }
 
 #[derive(Debug)]

@@ -55,7 +55,7 @@ impl Target {
             has_f64: true,
             fuses_products: false,
             runs_rows: true,
-            runs_loops: false,
+            runs_loops: true,
             shaders: None,
         }
     }

@@ -9,7 +9,7 @@ mod presentation;
 
 use kroton::{Function, compile, iterate, scalar, vector};
 use plotters::prelude::*;
-use presentation::{Options, Outcome, Size, median, row, speedup, table, time};
+use presentation::{Options, Outcome, Size, median, row, share_of_time, speedup, table, time};
 use rayon::prelude::*;
 
 /// The time of one step.
@@ -39,9 +39,8 @@ fn main() -> Outcome {
 
     println!("{n} particles, {steps} steps, {} threads", rayon::current_num_threads());
     let mut table = table(["", "time", "per particle and step", "speed"]);
-    let moves = (n * steps).max(1) as f64;
     for (name, duration) in [("plain loop", serial), ("rayon over particles", parallel), ("kroton", compiled)] {
-        row(&mut table, [&name, &time(duration), &time(duration.div_f64(moves)), &speedup(serial, duration)]);
+        row(&mut table, [&name, &time(duration), &share_of_time(duration, n * steps), &speedup(serial, duration)]);
     }
     println!("{table}");
     let path = options.picture("particles.svg");

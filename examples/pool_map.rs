@@ -7,7 +7,7 @@
 mod presentation;
 
 use kroton::{Function, Pending, as_completed, compile, scalar, vector, wait_all};
-use presentation::{Options, Outcome, Size, median, row, speedup, table, time};
+use presentation::{Options, Outcome, Size, median, row, share_of_time, speedup, table, time};
 
 fn main() -> Outcome {
     let options = Options::read(
@@ -92,8 +92,8 @@ fn report(runs: &[Run<'_>], expected: &[f64]) -> Outcome {
         let (results, duration) = median(10, run)?;
         assert_eq!(results, expected, "{name}");
         let reference = *reference.get_or_insert(duration);
-        let per_item = duration / expected.len().max(1) as u32;
-        row(&mut table, [name, &time(duration), &time(per_item), &speedup(reference, duration)]);
+        let per_item = share_of_time(duration, expected.len());
+        row(&mut table, [name, &time(duration), &per_item, &speedup(reference, duration)]);
     }
     println!("{table}");
     Ok(())

@@ -6,13 +6,14 @@
 
 mod presentation;
 
-use std::sync::Mutex;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kroton::{Compiler, shared};
-use presentation::{Options, Outcome, Size, row, table, time};
+use presentation::{Options, Outcome, Size, row, share_of_time, table};
 
 fn main() -> Outcome {
     let options = Options::read(
@@ -28,7 +29,8 @@ fn main() -> Outcome {
     // Without a lock: the value may change between the load and the store.
     let plain = AtomicI64::new(0);
     let duration = race(threads, increments, || {
-        plain.store(plain.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let value = black_box(plain.load(Ordering::Relaxed));
+        plain.store(value + 1, Ordering::Relaxed);
         Ok(())
     })?;
     results.push(("load, then store", plain.into_inner(), duration));
@@ -67,7 +69,11 @@ fn main() -> Outcome {
 
 /// Calls `increment` so often in each of some threads, all at once.
 fn race(threads: usize, increments: usize, increment: impl Fn() -> Outcome + Sync) -> Outcome<Duration> {
-    let work = || (0..increments).try_for_each(|_| increment()).map_err(|error| error.to_string());
+    let together = Barrier::new(threads);
+    let work = || {
+        together.wait();
+        (0..increments).try_for_each(|_| increment()).map_err(|error| error.to_string())
+    };
     let start = Instant::now();
     thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -81,8 +87,7 @@ fn report(threads: usize, increments: usize, results: &[(&str, i64, Duration)]) 
     println!("{threads} threads, {increments} increments each: {expected} in all");
     let mut table = table(["", "count", "lost", "per increment"]);
     for (name, count, duration) in results {
-        let per_increment = duration.div_f64(expected.max(1) as f64);
-        row(&mut table, [name, count, &(expected - count), &time(per_increment)]);
+        row(&mut table, [name, count, &(expected - count), &share_of_time(*duration, threads * increments)]);
     }
     println!("{table}");
     for (name, count, _) in results.iter().filter(|(name, ..)| !name.contains("then")) {

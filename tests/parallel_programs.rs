@@ -42,7 +42,7 @@ fn the_number_of_steps_is_an_argument() -> Outcome {
     for compiler in everywhere() {
         let f = compiler.compile([&n, &x], &y)?;
         for steps in [0, 1, 2, 10, 1000] {
-            assert_eq!(f.call::<f64>((steps, 1.0))?, 0.5_f64.powi(steps as i32));
+            assert_eq!(f.call::<f64>((steps, 1.0))?, 0.5_f64.powi(steps));
         }
         let error = f.call::<f64>((-1, 1.0)).unwrap_err();
         assert!(error.to_string().contains("-1"), "{error}");
@@ -273,7 +273,7 @@ fn a_bad_update_is_an_error() {
         let error = error.expect_err("an error").to_string();
         assert!(error.contains("weights"), "{error}");
     }
-    let error = w.set(&[1.0_f32, 2.0, 3.0]).expect_err("a dtype").to_string();
+    let error = w.set([1.0_f32, 2.0, 3.0]).expect_err("a dtype").to_string();
     assert!(error.contains("weights") && error.contains("f32"), "{error}");
 }
 

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use kroton::{
-    Arg, Array, Compiler, DType, Error, Expr, FromOutputs, Result, grad, input, matrix, random, s, scalar, vector,
+    Arg, Array, Compiler, DType, Error, Expr, FromOutputs, Result, grad, input, iterate, matrix, random, s, scalar,
+    vector,
 };
 use ndarray::Array1;
 
@@ -107,7 +108,7 @@ pub fn make<T: Float + Results>(
         "W8softmax" => of_matrix::<T>(&compiler, |x| x.softmax(1), inputs)?,
         "W8layernorm" => layer_norm::<T>(&compiler, inputs)?,
         "W9" => distances::<T>(&compiler, inputs)?,
-        "W10" => return Err(Refusal::Unsupported("not yet: Kroton has no loops over time".into())),
+        "W10" => particles::<T>(&compiler, inputs)?,
         "W11" => product::<T>(&compiler, inputs)?,
         "W12" => logistic::<T>(&compiler, inputs)?,
         "W13chain" => of_vectors::<T, Array, 1>(&compiler, |[x]| formulas::chain(x, 0), inputs)?,
@@ -237,6 +238,17 @@ fn distances<T: Float>(compiler: &Compiler, inputs: Vec<Array>) -> Result<Case> 
     let f = compiler.compile([&xi, &yi, &xj, &yj], formulas::distances(&xi, &yi, &xj, &yj))?;
     let [xi, yi, xj, yj] = exactly(inputs)?;
     Ok(case(move || f.call::<Array>((&xi, &yi, &xj, &yj))))
+}
+
+/// Where particles are after 1,000 steps.
+fn particles<T: Float>(compiler: &Compiler, inputs: Vec<Array>) -> Result<Case> {
+    const STEPS: i64 = 1_000;
+    let [x, y, speed] = ["x", "y", "speed"].map(vector::<T>);
+    let steps = scalar::<i64>("steps");
+    let end = iterate(&steps, [&x, &y], |[x, y]| formulas::turned(&x, &y, &speed))?;
+    let f = compiler.compile([&steps, &x, &y, &speed], end)?;
+    let [x, y, speed] = exactly(inputs)?;
+    Ok(case(move || f.call::<(Array, Array)>((STEPS, &x, &y, &speed))))
 }
 
 fn product<T: Float>(compiler: &Compiler, inputs: Vec<Array>) -> Result<Case> {

@@ -53,6 +53,14 @@ pub fn distances(xi: &Expr, yi: &Expr, xj: &Expr, yj: &Expr) -> Expr {
     sqrt((xi - xj).square() + (yi - yj).square())
 }
 
+/// One step of particles that turn about the origin, W10.
+pub fn turned(x: &Expr, y: &Expr, speed: &Expr) -> [Expr; 2] {
+    let time = 1e-5;
+    let norm = sqrt(x * x + y * y);
+    let (vx, vy) = (-y / &norm, x / &norm);
+    [x + time * speed * vx, y + time * speed * vy]
+}
+
 /// The mean loss of a logistic regression; classes are −1 and 1.
 pub fn logistic_loss(samples: &Expr, classes: &Expr, weights: &Expr) -> Expr {
     (-classes * samples.dot(weights)).softplus().mean(..)

@@ -89,8 +89,12 @@ pub fn median<T>(runs: usize, mut run: impl FnMut() -> Outcome<T>) -> Outcome<(T
 
 /// A time as a reader likes it: three digits and a unit.
 pub fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let (value, unit) = match seconds {
+    share_of_time(duration, 1)
+}
+
+/// The time of one of so many equal parts.
+pub fn share_of_time(duration: Duration, parts: usize) -> String {
+    let (value, unit) = match duration.as_secs_f64() / parts.max(1) as f64 {
         s if s < 1e-6 => (s * 1e9, "ns"),
         s if s < 1e-3 => (s * 1e6, "µs"),
         s if s < 1.0 => (s * 1e3, "ms"),

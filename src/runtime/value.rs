@@ -4,7 +4,9 @@
 //! copies stay until the value is replaced. Must not know: variables, versions, locks.
 
 use crate::array::Array;
-use crate::error::{Error, Result};
+#[cfg(feature = "gpu")]
+use crate::error::Error;
+use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::runtime::DeviceArray;
 use crate::runtime::site::Site;

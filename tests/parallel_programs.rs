@@ -98,6 +98,57 @@ fn particles_turn_as_in_a_plain_loop() -> Outcome {
     Ok(())
 }
 
+/// Elementwise steps run inside one kernel on a GPU, too; without one there is nothing to test.
+#[cfg(feature = "gpu")]
+#[test]
+fn steps_run_inside_a_kernel_of_a_gpu() -> Outcome {
+    let [x, y] = ["x", "y"].map(vector::<f32>);
+    let steps = scalar::<i64>("steps");
+    let end = iterate(&steps, [&x, &y], |[x, y]| [&y + 1.0, x * 0.5])?;
+    let (rows, start) = (matrix::<f32>("rows"), vector::<f32>("start"));
+    let ([last], [history]) = scan(&rows, [&start], |row, [state]| ([&state * 0.5 + &row], [state]))?;
+    let grown = kroton::iterate_while(|[x]| x.lt(100.0), [&x], |[x]| [x * 2.0])?;
+    let on_gpu = Compiler::new().device(Device::Gpu);
+    let (xs, ys): (Vec<f32>, Vec<f32>) = (0..1000).map(|i| (i as f32 + 0.5, -(i as f32))).unzip();
+    let table = Array2::from_shape_fn((5, 40), |(i, j)| (i * 40 + j) as f32);
+    let walk = match on_gpu.compile([&steps, &x, &y], &end) {
+        Err(Error::Device(_)) if std::env::var("KROTON_TEST_GPU").is_err() => return Ok(()),
+        walk => walk?,
+    };
+    for count in [0, 1, 7, 40_000] {
+        let expected: [Vec<f32>; 2] = compile([&steps, &x, &y], &end)?.call((count, &xs, &ys))?;
+        assert_eq!(walk.call::<[Vec<f32>; 2]>((count, &xs, &ys))?, expected, "{count} steps");
+    }
+    let arguments = (&table, &vec![1.0_f32; 40]);
+    let expected: (Vec<f32>, Array2<f32>) = compile([&rows, &start], (&last, &history))?.call(arguments)?;
+    assert_eq!(
+        on_gpu.compile([&rows, &start], (&last, &history))?.call::<(Vec<f32>, Array2<f32>)>(arguments)?,
+        expected
+    );
+    let expected: Vec<f32> = compile([&x], &grown)?.call((&xs,))?;
+    assert_eq!(on_gpu.compile([&x], &grown)?.call::<Vec<f32>>((&xs,))?, expected);
+    Ok(())
+}
+
+/// A row that no step looks at may be of any shape.
+#[test]
+fn rows_that_are_not_used_have_any_shape() -> Outcome {
+    let (x, wide, short) = (vector::<f64>("x"), matrix::<f64>("wide"), matrix::<f64>("short"));
+    let ([sum], [sums]) = scan((&x, &wide), [&constant(0.0)], |(x, _), [s]| ([&s + &x], [s + x]))?;
+    let start = vector::<f64>("start");
+    let ([total], []) = scan((&wide, &short), [&start], |(row, _), [s]| ([s + row], []))?;
+    for compiler in everywhere() {
+        let f = compiler.clone().on_unused_input(kroton::OnUnused::Ignore).compile([&x, &wide], (&sum, &sums))?;
+        let (sum, sums): (f64, Vec<f64>) = f.call((&[1.0, 2.0], &array![[5.0, 5.0, 5.0], [6.0, 6.0, 6.0]]))?;
+        assert_eq!((sum, sums), (3.0, vec![1.0, 3.0]));
+        let f = compiler.on_unused_input(kroton::OnUnused::Ignore).compile([&wide, &short, &start], &total)?;
+        let wide = Array2::<f64>::ones((3, 5000));
+        let total: Vec<f64> = f.call((&wide, &array![[1.0], [2.0], [3.0]], &vec![0.0; 5000]))?;
+        assert_eq!(total, vec![3.0; 5000]);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_body_may_reduce_and_multiply() -> Outcome {
     // The largest eigenvalue of a symmetric matrix by power iteration.

@@ -16,7 +16,7 @@ use crate::autodiff::tape::Tape;
 use crate::autodiff::views::keep_axes;
 use crate::expr::Expr;
 use crate::graph::Node;
-use crate::ops::{BinaryOp, ReduceOp, UnaryOp, stable};
+use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp, stable};
 use crate::shape::{Dim, Shape};
 
 /// An expression and what it is differentiated by, in stable forms.
@@ -109,7 +109,7 @@ impl Forms {
 
     /// x, if the node is `select(x ≥ 0, −x, x)`, which is never above zero.
     fn folded(&self, number: usize) -> Option<usize> {
-        let Node::Ternary(..) = self.node(number) else { return None };
+        let Node::Ternary(TernaryOp::Select, _) = self.node(number) else { return None };
         let [condition, mirrored, x] = [0, 1, 2].map(|position| self.operand(number, position));
         let [compared, zero] = self.binary(condition, BinaryOp::Ge)?;
         let matches = compared == x && self.is_number(zero, 0.0) && self.unary(mirrored, UnaryOp::Neg) == Some(x);
@@ -119,7 +119,7 @@ impl Forms {
     /// Whether an exponent is never above zero by construction, so that its exponential does not overflow.
     fn is_bounded(&self, number: usize) -> bool {
         match self.node(number) {
-            Node::Ternary(..) => self.folded(number).is_some() || self.is_minus_distance(number),
+            Node::Ternary(TernaryOp::Select, _) => self.folded(number).is_some() || self.is_minus_distance(number),
             Node::Unary(UnaryOp::Neg, _) => {
                 let x = self.operand(number, 0);
                 self.unary(x, UnaryOp::Abs).is_some() || self.binary(x, BinaryOp::Mul).is_some_and(|[a, b]| a == b)
@@ -142,7 +142,8 @@ impl Forms {
         let exponential = self.above_one(below)?;
         let exponent = self.inner(exponential, UnaryOp::Exp)?;
         if let Some(argument) = self.folded(exponent) {
-            return self.is_taken(above, exponential).then_some(Logistic { argument, mirrored: false });
+            let is_whole = !self.fixed[exponent] && self.is_taken(above, exponential, exponent);
+            return is_whole.then_some(Logistic { argument, mirrored: false });
         }
         if self.is_bounded(exponent) {
             return None;
@@ -153,10 +154,13 @@ impl Forms {
         self.is_number(above, 1.0).then_some(Logistic { argument: exponent, mirrored: true })
     }
 
-    /// Whether a node is `select(…, 1, e)`.
-    fn is_taken(&self, number: usize, e: usize) -> bool {
-        let Node::Ternary(..) = self.node(number) else { return false };
-        !self.fixed[number] && self.is_number(self.operand(number, 1), 1.0) && self.operand(number, 2) == e
+    /// Whether a node is `select(c, 1, e)`, c being the condition of the select in the exponent of e.
+    fn is_taken(&self, number: usize, e: usize, exponent: usize) -> bool {
+        let Node::Ternary(TernaryOp::Select, _) = self.node(number) else { return false };
+        !self.fixed[number]
+            && self.operand(number, 0) == self.operand(exponent, 0)
+            && self.is_number(self.operand(number, 1), 1.0)
+            && self.operand(number, 2) == e
     }
 
     /// A logistic function of which one less it is taken.
@@ -193,7 +197,7 @@ impl Forms {
                 Node::Reshape(..) | Node::Broadcast(..) | Node::Permute(..) | Node::Unary(UnaryOp::StopGradient, _) => {
                     number = self.operand(number, 0);
                 }
-                Node::Ternary(..) => number = self.operand(number, 1),
+                Node::Ternary(TernaryOp::Select, _) => number = self.operand(number, 1),
                 Node::Reduce(ReduceOp::Max, ..) => return true,
                 _ => return false,
             }
@@ -214,8 +218,12 @@ impl Forms {
         (self.inner(above, UnaryOp::Exp) == Some(exponent) && aligned).then_some((exponent, axes))
     }
 
-    /// The form to differentiate, for nodes that have another one.
+    /// The form to differentiate, for nodes that have another one of the same dtype and shape.
     fn form(&self, number: usize) -> Option<Expr> {
+        self.form_of(number).filter(|form| form.ty() == self.tape.entries[number].expr.ty())
+    }
+
+    fn form_of(&self, number: usize) -> Option<Expr> {
         match self.node(number) {
             Node::Unary(UnaryOp::Ln, _) => self.form_of_ln(number, self.operand(number, 0)),
             Node::Unary(UnaryOp::Log1p, _) => self.form_of_log1p(self.operand(number, 0)),

@@ -256,7 +256,7 @@ impl Implementation for OnHost {
     }
 
     fn runs_alone(&self) -> bool {
-        !self.program.may_fail()
+        !self.program.calls_host_functions()
     }
 
     unsafe fn run_alone(

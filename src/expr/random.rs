@@ -170,7 +170,7 @@ pub fn uniform<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
 /// Normal with mean 0 and variance 1.
 ///
 /// By the formula of Box and Muller (Ann. Math. Statist. 29, 1958): the cosine of a uniform angle times √(−2 ln u), with
-/// 64 bits for u (f32: 32 bits). The tails reach 9.4 (f32: 6.7) standard deviations.
+/// 64 bits for u (f32: 31 bits). The tails reach 9.4 (f32: 6.7) standard deviations.
 ///
 /// ```
 /// use kroton::random;
@@ -187,7 +187,7 @@ pub fn normal<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
     radius * (draw(T::UNIFORM, &angle, &sizes) * std::f64::consts::TAU).cos()
 }
 
-/// Exponential with mean 1: −ln u, with 64 bits for u (f32: 32 bits).
+/// Exponential with mean 1: −ln u, with 64 bits for u (f32: 31 bits).
 ///
 /// ```
 /// use kroton::random;
@@ -289,7 +289,7 @@ fn product_high(a: &Expr, b: &Expr) -> Expr {
     a_high * b_high + (middle >> &half) + (other >> &half)
 }
 
-/// Uniform in (0, 1], with as many bits as words of the type have, so that logarithms of it are finite.
+/// Uniform in (0, 1], with 64 bits (f32: 31 bits), so that logarithms of it are finite.
 #[track_caller]
 fn above_zero<T: Float>(key: &Expr, sizes: &[Expr]) -> Expr {
     if T::DTYPE == DType::F64 {

@@ -1,8 +1,8 @@
 //! Shared variables: expressions whose value outlives calls.
 //!
 //! A [`Shared`] is an input that no call passes. `compile` finds those that the outputs and updates use, and hands their
-//! memory (`runtime/variable.rs`) to the function. The input keeps that memory alive, so whatever mentions the variable
-//! can be compiled after the `Shared` itself is gone.
+//! memory (`runtime/variable.rs`) to the function. The input keeps that memory alive, so whatever computes with the
+//! variable's value can be compiled after the `Shared` itself is gone; what has only its size cannot.
 
 use std::fmt;
 use std::ops::Deref;

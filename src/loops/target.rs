@@ -72,7 +72,7 @@ impl Target {
             has_f64: has_f64 && limits.has_i64,
             fuses_products: true,
             runs_rows: false,
-            runs_loops: false,
+            runs_loops: true,
             shaders: Some(limits),
         }
     }

@@ -154,6 +154,10 @@ impl NestBuilder<'_, '_, '_> {
     fn rows(&mut self, body: &mut BlockBuilder) -> Result<()> {
         let graph = self.builder.lowering.graph;
         for (&sequence, &row) in self.node.sequences.iter().zip(self.node.row_parameters()) {
+            // What no step looks at may have any shape.
+            if !self.step.members.contains(&row) {
+                continue;
+            }
             let Form::View(view) = self.builder.lowering.seen_as(sequence) else {
                 return Err(Error::Internal(format!("the sequence %{} is not in memory", sequence.0)));
             };

@@ -170,7 +170,11 @@ fn number(rewriter: &mut Rewriter, count: Dim, dtype: DType) -> Option<NodeId> {
 fn sum_of_broadcast(rewriter: &mut Rewriter, id: NodeId, floats: bool) -> Option<NodeId> {
     let dtype = rewriter.ty(id).dtype;
     let repeated = repeated(rewriter, id).filter(|_| dtype.is_float() == floats)?;
+    // A product of sizes may be beyond what can be counted where another size is 0.
     let count = repeated.count();
+    if repeated.repeating.len() > 1 && count.constant().is_none() {
+        return None;
+    }
     let (x, axes) = repeated.rest(rewriter)?;
     if !floats {
         let sum = if axes.is_empty() {

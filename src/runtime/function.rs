@@ -174,7 +174,8 @@ impl Function {
     ///
     /// # Errors
     /// As [`call`](Function::call); `Argument` also if an output array has another dtype or shape than the result.
-    /// The arrays are untouched then.
+    /// The arrays are untouched then, with two exceptions: if memory runs out inside a loop that runs step by step, and if
+    /// a function that updates shared variables starts over, because another call was faster, and then fails.
     ///
     /// ```
     /// use kroton::{compile, vector};

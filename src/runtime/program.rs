@@ -1,6 +1,7 @@
 //! Runs a lowered plan on the memory of a call.
 //!
-//! All memory is had before the first step runs, so that running out of it leaves the results untouched. Arguments
+//! All memory is had before the first step runs, but for that of loops that run step by step, so that running out of it
+//! leaves the results untouched. Arguments
 //! that must be contiguous and are not are copied first; results that are not contiguous are written where they are if
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
@@ -136,9 +137,10 @@ impl Program {
         self.plan.kernels()
     }
 
-    /// Whether a step is the user's code, or may fail after others have written: loops have memory of their own.
-    pub fn may_fail(&self) -> bool {
-        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_) | Step::Loop(_)))
+    /// Whether a step, or one of a loop's body, is the user's code.
+    pub fn calls_host_functions(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step, Step::Custom(_)))
+            || self.bodies.values().any(Program::calls_host_functions)
     }
 
     /// Runs the program.

@@ -191,7 +191,7 @@ impl Variable {
     /// The value itself. For tests.
     #[cfg(test)]
     pub fn held(&self) -> Array {
-        self.get().unwrap()
+        self.lock().on_host().unwrap().clone()
     }
 
     fn check(&self, value: &Array) -> Result<()> {

@@ -26,6 +26,7 @@ pub fn members(
         && !(node.guarded && node.body.parameters.len() > node.initial.len())
         && results.last().is_none_or(Option::is_none)
         && node.initial.iter().chain(&node.body.results).all(in_shape)
+        && outline.members.iter().chain(&node.initial).all(|&id| target.computes(graph.ty(id).dtype))
         && outline.members.iter().all(|&id| is_elementwise(graph, id));
     let captured = outline.outside(node);
     let operands = node.initial.len() + node.sequences.len() + captured.len() + results.iter().flatten().count() + 2;

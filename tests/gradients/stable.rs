@@ -125,3 +125,26 @@ fn what_is_asked_for_stays_what_it_is() {
     let f = plain(Device::Cpu).compile([&x], h).unwrap();
     assert_eq!(f.call::<Array2<f64>>((&[2000.0, 2000.0],)).unwrap(), array![[0.25, -0.25], [-0.25, 0.25]]);
 }
+
+/// Formulas that look like a stable sigmoid and are not, and forms of another shape than the formula.
+#[test]
+fn lookalikes_keep_their_own_derivatives() -> kroton::Result<()> {
+    let x = vector::<f64>("x");
+    let e = x.ge(0.0).select(-&x, &x).exp();
+    let mirrored = x.lt(0.0).select(1.0, &e) / (1.0 + &e);
+    let slope = kroton::compile([&x], grad(&mirrored.ln().sum(..), [&x])?.remove(0))?;
+    let xs = [-3.0_f64, -0.5, 0.25, 2.0];
+    let found: Vec<f64> = slope.call((&xs,))?;
+    for (x, found) in xs.iter().zip(found) {
+        let expected = -1.0 / (1.0 + (-x).exp());
+        assert!((found - expected).abs() < 1e-12, "at {x}: {found} instead of {expected}");
+    }
+    let s = kroton::input("s", kroton::DType::F64, [Some(1)]);
+    let loss = (kroton::ones::<f64>([3]) + s.exp()).ln().sum(..);
+    let slope: Vec<f64> = kroton::compile([&s], grad(&loss, [&s])?.remove(0))?.call((&[0.0],))?;
+    assert_eq!(slope, [1.5]);
+    let s = kroton::scalar::<f64>("s");
+    let loss = (kroton::ones::<f64>([3]) + s.exp()).ln().sum(..);
+    assert_eq!(kroton::compile([&s], grad(&loss, [&s])?.remove(0))?.call::<f64>((0.0,))?, 1.5);
+    Ok(())
+}

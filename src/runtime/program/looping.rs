@@ -1,6 +1,6 @@
 //! Loops that run step by step: two buffers for each state, which change places after every step.
 //!
-//! All memory of a loop is had before its first step. The host looks at the guard between steps.
+//! The states' memory is had when the loop begins, that of a body's own slots in each step. The host looks at the guard between steps.
 
 use std::sync::Arc;
 

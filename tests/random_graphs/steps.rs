@@ -69,9 +69,9 @@ impl Program {
         }
     }
 
-    /// The dtype asked for, if there is one and the class takes it; else the operand's own; else the widest float or i64.
+    /// The dtype asked for, if there is one and the class takes it; else the operand's own; else the widest float, i64 or u64.
     fn fit(&self, row: &kroton::ops::Row, asked: Option<DType>, own: DType) -> DType {
-        let candidates = asked.into_iter().chain([own, self.float, DType::I64]);
+        let candidates = asked.into_iter().chain([own, self.float, DType::I64, DType::U64]);
         candidates.into_iter().find(|&dtype| row.class.contains(dtype)).unwrap()
     }
 

@@ -232,7 +232,8 @@ fn prepare(step: Step<Kernel>, target: &Target) -> Result<DeviceStep> {
         Step::MatMul(step) => Ok(DeviceStep::Product(Box::new(product(*step, target)?))),
         Step::Custom(step) => Ok(DeviceStep::Custom(step)),
         Step::Loop(_) => Err(Error::Unsupported(
-            "a loop that is run step by step is not compiled for GPUs; compile for Device::Cpu or Device::Auto"
+            "a GPU runs loops whose steps are elementwise, on states of one shape, and this is none; compile for \
+             Device::Cpu or Device::Auto"
                 .to_string(),
         )),
     }

@@ -10,7 +10,7 @@
 //! Two kinds of calls hold the locks of their variables all the way, since they wait for nothing: no pool, no other lock,
 //! no code of the user's. One is a recorded call whose launches all run on the caller's thread. It may write a result to
 //! the memory of the value that it replaces, if nobody else holds that value and the last launch writes it: launches fail
-//! before they write, so no failure comes after. The other is a call that has started over [`TRIES`] times: it runs on the
+//! before they write, so no failure comes after. The other is a call that has started over `TRIES` times: it runs on the
 //! caller's thread alone, so that calls that take long get done however many short ones there are. A function with host
 //! functions, which may do anything, is never run under locks; it starts over as often as it must. Waiting for a device is
 //! fine: it asks for no lock that anybody holds who waits for a variable.

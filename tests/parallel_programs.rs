@@ -149,6 +149,18 @@ fn rows_that_are_not_used_have_any_shape() -> Outcome {
     Ok(())
 }
 
+/// A given may put a loop where its own first state was: two loops with one body.
+#[test]
+fn a_loop_may_stand_in_for_its_own_state() -> Outcome {
+    let x = vector::<f64>("x");
+    let [once] = iterate(3, [&x], |[x]| [x * 2.0 + 1.0])?;
+    for compiler in everywhere() {
+        let twice = compiler.givens([(&x, &once)]).compile([&x], &once)?;
+        assert_eq!(twice.call::<Vec<f64>>((&[0.0, 1.0],))?, [63.0, 127.0]);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_body_may_reduce_and_multiply() -> Outcome {
     // The largest eigenvalue of a symmetric matrix by power iteration.

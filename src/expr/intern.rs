@@ -110,6 +110,9 @@ struct Interner {
     allowed: FxHashMap<InputId, NodeId>,
     /// Sizes of inputs that givens replace; `None` if the replacement is no size.
     sizes: FxHashMap<Symbol, Option<Dim>>,
+    /// Once something is replaced, what parameters of loops are called: a loop may stand in the replacement as well, and
+    /// its body belongs to one loop only.
+    renamed: Option<FxHashMap<InputId, InputId>>,
 }
 
 impl Interner {
@@ -159,6 +162,7 @@ impl Interner {
             return;
         }
         self.known.clear();
+        self.renamed = Some(FxHashMap::default());
         for ((old, new), &id) in givens.iter().zip(replacements) {
             self.known.insert(old.key(), id);
             let Node::Input(input) = old.node() else {
@@ -212,6 +216,11 @@ impl Interner {
                     describe(expr.ty())
                 ))
             });
+        }
+        if let (Node::Parameter(id, ty), Some(renamed)) = (expr.node(), &mut self.renamed) {
+            let id = *renamed.entry(*id).or_insert_with(InputId::new);
+            let node = self.with_known_sizes(Node::Parameter(id, ty.clone()), expr)?;
+            return self.graph.add(node, Some(expr.origin()));
         }
         let mut missing = false;
         let node = expr.node().map(|operand| {

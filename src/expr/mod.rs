@@ -35,6 +35,7 @@ mod operators;
 mod promote;
 pub mod random;
 pub mod reductions;
+pub mod results;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;

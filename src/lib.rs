@@ -52,6 +52,7 @@ pub use error::{Error, Result};
 pub use expr::Expr;
 pub use expr::axes::{Axes, IntoAxes, IntoAxis};
 pub use expr::compile::{Compiler, compile};
+pub use expr::conditional::cond;
 pub use expr::constant::{IntoConstant, constant};
 pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};
 pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape};

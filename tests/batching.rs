@@ -283,8 +283,7 @@ fn numbers_of_steps_that_differ() {
         agree([count(counts), x], &[], |[n, x]| {
             let [power] = iterate(&n, [&x], |[y]| [y * 1.25]).unwrap();
             let [sum, _] = iterate_indexed(&n, [&constant(0_i64), &x], |i, [sum, y]| [sum + i, y]).unwrap();
-            let [limited] =
-                iterate_while_at_most(&n, |[y]| y.sum(..).lt(20.0), [&x], |[y]| [y + 3.0]).unwrap();
+            let [limited] = iterate_while_at_most(&n, |[y]| y.sum(..).lt(20.0), [&x], |[y]| [y + 3.0]).unwrap();
             [power, sum, limited]
         });
     }

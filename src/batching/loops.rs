@@ -96,9 +96,8 @@ impl Batching<'_> {
         }
         states.extend((0..inner.initial.len()).map(|state| self.state(&inner, state, plan.rank)));
         states.extend(plan.counts.then(|| self.counter(plan.rank)));
-        let emitted: Vec<Expr> = (inner.emitted().iter())
-            .map(|&row| self.carried(row, self.level_emitted(row, &plan), plan.rank))
-            .collect();
+        let emitted: Vec<Expr> =
+            (inner.emitted().iter()).map(|&row| self.carried(row, self.level_emitted(row, &plan), plan.rank)).collect();
         let rows = inner.row_parameters().iter().map(|row| self.parameters[row].clone());
         let body = Region {
             parameters: states.iter().map(|state| state.parameter.clone()).chain(rows).chain(step).collect(),

@@ -12,6 +12,7 @@ pub mod axes;
 mod checked;
 pub mod compile;
 pub mod compose;
+pub mod conditional;
 pub mod constant;
 pub mod constructors;
 pub mod convert;

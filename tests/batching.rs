@@ -66,7 +66,7 @@ fn agree_within<const N: usize, const M: usize>(
 ) -> Vec<Array> {
     let expected = one_by_one(&batches, shared, &body);
     let inputs: [Expr; N] = std::array::from_fn(|i| open(&format!("xs{i}"), &batches[i].shape, batches[i].dtype));
-    let results = vmap(inputs.each_ref(), |elements| body(elements)).unwrap();
+    let results = vmap(inputs.each_ref(), body).unwrap();
     let listed: Vec<&Expr> = inputs.iter().chain(shared.iter().map(|(expr, _)| *expr)).collect();
     let args: Vec<Arg<'_>> = batches.iter().chain(shared.iter().map(|(_, value)| *value)).map(Argument::arg).collect();
     let mut last: Vec<Array> = Vec::new();
@@ -360,12 +360,11 @@ fn gradients_of_batches_and_batches_of_gradients() {
     let by_hand = grad(&(xs.dot(&w).tanh() - &ys).square().sum(..), [&w, &xs]).unwrap();
     let f = compile([&xs, &ys, &w], (&total, &each.sum(0), &by_hand[0], &slopes, &by_hand[1])).unwrap();
     let values = array![[0.5, -1.0, 2.0], [0.25, 0.75, -0.5]];
-    let (total, summed, expected, slopes, moved): (Vec<f64>, Vec<f64>, Vec<f64>, Array2<f64>, Array2<f64>) =
-        f.call((&values, &[1.0, -1.0], &[0.5, 0.25, -0.125])).unwrap();
-    let near = |a: &f64, b: &f64| (a - b).abs() < 1e-13;
-    assert!(total.iter().zip(&expected).all(|(a, b)| near(a, b)), "{total:?} {expected:?}");
-    assert!(summed.iter().zip(&expected).all(|(a, b)| near(a, b)), "{summed:?} {expected:?}");
-    assert!(slopes.iter().zip(&moved).all(|(a, b)| near(a, b)), "{slopes:?} {moved:?}");
+    let results: Vec<Array> = f.call((&values, &[1.0, -1.0], &[0.5, 0.25, -0.125])).unwrap();
+    let [total, summed, expected, slopes, moved] = std::array::from_fn(|i| results[i].as_slice::<f64>().unwrap());
+    for (got, expected) in [(total, expected), (summed, expected), (slopes, moved)] {
+        assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-13), "{got:?} {expected:?}");
+    }
 }
 
 #[test]

@@ -364,12 +364,12 @@ impl Elements {
     #[track_caller]
     fn above_zero<T: Float>(&self, key: &Expr) -> Expr {
         if T::DTYPE == DType::F64 {
-            return (self.draw(BinaryOp::RandomBits64, key).cast::<f64>() + 0.5) * 2_f64.powi(-64);
+            return (self.draw(BinaryOp::RandomBits64, key).cast::<f64>() + 0.5) * (1.0 / 2_u128.pow(64) as f64);
         }
         // What fits an i32 is converted by one instruction.
         let one = Expr::build(Node::Scalar(Scalar::U32(1)));
         let bits = self.draw(BinaryOp::RandomBits32, key) >> one;
-        (bits.cast::<i32>().cast::<f32>() + 0.5) * 2_f64.powi(-31)
+        (bits.cast::<i32>().cast::<f32>() + 0.5) * (1.0 / f64::from(1_u32 << 31))
     }
 
     /// Normal, of the numbers of two keys.

@@ -158,7 +158,7 @@ fn products<T: Float>(elements: &Elements, key: &Expr, rate: &Expr) -> Expr {
 #[track_caller]
 fn transformed<T: Float>(elements: &Elements, key: &Expr, rate: &Expr) -> Expr {
     let (transformed, compared) = split(key);
-    let open = rate.ge(LARGE_RATE) & rate.lt(2_f64.powi(63));
+    let open = rate.ge(LARGE_RATE) & rate.lt((1_u64 << 63) as f64);
     let mu = open.select(rate, LARGE_RATE);
     let root = mu.sqrt();
     let b = 0.931 + 2.53 * &root;
@@ -167,7 +167,7 @@ fn transformed<T: Float>(elements: &Elements, key: &Expr, rate: &Expr) -> Expr {
     let attempts = attempt_while("random::poisson", elements, &open, rate, |elements, _| {
         let u = elements.draw(T::UNIFORM, &transformed) - 0.5;
         // At the very end of the interval counts are never accepted; there is no quotient by zero either.
-        let us = (0.5 - u.abs()).maximum(2_f64.powi(-25));
+        let us = (0.5 - u.abs()).maximum(1.0 / f64::from(1 << 25));
         let k = ((2.0 * &a / &us + &b) * u + &mu + 0.43).floor();
         let v = elements.above_zero::<T>(&compared) * &scale / (&a / (&us * &us) + &b);
         let accepted = k.ge(0.0) & v.ln().le(log_probability(&k.maximum(0.0), &mu));
@@ -183,7 +183,7 @@ fn log_probability(k: &Expr, mu: &Expr) -> Expr {
     let n = k + 1.0;
     let r = (&n - mu) / mu;
     // Closer to −1 nothing is accepted.
-    let log = r.maximum(2_f64.powi(-20) - 1.0).log1p();
+    let log = r.maximum(1.0 / f64::from(1 << 20) - 1.0).log1p();
     let series = mu * &r * &r * (1.0 / 2.0 - &r * (1.0 / 6.0 - &r * (1.0 / 12.0 - &r * (1.0 / 20.0 - &r / 30.0))));
     let direct = &n * &log - (&n - mu);
     let m = 1.0 / &n;

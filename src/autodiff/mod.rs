@@ -9,16 +9,21 @@
 //! the time taken and the size of a derivative are linear in the size of what is differentiated; an adjoint has the
 //! dtype and the shape of its expression.
 
+mod body;
 mod forward;
 mod guards;
 mod partial;
 mod reductions;
+mod residuals;
 mod reverse;
 mod rules;
 mod special;
 mod stable;
+mod steps_forward;
+mod steps_reverse;
 mod tape;
 mod views;
+mod widen;
 
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 
 use crate::autodiff::body::Body;
 use crate::autodiff::widen;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::region::{fresh_parameter, parameters};
@@ -39,7 +40,7 @@ impl Residuals {
             let is_given = !expr.depends_on(own);
             match expr.node() {
                 Node::Parameter(id, _) => found.add_parameter(node, *id, &expr),
-                Node::MatMul(_) | Node::Reduce(..) if is_given && covers(node, &expr) => found.keep(&expr),
+                Node::MatMul(_) | Node::Reduce(..) if is_given => found.keep(&expr),
                 _ => pending.extend(expr.level_operands().into_iter().rev()),
             }
         }
@@ -69,13 +70,6 @@ impl Residuals {
     }
 }
 
-/// Whether the guard of a loop says which elements of an array are emitted.
-fn covers(node: &Loop<Expr>, x: &Expr) -> bool {
-    let guard = &node.initial[0];
-    let aligned = || x.dims()[x.rank() - guard.rank()..].iter().zip(guard.dims());
-    !node.guarded || (x.rank() >= guard.rank() && aligned().all(|(size, own)| own.is_one() || own == size))
-}
-
 /// The number of steps as a size, the rows of histories.
 ///
 /// # Errors
@@ -99,34 +93,62 @@ pub(super) fn histories(body: &Body, kept: &[Expr]) -> Result<Vec<Expr>> {
     if kept.is_empty() {
         return Ok(Vec::new());
     }
-    let node = &body.node;
+    let (node, origin) = (&body.node, body.made.origin());
     let fresh: Vec<Expr> = node.body.parameters.iter().map(|old| fresh_parameter(old.ty().clone())).collect();
     let mut own = Substitution::new(parameters(node));
     for (old, new) in node.body.parameters.iter().zip(&fresh) {
         own.replace(old, new.clone());
     }
-    let mut next: Vec<Expr> = node.next().iter().map(|next| own.apply(next)).collect();
-    // Elements that stop by themselves keep histories only where the loop runs on.
-    let runs_on = node.guarded && widen::elements(body).is_some();
-    if runs_on {
-        next = next.iter().zip(&fresh).map(|(next, state)| fresh[0].select(next, state)).collect();
-    }
+    let next = node.next().iter().map(|next| own.apply(next)).collect();
     let states = node.initial.len();
-    let (mut parameters, mut sequences) = (fresh, node.sequences.clone());
+    let results = kept.iter().map(|kept| own.apply(kept)).collect();
+    let (mut rows, mut sequences) = (fresh[states..].to_vec(), node.sequences.clone());
     if sequences.is_empty() {
         let steps = Expr::build(Node::Iota(length(body)?));
-        parameters.insert(states, fresh_parameter(Type::scalar(steps.dtype())));
+        rows.insert(0, fresh_parameter(Type::scalar(steps.dtype())));
         sequences.push(steps);
     }
-    let results = next.into_iter().chain(kept.iter().map(|kept| own.apply(kept))).collect();
-    let node = Loop {
-        count: None,
-        guarded: node.guarded && !runs_on,
-        initial: node.initial.clone(),
-        sequences,
-        body: Region { parameters, results },
-    };
-    let made = Expr::build_at(Node::Loop(Box::new(node)), false, body.made.origin());
-    let history = |number: usize| Node::Project((states + number) as u32, made.clone());
-    Ok((0..kept.len()).map(|number| Expr::build_at(history(number), false, made.origin())).collect())
+    let step =
+        Step { parameters: fresh[..states].to_vec(), next, initial: node.initial.clone(), guarded: node.guarded };
+    let Step { parameters, next, initial, guarded } = step.with_whole_rows(body);
+    let first = initial.len();
+    let body = Region { parameters: joined(parameters, rows), results: joined(next, results) };
+    let node = Loop { count: None, guarded, initial, sequences, body };
+    let made = Expr::build_at(Node::Loop(Box::new(node)), false, origin);
+    let history = |number: usize| Node::Project((first + number) as u32, made.clone());
+    Ok((0..kept.len()).map(|number| Expr::build_at(history(number), false, origin)).collect())
+}
+
+fn joined(mut first: Vec<Expr>, second: Vec<Expr>) -> Vec<Expr> {
+    first.extend(second);
+    first
+}
+
+/// What a loop carries.
+struct Step {
+    parameters: Vec<Expr>,
+    next: Vec<Expr>,
+    initial: Vec<Expr>,
+    guarded: bool,
+}
+
+impl Step {
+    /// The same states, with histories that have the values of elements that have stopped as well: others may use them.
+    #[track_caller]
+    fn with_whole_rows(mut self, body: &Body) -> Step {
+        let is_elementwise = widen::elements(body).is_some();
+        if !self.guarded || (self.initial[0].rank() == 0 && !is_elementwise) {
+            return self;
+        }
+        let guard = self.parameters[0].clone();
+        self.next = self.next.iter().zip(&self.parameters).map(|(next, state)| guard.select(next, state)).collect();
+        // Elements that nothing ties together run on until all rows are there, which makes the loop one kernel.
+        self.guarded = !is_elementwise;
+        if self.guarded {
+            self.parameters.insert(0, fresh_parameter(Type::scalar(DType::Bool)));
+            self.initial.insert(0, self.initial[0].any(..));
+            self.next.insert(0, self.next[0].any(..));
+        }
+        self
+    }
 }

@@ -57,6 +57,8 @@ struct Back<'a> {
     moving: Vec<usize>,
     /// Whether the loop makes one step at most, all of it or none, so that there are no histories.
     is_single: bool,
+    /// Whether elements stop by themselves, and others use them still.
+    is_tied: bool,
 }
 
 /// One step of the way back.
@@ -98,7 +100,8 @@ impl<'a> Back<'a> {
         }
         let once = body.node.count.as_ref().is_some_and(|count| count.to_dim().is_ok_and(|count| count == Dim::ONE));
         let is_single = once && (!body.node.guarded || body.node.initial[0].rank() == 0);
-        Back { body, sequences, active, given, states, moving: body.marked(&flags), is_single }
+        let is_tied = body.node.guarded && body.node.initial[0].rank() > 0 && widen::elements(body).is_none();
+        Back { body, sequences, active, given, states, moving: body.marked(&flags), is_single, is_tied }
     }
 
     /// Whether adjoints come under conditions. Deep inside, where asking costs a walk for each level, they may.
@@ -148,21 +151,30 @@ impl<'a> Back<'a> {
         Ok(step)
     }
 
-    /// The adjoints of the states before the step; where it was not made, those after it.
+    /// The adjoints of the states before the step: what the step says, and where it was not made those after it. Elements
+    /// for which it was made may have used others.
     #[track_caller]
     fn add_states(&self, step: &mut StepBack, found: &[Option<Adjoint>], made: &Guard) {
         for (place, &state) in self.states.iter().enumerate() {
             let ty = self.body.node.initial[state].ty();
-            let (value, guard) = match &found[self.body.inner[state]] {
-                Some(adjoint) => (adjoint.value.clone(), adjoint.guard.clone()),
-                None => (zeros(ty.dtype, ty.shape.clone()), made.clone()),
-            };
-            let otherwise = |new: Expr, old: &Expr| made.as_ref().map_or(new.clone(), |made| made.select(&new, old));
-            step.next.push(otherwise(value, &step.adjoints[place]));
-            step.needs_conditions |= step.conditions.is_empty() && !guards::is_same(&guard, made);
+            let nothing =
+                || Adjoint { value: zeros(ty.dtype, ty.shape.clone()), guard: made.clone(), multiplied: false };
+            let through = found[self.body.inner[state]].clone().unwrap_or_else(nothing);
+            let guard = through.guard.clone();
+            step.needs_conditions |= step.conditions.is_empty() && guard.is_some() && !guards::is_same(&guard, made);
+            let after = &step.adjoints[place];
+            step.next.push(match made {
+                None => through.value,
+                Some(made) if self.is_tied => cleaned(through).value + made.select(0.0, after),
+                Some(made) => made.select(through.value, after),
+            });
             if let Some(condition) = step.conditions.get(place) {
-                let guard = guard.unwrap_or_else(always);
-                step.next_conditions.push(otherwise(views::fill(&guard, &ty.shape), condition));
+                let guard = views::fill(&guard.unwrap_or_else(always), &ty.shape);
+                step.next_conditions.push(match made {
+                    None => guard,
+                    Some(made) if self.is_tied => guard | (!made & condition),
+                    Some(made) => made.select(guard, condition),
+                });
             }
         }
     }

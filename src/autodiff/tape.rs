@@ -110,11 +110,6 @@ impl Tape {
         number
     }
 
-    /// The number of a handle that was met.
-    pub fn number(&self, expr: &Expr) -> Option<usize> {
-        self.handles.get(&expr.key()).copied()
-    }
-
     /// The operands of a loop as handles, in the order of the numbers of its entry.
     pub fn loop_operands(&self, expr: &Expr) -> &[Expr] {
         self.loops.get(&expr.key()).map_or(&[], Vec::as_slice)

@@ -58,7 +58,7 @@ use std::sync::Arc;
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::expr::axes::IntoAxis;
-use crate::graph::{Context, Node, Type, describe, infer};
+use crate::graph::{Constraint, Context, Node, Type, describe, infer};
 use crate::shape::{Dim, Shape, element_count};
 
 /// An expression: what a compiled function computes. Cheap to clone.
@@ -176,6 +176,14 @@ impl Expr {
     /// The user's source line.
     pub(crate) fn origin(&self) -> &'static Location<'static> {
         self.0.origin
+    }
+
+    /// What a call must keep for this node to be well-typed.
+    pub(crate) fn constraints(&self) -> Vec<Constraint> {
+        let mut constraints = Vec::new();
+        // What is wrong with an ill-typed one it says itself.
+        let _ = infer(&self.0.node, &Operands, &mut constraints);
+        constraints
     }
 
     /// Whether this is a scalar that takes the dtype of what it meets.

@@ -7,8 +7,10 @@
 use super::kernel::Level;
 use super::philox::{KEYS, MULTIPLIERS, NUMBERS, ROUNDS, WEYL};
 #[cfg(target_arch = "x86_64")]
-use super::philox_vector::{Avx2, Avx512};
-use super::philox_vector::{Machine, Portable, WORD, fraction32, fraction64};
+use super::philox_vector::{Avx2, Avx512, Sse2};
+#[cfg(any(test, not(target_arch = "x86_64")))]
+use super::philox_vector::Portable;
+use super::philox_vector::{Machine, WORD, fraction32, fraction64};
 
 /// The kernel `(out, counters, keys, count)` of a draw.
 pub(crate) type RandomKernel<T> = unsafe extern "C" fn(*mut T, *const u64, *const u64, usize);
@@ -223,7 +225,14 @@ macro_rules! level {
 }
 
 // As many vectors at once as registers hold.
+#[cfg(not(target_arch = "x86_64"))]
 level!(baseline baseline_progression Portable, 2);
+#[cfg(target_arch = "x86_64")]
+level!(
+    baseline baseline_progression
+    // SAFETY: every processor of the architecture has it.
+    unsafe { Sse2::new() }, 2
+);
 #[cfg(target_arch = "x86_64")]
 level!(
     avx2 avx2_progression
@@ -393,6 +402,9 @@ mod tests {
     {
         let key = 0x299f_31d0_a409_3822;
         let starts = [0, 3, (1 << 34) - 61, u64::MAX - 40];
+        let mut portable = [D::Element::default(); 140];
+        consecutive::<D, _, 2>(Portable, &mut portable, 3, key);
+        assert_eq!(portable, std::array::from_fn(|index| define(3 + index as u64, key)));
         for (level, distance, first) in levels()
             .into_iter()
             .flat_map(|level| [0, 1, 2, u64::MAX].map(|distance| (level, distance)))

@@ -53,17 +53,10 @@ pub(crate) trait Machine: Copy {
     unsafe fn store(self, to: *mut u8, vector: Self::Vector);
 }
 
-/// What every processor has.
+/// What every processor has: one lane.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Portable;
-
-const PORTABLE_LANES: usize = 4;
-
-/// A function of lanes.
-#[inline(always)]
-fn lanes(function: impl Fn(usize) -> u64) -> [u64; PORTABLE_LANES] {
-    [function(0), function(1), function(2), function(3)]
-}
 
 /// The upper 53 bits of a pair of words times 2⁻⁵³. All that follows the choice of bits is exact.
 #[inline(always)]
@@ -79,66 +72,66 @@ pub(super) fn fraction32(word: u32) -> f32 {
     (word >> 8) as i32 as f32 * TWO_MINUS_24
 }
 
+#[cfg(any(test, not(target_arch = "x86_64")))]
 impl Machine for Portable {
-    type Vector = [u64; PORTABLE_LANES];
-    const LANES: usize = PORTABLE_LANES;
+    type Vector = u64;
+    const LANES: usize = 1;
 
     #[inline(always)]
-    fn splat(self, value: u64) -> Self::Vector {
-        [value; PORTABLE_LANES]
+    fn splat(self, value: u64) -> u64 {
+        value
     }
 
     #[inline(always)]
-    fn numbers(self, first: u64, woven: bool) -> Self::Vector {
-        let order = if woven { [0, 2, 1, 3] } else { [0, 1, 2, 3] };
-        lanes(|lane| first.wrapping_add(order[lane]))
+    fn numbers(self, first: u64, _woven: bool) -> u64 {
+        first
     }
 
     #[inline(always)]
-    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        lanes(|lane| a[lane].wrapping_add(b[lane]))
+    fn add(self, a: u64, b: u64) -> u64 {
+        a.wrapping_add(b)
     }
 
     #[inline(always)]
-    fn product(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        lanes(|lane| (a[lane] & WORD) * (b[lane] & WORD))
+    fn product(self, a: u64, b: u64) -> u64 {
+        (a & WORD) * (b & WORD)
     }
 
     #[inline(always)]
-    fn high(self, a: Self::Vector) -> Self::Vector {
-        lanes(|lane| a[lane] >> 32)
+    fn high(self, a: u64) -> u64 {
+        a >> 32
     }
 
     #[inline(always)]
-    fn xor(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
-        lanes(|lane| a[lane] ^ b[lane] ^ c[lane])
+    fn xor(self, a: u64, b: u64, c: u64) -> u64 {
+        a ^ b ^ c
     }
 
     #[inline(always)]
-    fn pair(self, high: Self::Vector, low: Self::Vector) -> Self::Vector {
-        lanes(|lane| high[lane] << 32 | low[lane] & WORD)
+    fn pair(self, high: u64, low: u64) -> u64 {
+        high << 32 | low & WORD
     }
 
     #[inline(always)]
-    fn weave(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2] {
-        [[a[0], b[0], a[2], b[2]], [a[1], b[1], a[3], b[3]]]
+    fn weave(self, a: u64, b: u64) -> [u64; 2] {
+        [a, b]
     }
 
     #[inline(always)]
-    fn fractions32(self, words: Self::Vector) -> Self::Vector {
+    fn fractions32(self, words: u64) -> u64 {
         let of = |word: u64| u64::from(fraction32(word as u32).to_bits());
-        lanes(|lane| of(words[lane] >> 32) << 32 | of(words[lane]))
+        of(words >> 32) << 32 | of(words)
     }
 
     #[inline(always)]
-    fn fractions64(self, high: Self::Vector, low: Self::Vector) -> Self::Vector {
-        lanes(|lane| fraction64(high[lane], low[lane]).to_bits())
+    fn fractions64(self, high: u64, low: u64) -> u64 {
+        fraction64(high, low).to_bits()
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut u8, vector: Self::Vector) {
+    unsafe fn store(self, to: *mut u8, vector: u64) {
         // SAFETY: by the caller's word.
-        unsafe { to.cast::<Self::Vector>().write_unaligned(vector) }
+        unsafe { to.cast::<u64>().write_unaligned(vector) }
     }
 }
 
@@ -178,6 +171,36 @@ macro_rules! machine {
             }
         }
     };
+}
+
+machine! {
+    /// SSE2, which every processor of the architecture has.
+    Sse2 __m128i, 2;
+    splat(value: u64) -> __m128i { _mm_set1_epi64x(value as i64) }
+    // Two lanes are woven as they are.
+    numbers(first: u64, _woven: bool) -> __m128i {
+        _mm_add_epi64(_mm_set1_epi64x(first as i64), _mm_set_epi64x(1, 0))
+    }
+    add(a: __m128i, b: __m128i) -> __m128i { _mm_add_epi64(a, b) }
+    product(a: __m128i, b: __m128i) -> __m128i { _mm_mul_epu32(a, b) }
+    high(a: __m128i) -> __m128i { _mm_srli_epi64::<32>(a) }
+    xor(a: __m128i, b: __m128i, c: __m128i) -> __m128i { _mm_xor_si128(a, _mm_xor_si128(b, c)) }
+    pair(high: __m128i, low: __m128i) -> __m128i {
+        _mm_or_si128(_mm_slli_epi64::<32>(high), _mm_and_si128(low, _mm_set1_epi64x(WORD as i64)))
+    }
+    weave(a: __m128i, b: __m128i) -> [__m128i; 2] { [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)] }
+    fractions32(words: __m128i) -> __m128i {{
+        let numbers = _mm_cvtepi32_ps(_mm_srli_epi32::<8>(words));
+        _mm_castps_si128(_mm_mul_ps(numbers, _mm_set1_ps(TWO_MINUS_24)))
+    }}
+    fractions64(high: __m128i, low: __m128i) -> __m128i {{
+        // `a | b & c`.
+        let choose = |a, b, c| _mm_or_si128(_mm_set1_epi64x(a), _mm_and_si128(b, _mm_set1_epi64x(c)));
+        let high = choose(TWO_20 as i64, high, WORD as i64);
+        let low = choose(TWO_MINUS_12 as i64, low, UPPER as i64);
+        let high = _mm_sub_pd(_mm_castsi128_pd(high), _mm_set1_pd(BOTH));
+        _mm_castpd_si128(_mm_add_pd(high, _mm_castsi128_pd(low)))
+    }}
 }
 
 machine! {

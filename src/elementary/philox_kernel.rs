@@ -6,10 +6,10 @@
 
 use super::kernel::Level;
 use super::philox::{KEYS, MULTIPLIERS, NUMBERS, ROUNDS, WEYL};
-#[cfg(target_arch = "x86_64")]
-use super::philox_vector::{Avx2, Avx512, Sse2};
 #[cfg(any(test, not(target_arch = "x86_64")))]
 use super::philox_vector::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::philox_vector::{Avx2, Avx512, Sse2};
 use super::philox_vector::{Machine, WORD, fraction32, fraction64};
 
 /// The kernel `(out, counters, keys, count)` of a draw.

@@ -5,7 +5,8 @@ mod common;
 use common::{engines, scalars};
 use kroton::{
     Arg, Array, Compiler, DType, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile, cond,
-    constant, from_text, iterate, iterate_while_at_most, matrix, random, scalar, to_text, vector, vmap,
+    constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random, scalar,
+    to_text, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -201,6 +202,67 @@ fn predicates_of_a_batch_select() {
     assert!(rows[3].is_nan());
     assert_eq!(f64s(&results[1]), [5.0, 10.5, 5.0]);
     assert_eq!(f64s(&results[2]), [2.0, 5.0, 10.0, 0.0, 3.0, 4.0]);
+}
+
+#[test]
+fn gradients_are_those_of_the_branch_that_is_taken() {
+    let (x, w, p) = (vector::<f64>("x"), vector::<f64>("w"), scalar::<bool>("p"));
+    let [value] = cond(
+        &p,
+        [&x, &w],
+        |[x, w]| [(&x * &w).sin().sum(..)],
+        // Its slopes are not finite at zero.
+        |[x, w]| [(x.sqrt() * w.ln()).sum(..)],
+    )
+    .unwrap();
+    let loss = &value * &value + x.sum(..);
+    let slopes = grad(&loss, [&x, &w]).unwrap();
+    let tangent = jvp(&loss, [(&x, constant([1.0, -2.0])), (&w, constant([0.5, 0.25]))]).unwrap();
+    let curvature = hessian_vector_product(&loss, &x, constant([1.0, 1.0])).unwrap();
+    let outputs = [slopes[0].clone(), slopes[1].clone(), tangent, curvature];
+    for (name, device) in engines() {
+        let f = Compiler::new().device(device).compile([&x, &w, &p], outputs.to_vec()).unwrap();
+        for (p_value, x_value) in [(true, [0.0, 2.0]), (false, [4.0, 2.0])] {
+            let w_value = [1.5, 0.5];
+            let results: Vec<Array> = f.call((&x_value, &w_value, p_value)).unwrap();
+            let branch = |x: &Expr, w: &Expr| match p_value {
+                true => (x * w).sin().sum(..),
+                false => (x.sqrt() * w.ln()).sum(..),
+            };
+            let loss = branch(&x, &w).square() + x.sum(..);
+            let slopes = grad(&loss, [&x, &w]).unwrap();
+            let tangent = jvp(&loss, [(&x, constant([1.0, -2.0])), (&w, constant([0.5, 0.25]))]).unwrap();
+            let curvature = hessian_vector_product(&loss, &x, constant([1.0, 1.0])).unwrap();
+            let expected = vec![slopes[0].clone(), slopes[1].clone(), tangent, curvature];
+            let expected: Vec<Array> = compile([&x, &w], expected).unwrap().call((&x_value, &w_value)).unwrap();
+            for (got, expected) in results.iter().zip(&expected) {
+                let (got, expected) = (f64s(got), f64s(expected));
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * (1.0 + b.abs());
+                assert!(got.iter().zip(&expected).all(near), "{name} {p_value}: {got:?} {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_a_batch_of_branches() {
+    let (ps, xs, w) = (vector::<bool>("ps"), vector::<f64>("xs"), scalar::<f64>("w"));
+    let [each, slope, to_w] = vmap([&ps, &xs], |[p, x]| {
+        let [y] = cond(&p, [&x, &w], |[x, w]| [x.sqrt() * w], |[x, w]| [x * w.square()])?;
+        let slopes = grad(&y, [&x, &w])?;
+        Ok([y, slopes[0].clone(), slopes[1].clone()])
+    })
+    .unwrap();
+    let total = grad(&each.sum(..), [&xs, &w]).unwrap();
+    let outputs = [slope, to_w, total[0].clone(), total[1].clone()];
+    for (name, device) in engines() {
+        let f = Compiler::new().device(device).compile([&ps, &xs, &w], outputs.to_vec()).unwrap();
+        // Where the root is not taken, it has no slope: that is nobody's business.
+        let results: Vec<Array> = f.call((&[true, false, false], &[4.0, 0.0, -1.0], 3.0)).unwrap();
+        assert_eq!(f64s(&results[0]), [0.75, 9.0, 9.0], "{name}");
+        assert_eq!(f64s(&results[1]), [2.0, 0.0, -6.0], "{name}");
+        assert_eq!((f64s(&results[2]), f64s(&results[3])), (vec![0.75, 9.0, 9.0], vec![-4.0]), "{name}");
+    }
 }
 
 #[test]

@@ -36,9 +36,8 @@ use crate::shape::{Dim, InputId, Shape};
 /// one.
 ///
 /// There is no loop over the batch: each op of the body becomes one op on the whole batch, and fuses as others do. A
-/// product of a batch of matrices and a shared one is one larger product; two batches of matrices are multiplied as a sum
-/// of products of elements, which suits small matrices. A function of the host is called once for each element, one after
-/// the other. Loops whose number of steps or condition differs between elements run until all have stopped; an element
+/// product of a batch of matrices and a shared one is one larger product. Only two batches of matrices that are not known
+/// to be small are multiplied one after the other, and functions of the host called one after the other. Loops whose number of steps or condition differs between elements run until all have stopped; an element
 /// that has stopped keeps its states. Random numbers differ between elements if their keys do
 /// ([`random::split`](crate::random::split)).
 ///

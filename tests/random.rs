@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::statistics::{assert_share, kolmogorov};
 use common::{engines, plain, scalars};
 use kroton::{Array, Compiler, DType, Device, Expr, Stage, compile, random, scalar};
 
@@ -175,12 +176,6 @@ fn bad_input_is_an_error_that_says_what_to_do() {
 /// Draws of a statistical test: ten million where kernels are optimized code.
 const DRAWS: i64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
 
-/// A share of `count` draws that has probability `p` lies within five standard deviations of it.
-fn assert_share(what: &str, hits: f64, count: f64, p: f64) {
-    let deviation = (count * p * (1.0 - p)).sqrt();
-    assert!((hits - count * p).abs() < 5.0 * deviation, "{what}: {hits} of {count}, expected a share of {p}");
-}
-
 /// Moments, within five standard deviations of what the distributions have.
 #[test]
 fn moments_of_draws() {
@@ -239,8 +234,7 @@ fn draws_fill_classes_evenly() {
     }
 }
 
-/// The largest distance of the empirical distribution function from the true one (Kolmogorov and Smirnov), times √n: above
-/// 2.3 with a probability of 5·10⁻⁵.
+/// Above 2.3 with a probability of 5·10⁻⁵.
 #[test]
 fn distribution_functions_of_a_million_draws() {
     let n = 1_000_000_i64;
@@ -253,13 +247,7 @@ fn distribution_functions_of_a_million_draws() {
         ("exponential", 1.0 - (-random::exponential::<f64>(&key, [n])).exp()),
     ];
     for (name, probability) in cases {
-        let mut drawn: Vec<f64> = compile([], probability).unwrap().call(()).unwrap();
-        drawn.sort_by(f64::total_cmp);
-        let distance = drawn.iter().enumerate().map(|(i, x)| {
-            let (below, up_to) = (i as f64 / n as f64, (i + 1) as f64 / n as f64);
-            (x - below).abs().max((up_to - x).abs())
-        });
-        let statistic = distance.fold(0.0, f64::max) * (n as f64).sqrt();
+        let statistic = kolmogorov(compile([], probability).unwrap().call(()).unwrap());
         assert!(statistic < 2.3, "{name}: {statistic}");
     }
 }

@@ -2,6 +2,7 @@
 //! be in row-major order; the numbers of the steps; and whether the guard holds anywhere.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use smallvec::smallvec;
 
@@ -31,9 +32,8 @@ impl LoopKernels {
         let emitted = head.emitted.iter().map(|(dtype, shape)| (*dtype, shape.len()));
         let mut kernels = BTreeMap::new();
         for (dtype, rank) in whole.chain(rows).chain(emitted) {
-            let key = (dtype.size(), rank);
-            if !kernels.contains_key(&key) {
-                kernels.insert(key, GpuKernel::new(copies::copy(key.0, rank as u32), target)?);
+            if let Entry::Vacant(entry) = kernels.entry((dtype.size(), rank)) {
+                entry.insert(GpuKernel::new(copies::copy(dtype.size(), rank as u32), target)?);
             }
         }
         let positions = head.takes_index.then(|| GpuKernel::new(copies::positions(), target)).transpose()?;

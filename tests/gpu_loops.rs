@@ -266,3 +266,25 @@ fn numbers_of_steps_that_the_device_knows_are_checked() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn derivatives_of_loops_are_loops_on_the_device() -> Result<()> {
+    let (rows, start, w) = (matrix::<f32>("rows"), vector::<f32>("start"), matrix::<f32>("w"));
+    let ([last], [means]) = scan(&rows, [&start], |row, [h]| {
+        let next = (w.dot(&h) + row).tanh();
+        ([next.clone()], [next.mean(..)])
+    })?;
+    let loss = (&last * &last).sum(..) + means.sum(..);
+    let [length] =
+        iterate_while_at_most(9, |[x]| (&x * &x).sum(..).lt(50.0), [&start], |[x]| [&x * 1.5 + w.dot(&x) * 0.25])?;
+    let mut outputs = kroton::grad(&loss, [&rows, &start, &w])?;
+    outputs.extend(kroton::grad(&length.sum(..), [&start, &w])?);
+    outputs.push(kroton::jvp(&loss, [(&start, &start)])?);
+    let fill =
+        |rows, columns, by: f32| Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 7 + j * 3) as f32 * by).sin());
+    let (data, weights, first) = (fill(6, 3, 0.9), fill(3, 3, 0.4), [0.5_f32, -0.25, 1.0]);
+    let call = |rows| vec![Arg::from(rows), Arg::from(&first), Arg::from(&weights)];
+    let lengths = [data.view(), data.slice(s![..1, ..]), data.slice(s![..0, ..])];
+    check(&[&rows, &start, &w], &outputs, lengths.iter().map(call).collect());
+    Ok(())
+}

@@ -52,6 +52,7 @@ pub use expr::compile::{Compiler, compile};
 pub use expr::constant::{IntoConstant, constant};
 pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};
 pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape};
+pub use expr::custom_gradient::custom_gradient;
 pub use expr::functions::*;
 pub use expr::iterate::{iterate, iterate_indexed, iterate_while, iterate_while_at_most};
 pub use expr::join::{concat, stack};

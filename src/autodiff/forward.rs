@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use crate::autodiff::partial::Partial;
 use crate::autodiff::reverse::no_rule;
-use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, stable, views, zeros};
+use crate::autodiff::tape::{Entry, Role, Tape};
+use crate::autodiff::{derived, reductions, rules, stable, views, zeros};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::Node;
@@ -18,9 +18,9 @@ use crate::shape::Shape;
 #[track_caller]
 pub(super) fn push_forward(f: &Expr, seeds: &[(Expr, Expr)], directions: &Shape) -> Result<Option<Expr>> {
     let moving: Vec<Expr> = seeds.iter().map(|(input, _)| input.clone()).collect();
-    let (f, moving) = stable::stabilized(f, &moving);
-    let mut tape = Tape::default();
-    let output = tape.add(&f);
+    let (roots, moving) = stable::stabilized(Tape::through(), std::slice::from_ref(f), &moving);
+    let mut tape = Tape::through();
+    let output = tape.add(roots.first().unwrap_or(f));
     let targets: Vec<usize> = moving.iter().map(|input| tape.add(input)).collect();
     let active = tape.active(&targets);
     let mut tangents: Vec<Option<Expr>> = vec![None; tape.entries.len()];
@@ -47,6 +47,11 @@ fn add(sum: &mut Option<Expr>, term: Expr) {
 #[track_caller]
 fn tangent_of(entry: &Entry, tape: &Tape, tangents: &[Option<Expr>], directions: &Shape) -> Result<Option<Expr>> {
     let result = &entry.expr;
+    match &entry.role {
+        Role::Node => {}
+        Role::Values(_) => return Ok(None),
+        Role::Value(index) => return derived::tangent_of_value(tape, entry.operands[0], *index, tangents, directions),
+    }
     if let Node::Concat(axis, parts) = result.node() {
         return Ok(concat_tangent(*axis, parts, &entry.operands, tangents, directions));
     }

@@ -1,10 +1,11 @@
 //! Reverse mode: from the result backwards, each node once, adding up what its users contribute to its adjoint.
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
-use crate::autodiff::tape::{Entry, Tape};
+use crate::autodiff::tape::{Entry, Role, Tape};
 use crate::autodiff::{reductions, rules, stable, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
@@ -13,29 +14,49 @@ use crate::shape::Dim;
 
 /// What one user of a node, or all of them, say about its adjoint.
 #[derive(Clone)]
-struct Adjoint {
-    value: Expr,
+pub(super) struct Adjoint {
+    pub value: Expr,
     /// Where it may differ from zero.
-    guard: Guard,
+    pub guard: Guard,
     /// Whether it may be NaN where the guard does not hold, since it was multiplied on the way.
-    multiplied: bool,
+    pub multiplied: bool,
 }
 
-struct Sweep {
-    tape: Tape,
-    active: Vec<bool>,
+pub(super) struct Sweep {
+    pub tape: Tape,
+    pub active: Vec<bool>,
     is_target: Vec<bool>,
+    /// Whether nothing is passed on from targets, and they keep their guards.
+    closed: bool,
     guards: Guards,
     /// For each node, the contributions of the users that have been visited.
     pending: Vec<SmallVec<[Adjoint; 2]>>,
+    /// The adjoints of the values of a derivation, by the number of the entry of all.
+    pub values: FxHashMap<usize, Vec<Option<Adjoint>>>,
 }
 
 /// The adjoints of some inputs, given that of `f`.
 #[track_caller]
 pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Vec<Expr>> {
-    let (f, inputs) = stable::stabilized(f, inputs);
+    let output = (f.clone(), Adjoint { value: cotangent, guard: None, multiplied: false });
+    let found = sweep(vec![output], inputs, false)?;
+    let adjoints = inputs.iter().zip(found);
+    Ok(adjoints.map(|(input, found)| found.map_or_else(|| zeros_like(input), |adjoint| adjoint.value)).collect())
+}
+
+#[track_caller]
+pub(super) fn zeros_like(expr: &Expr) -> Expr {
+    zeros(expr.dtype(), expr.dims().clone())
+}
+
+/// The adjoints of some inputs, given those of some outputs; none for inputs that no output depends on. If it is
+/// `closed`, an input that is made of others passes nothing on to them.
+#[track_caller]
+pub(super) fn sweep(outputs: Vec<(Expr, Adjoint)>, inputs: &[Expr], closed: bool) -> Result<Vec<Option<Adjoint>>> {
+    let (roots, adjoints): (Vec<Expr>, Vec<Adjoint>) = outputs.into_iter().unzip();
+    let (roots, inputs) = stable::stabilized(Tape::default(), &roots, inputs);
     let mut tape = Tape::default();
-    let output = tape.add(&f);
+    let roots: Vec<usize> = roots.iter().map(|root| tape.add(root)).collect();
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
     let count = tape.entries.len();
     let mut is_target = vec![false; count];
@@ -43,30 +64,21 @@ pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Ve
         is_target[target] = true;
     }
     let active = tape.active(&targets);
-    let mut sweep = Sweep { tape, active, is_target, guards: Guards::default(), pending: vec![SmallVec::new(); count] };
-    let mut found: Vec<Option<Expr>> = vec![None; count];
-    sweep.pending[output].push(Adjoint { value: cotangent, guard: None, multiplied: false });
-    for number in (0..=output).rev() {
-        if let Some(adjoint) = sweep.collect(number) {
-            if sweep.is_target[number] {
-                found[number] = Some(adjoint.value.clone());
-            }
-            sweep.visit(number, &adjoint)?;
-        }
+    let (guards, pending) = (Guards::default(), vec![SmallVec::new(); count]);
+    let mut sweep = Sweep { tape, active, is_target, closed, guards, pending, values: FxHashMap::default() };
+    for (&root, adjoint) in roots.iter().zip(adjoints) {
+        sweep.pending[root].push(adjoint);
     }
-    let mut adjoints = Vec::new();
-    for (input, &target) in inputs.iter().zip(&targets) {
-        adjoints.push(match &found[target] {
-            Some(adjoint) => adjoint.clone(),
-            None => zeros(input.dtype(), input.dims().clone()),
-        });
+    let mut found: Vec<Option<Adjoint>> = vec![None; count];
+    for number in (0..=roots.into_iter().max().unwrap_or(0)).rev() {
+        sweep.enter(number, &mut found)?;
     }
-    Ok(adjoints)
+    Ok(targets.iter().map(|&target| found[target].clone()).collect())
 }
 
 /// An adjoint that is zero where its guard does not hold.
 #[track_caller]
-fn cleaned(adjoint: Adjoint) -> Adjoint {
+pub(super) fn cleaned(adjoint: Adjoint) -> Adjoint {
     match &adjoint.guard {
         Some(guard) if adjoint.multiplied => {
             Adjoint { value: guard.select(&adjoint.value, 0.0), multiplied: false, ..adjoint }
@@ -76,6 +88,22 @@ fn cleaned(adjoint: Adjoint) -> Adjoint {
 }
 
 impl Sweep {
+    /// Deals with an entry whose users have all been visited.
+    #[track_caller]
+    fn enter(&mut self, number: usize, found: &mut [Option<Adjoint>]) -> Result<()> {
+        if let Role::Values(derivation) = self.tape.entries[number].role.clone() {
+            return self.pull_back_values(number, &derivation);
+        }
+        let Some(adjoint) = self.collect(number) else { return Ok(()) };
+        if self.is_target[number] {
+            found[number] = Some(adjoint.clone());
+            if self.closed {
+                return Ok(());
+            }
+        }
+        self.visit(number, &adjoint)
+    }
+
     /// The adjoint of a node whose users have all been visited; `None` if it has none.
     #[track_caller]
     fn collect(&mut self, number: usize) -> Option<Adjoint> {
@@ -87,7 +115,7 @@ impl Sweep {
         for contribution in &contributions {
             guard = guards::either(&guard, &contribution.guard);
         }
-        if self.is_target[number] {
+        if self.is_target[number] && !self.closed {
             // What is handed to the user holds everywhere.
             guard = None;
         }
@@ -106,7 +134,7 @@ impl Sweep {
 
     /// Adds a contribution to the adjoint of a node; one that is larger is summed over what was repeated.
     #[track_caller]
-    fn contribute(&mut self, number: usize, contribution: Adjoint) {
+    pub(super) fn contribute(&mut self, number: usize, contribution: Adjoint) {
         let shape = self.tape.entries[number].expr.dims();
         let mut contribution = contribution;
         if views::is_larger(&contribution.value, shape) {
@@ -141,7 +169,11 @@ impl Sweep {
     /// Hands the adjoint of a node on to its operands.
     #[track_caller]
     fn visit(&mut self, number: usize, adjoint: &Adjoint) -> Result<()> {
-        let Entry { expr: result, operands: numbers } = self.tape.entries[number].clone();
+        let Entry { expr: result, operands: numbers, role } = self.tape.entries[number].clone();
+        if let Role::Value(index) = role {
+            self.note_value(numbers[0], index, adjoint);
+            return Ok(());
+        }
         let mut operands: SmallVec<[Expr; 3]> = SmallVec::new();
         for &number in &numbers {
             operands.push(self.tape.entries[number].expr.clone());

@@ -9,32 +9,40 @@
 //! Invariants: the same function; what the caller asks derivatives by stays what it is, and a formula of which such an
 //! expression is an inner part is left alone. Each node is looked at once.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::number;
-use crate::autodiff::tape::Tape;
+use crate::autodiff::tape::{Entry, Role, Tape};
 use crate::autodiff::views::keep_axes;
+use crate::dtype::Scalar;
 use crate::expr::Expr;
 use crate::graph::Node;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp, stable};
 use crate::shape::{Dim, Shape};
 
-/// An expression and what it is differentiated by, in stable forms.
-pub(super) fn stabilized(f: &Expr, inputs: &[Expr]) -> (Expr, Vec<Expr>) {
-    let mut tape = Tape::default();
-    let output = tape.add(f);
-    let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
+/// Expressions and what they are differentiated by, in stable forms; `tape` is an empty one.
+pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Expr>, Vec<Expr>) {
+    let mut tape = tape;
+    let mut numbers = |exprs: &[Expr]| exprs.iter().map(|expr| tape.add(expr)).collect::<Vec<usize>>();
+    let (roots, targets) = (numbers(roots), numbers(inputs));
     let mut fixed = vec![false; tape.entries.len()];
     for &target in &targets {
         fixed[target] = true;
     }
-    let mut forms = Forms { tape, fixed, stable: Vec::new() };
+    let mut forms = Forms { tape, fixed, stable: Vec::new(), values: FxHashMap::default() };
     for number in 0..forms.tape.entries.len() {
         let stable = forms.form(number).unwrap_or_else(|| forms.rebuilt(number));
         forms.stable.push(stable);
     }
-    (forms.stable[output].clone(), targets.iter().map(|&target| forms.stable[target].clone()).collect())
+    let stable = |numbers: Vec<usize>| numbers.into_iter().map(|number| forms.stable[number].clone()).collect();
+    (stable(roots), stable(targets))
 }
+
+/// What is written in the place of a node that no formula looks into.
+static OPAQUE: Node<Expr> = Node::Scalar(Scalar::F64(f64::NAN));
 
 struct Forms {
     tape: Tape,
@@ -42,6 +50,8 @@ struct Forms {
     fixed: Vec<bool>,
     /// The stable forms of the nodes so far.
     stable: Vec<Expr>,
+    /// The values of derivations over stable forms, by the number of the entry of all values.
+    values: FxHashMap<usize, Vec<Expr>>,
 }
 
 /// A logistic function: of the argument, or of its negative.
@@ -53,7 +63,11 @@ struct Logistic {
 
 impl Forms {
     fn node(&self, number: usize) -> &Node<Expr> {
-        self.tape.entries[number].expr.node()
+        let Entry { expr, role, .. } = &self.tape.entries[number];
+        match role {
+            Role::Node => expr.node(),
+            Role::Values(_) | Role::Value(_) => &OPAQUE,
+        }
     }
 
     fn operand(&self, number: usize, position: usize) -> usize {
@@ -61,14 +75,25 @@ impl Forms {
     }
 
     /// The same node over the stable forms of its operands.
-    fn rebuilt(&self, number: usize) -> Expr {
-        let entry = &self.tape.entries[number];
+    fn rebuilt(&mut self, number: usize) -> Expr {
+        let Entry { expr, operands, role } = &self.tape.entries[number];
         let same = |&operand: &usize| self.stable[operand].key() == self.tape.entries[operand].expr.key();
-        let expr = &entry.expr;
-        if entry.operands.iter().all(same) {
-            return expr.clone();
+        match role {
+            Role::Value(index) => {
+                let values = self.values.get(&operands[0]);
+                return values.map_or_else(|| expr.clone(), |values| values[*index].clone());
+            }
+            _ if operands.iter().all(same) => return expr.clone(),
+            Role::Values(derivation) => {
+                let stable = |numbers: &[usize]| numbers.iter().map(|&at| self.stable[at].clone()).collect();
+                let (own, captured) = operands.split_at(derivation.operands.len());
+                let values = Arc::new(derivation.over(stable(own), stable(captured))).values();
+                self.values.insert(number, values);
+                return expr.clone();
+            }
+            Role::Node => {}
         }
-        let mut operands = entry.operands.iter();
+        let mut operands = operands.iter();
         let node =
             expr.node().map(|operand| operands.next().map_or_else(|| operand.clone(), |&at| self.stable[at].clone()));
         Expr::build_at(node, expr.is_weak(), expr.origin())

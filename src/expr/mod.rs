@@ -15,6 +15,8 @@ pub mod compose;
 pub mod constant;
 pub mod constructors;
 pub mod convert;
+pub mod custom_gradient;
+pub(crate) mod derivation;
 mod dims;
 pub mod elementwise;
 mod engine;
@@ -41,6 +43,7 @@ pub mod shape_ops;
 pub mod shared;
 mod sizes;
 pub mod slicing;
+pub(crate) mod substitute;
 pub mod text_form;
 mod threads;
 mod unify;
@@ -56,8 +59,9 @@ use std::sync::Arc;
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::expr::axes::IntoAxis;
+use crate::expr::derivation::Derived;
 use crate::graph::{Context, Node, Type, describe, infer};
-use crate::shape::{Dim, Shape, element_count};
+use crate::shape::{Dim, InputId, Shape, element_count};
 
 /// An expression: what a compiled function computes. Cheap to clone.
 ///
@@ -77,6 +81,10 @@ struct ExprNode {
     weak: bool,
     origin: &'static Location<'static>,
     error: Option<Arc<Error>>,
+    /// How derivatives are had, where that is not what the node says; no stage behind expressions knows of it.
+    derived: Option<Derived>,
+    /// The youngest input or parameter that this may depend on.
+    youngest: Option<InputId>,
 }
 
 /// What a node becomes while its operands are taken apart.
@@ -86,14 +94,20 @@ const TAKEN: Node<Expr> = Node::Scalar(Scalar::Bool(false));
 impl Drop for ExprNode {
     fn drop(&mut self) {
         let mut pending = Vec::new();
-        let take = |node: &mut Node<Expr>, pending: &mut Vec<Expr>| {
-            std::mem::replace(node, TAKEN).for_each_operand(|operand| pending.push(operand.clone()));
-        };
-        take(&mut self.node, &mut pending);
+        self.take_apart(&mut pending);
         while let Some(expr) = pending.pop() {
             if let Some(mut last) = Arc::into_inner(expr.0) {
-                take(&mut last.node, &mut pending);
+                last.take_apart(&mut pending);
             }
+        }
+    }
+}
+
+impl ExprNode {
+    fn take_apart(&mut self, pending: &mut Vec<Expr>) {
+        std::mem::replace(&mut self.node, TAKEN).for_each_operand(|operand| pending.push(operand.clone()));
+        if let Some(derivation) = self.derived.take().and_then(|derived| Arc::into_inner(derived.of)) {
+            derivation.for_each_reference(|reference| pending.push(reference.clone()));
         }
     }
 }
@@ -202,7 +216,10 @@ impl Expr {
             return Expr::with_error(node, error, origin);
         }
         match infer(&node, &Operands, &mut Vec::new()) {
-            Ok(ty) => Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None })),
+            Ok(ty) => {
+                let youngest = youngest(&node);
+                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, derived: None, youngest }))
+            }
             Err(message) => Expr::failed(node, message, origin),
         }
     }
@@ -216,7 +233,26 @@ impl Expr {
     fn with_error(node: Node<Expr>, error: Arc<Error>, origin: &'static Location<'static>) -> Expr {
         let ty = node.operands().first().map(|first| first.0.ty.clone());
         let ty = ty.unwrap_or_else(|| Type::scalar(DType::F64));
-        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error) }))
+        let youngest = youngest(&node);
+        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), derived: None, youngest }))
+    }
+
+    /// The same value, of which derivatives are had in another way.
+    pub(crate) fn with_derivation(&self, derived: Derived) -> Expr {
+        let ExprNode { node, ty, weak, origin, error, .. } = &*self.0;
+        let youngest = self.0.youngest.max(derived.of.youngest());
+        let (node, ty, error, derived) = (node.clone(), ty.clone(), error.clone(), Some(derived));
+        Expr(Arc::new(ExprNode { node, ty, weak: *weak, origin, error, derived, youngest }))
+    }
+
+    /// How derivatives are had, where that is not what the node says.
+    pub(crate) fn derived(&self) -> Option<&Derived> {
+        self.0.derived.as_ref()
+    }
+
+    /// The youngest input or parameter that this may depend on; it depends on none that are younger.
+    pub(crate) fn youngest(&self) -> Option<InputId> {
+        self.0.youngest
     }
 
     /// This expression made ill-typed.
@@ -251,4 +287,14 @@ fn carried_error(node: &Node<Expr>) -> Option<Arc<Error>> {
         }
     });
     first
+}
+
+fn youngest(node: &Node<Expr>) -> Option<InputId> {
+    let mut youngest = match node {
+        Node::Input(input) => Some(input.id),
+        Node::Parameter(id, _) => Some(*id),
+        _ => None,
+    };
+    node.for_each_operand(|operand| youngest = youngest.max(operand.0.youngest));
+    youngest
 }

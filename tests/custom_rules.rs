@@ -232,8 +232,28 @@ fn loops_may_be_values_and_hold_rules() {
     let f = compile([&x, &n], &outputs[..]).unwrap();
     let (roots, slopes): (Vec<f64>, Vec<f64>) = f.call((&[4.0, 9.0], 20)).unwrap();
     assert_eq!((roots, slopes), (vec![2.0, 3.0], vec![0.25, 1.0 / 6.0]));
-    let [y] = iterate(3, [&x], |[s]| [tanh(&s)]).unwrap();
-    assert_close(&values(&[&x], &y, &[&X]), &X.map(|x| x.tanh().tanh().tanh()));
+}
+
+#[test]
+fn rules_in_loops_are_those_of_every_step() {
+    let x = vector::<f64>("x");
+    // The rule captures a state of the loop that it lies in.
+    let scaled = |x: &Expr, s: &Expr| {
+        let s = s.stop_gradient();
+        let [y] = custom_gradient([x], |[x]| [x * &s], |_, _, [c]| [c * &s]).unwrap();
+        y
+    };
+    let build = |custom: bool| {
+        let step = |s: Expr| if custom { scaled(&tanh(&s), &s) } else { s.tanh() * s.stop_gradient() };
+        let [y] = iterate(3, [&x], |[s]| [step(s) + &x]).unwrap();
+        let loss = (&y * &y).sum(..);
+        let ones = ones(&x);
+        let [g] = <[Expr; 1]>::try_from(grad(&loss, [&x]).unwrap()).unwrap();
+        [y.clone(), g, jvp(&y, [(&x, &ones)]).unwrap(), jacobian(&y, &x).unwrap(), hessian(&loss, &x).unwrap()]
+    };
+    for (own, known) in build(true).iter().zip(&build(false)) {
+        assert_close(&values(&[&x], own, &[&X]), &values(&[&x], known, &[&X]));
+    }
 }
 
 #[test]

@@ -368,17 +368,6 @@ fn what_leaves_its_body_is_refused() {
 }
 
 #[test]
-fn gradients_stop_at_loops_with_a_clear_error() {
-    let x = scalar::<f64>("x");
-    let [y] = iterate(3, [&x], |[x]| [x.sin()]).unwrap();
-    let error = kroton::grad(&y, [&x]).unwrap_err().to_string();
-    assert!(error.contains("loop"), "{error}");
-    let [c] = iterate(3, [&constant(0.5)], |[x]| [x.sin()]).unwrap();
-    let g = kroton::grad(&(&x * &x + c), [&x]).unwrap();
-    assert_eq!(compile([&x], &g[0]).unwrap().call::<f64>((3.0,)).unwrap(), 6.0);
-}
-
-#[test]
 fn texts_come_back() {
     let (x, w) = (matrix::<f64>("x"), vector::<f64>("w"));
     let ([last], [sums], steps) =

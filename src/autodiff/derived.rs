@@ -11,59 +11,41 @@ use smallvec::SmallVec;
 
 use crate::autodiff::forward::push_forward;
 use crate::autodiff::guards::{self, Guard};
-use crate::autodiff::reverse::{Adjoint, Sweep, cleaned, pull_back, zeros_like};
-use crate::autodiff::tape::{Role, Tape};
-use crate::autodiff::{number, views};
+use crate::autodiff::reverse::{Adjoint, cleaned, pull_back};
+use crate::autodiff::tape::Tape;
+use crate::autodiff::{number, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::derivation::Derivation;
-use crate::expr::substitute::depends;
+use crate::expr::region::fresh_parameter;
 use crate::graph::Node;
 use crate::ops::ReduceOp;
 use crate::shape::{InputId, Shape};
 
-impl Sweep {
-    /// Keeps the adjoint of one value until those of all are there.
-    pub(super) fn note_value(&mut self, all: usize, index: usize, adjoint: &Adjoint) {
-        let values = self.values.entry(all).or_default();
-        values.resize(values.len().max(index + 1), None);
-        values[index] = Some(adjoint.clone());
-    }
-
-    /// Hands the adjoints of the values of a derivation on to its operands.
-    #[track_caller]
-    pub(super) fn pull_back_values(&mut self, all: usize, derivation: &Arc<Derivation>) -> Result<()> {
-        let Some(mut adjoints) = self.values.remove(&all) else { return Ok(()) };
-        adjoints.resize(derivation.results().len(), None);
-        let numbers = self.tape.entries[all].operands.clone();
-        let active: Vec<bool> = numbers.iter().map(|&number| self.active[number]).collect();
-        let contributions = by_pullback(derivation, &adjoints, &active)?;
-        for (number, contribution) in numbers.into_iter().zip(contributions) {
-            if let Some(contribution) = contribution {
-                self.contribute(number, contribution);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a pullback contributes to the operands.
+/// What the adjoints of values contribute to those of operands and of what the values captured, by their entries.
 #[track_caller]
-fn by_pullback(
+pub(super) fn pull(
     derivation: &Arc<Derivation>,
-    adjoints: &[Option<Adjoint>],
+    operands: &[usize],
     active: &[bool],
-) -> Result<Vec<Option<Adjoint>>> {
+    adjoints: Vec<Option<Adjoint>>,
+) -> Result<Vec<(usize, Adjoint)>> {
     check_captured(derivation, active)?;
-    let guard = common_guard(adjoints);
-    let cotangent = |(value, adjoint): (&Expr, &Option<Adjoint>)| match adjoint {
-        Some(adjoint) => views::fill(&cleaned(adjoint.clone()).value, value.dims()),
+    let guard = common_guard(&adjoints);
+    let cotangent = |(index, value): (usize, &Expr)| match adjoints.get(index).cloned().flatten() {
+        Some(adjoint) => views::fill(&cleaned(adjoint).value, value.dims()),
         None => zeros_like(value),
     };
-    let cotangents: Vec<Expr> = derivation.results().iter().zip(adjoints).map(cotangent).collect();
-    let made = derivation.pulled_back(&cotangents).unwrap_or_default().into_iter().zip(active);
-    let contribution = |value: Expr| Adjoint { value, guard: guard.clone(), multiplied: true };
-    Ok(made.map(|(value, active)| active.then(|| contribution(value))).collect())
+    let cotangents: Vec<Expr> = derivation.results().iter().enumerate().map(cotangent).collect();
+    let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
+    let found = operands.iter().zip(active).zip(pulled_back).filter(|((_, active), _)| **active);
+    let contribution = |value| Adjoint { value, guard: guard.clone(), multiplied: true };
+    Ok(found.map(|((&operand, _), value)| (operand, contribution(value))).collect())
+}
+
+#[track_caller]
+fn zeros_like(value: &Expr) -> Expr {
+    zeros(value.dtype(), value.dims().clone())
 }
 
 /// Whether any value is looked at at all: which elements of an operand a pullback takes an element to is not known.
@@ -81,7 +63,7 @@ fn common_guard(adjoints: &[Option<Adjoint>]) -> Guard {
 /// Refuses derivatives with respect to what values use beside their operands.
 fn check_captured(derivation: &Derivation, active: &[bool]) -> Result<()> {
     let active = &active[derivation.operands.len()..];
-    match derivation.captured.iter().zip(active).find(|&(_, &active)| active) {
+    match derivation.captured().iter().zip(active).find(|&(_, &active)| active) {
         None => Ok(()),
         Some((culprit, _)) => Err(Error::Unsupported(format!(
             "the derivative of `{}` (called at {}) with respect to `{culprit}`, which its values use but which is not \
@@ -91,41 +73,52 @@ fn check_captured(derivation: &Derivation, active: &[bool]) -> Result<()> {
     }
 }
 
-/// The tangent of one value from those of the operands.
+/// The tangents of the values from those of operands and of what the values captured.
 #[track_caller]
-pub(super) fn tangent_of_value(
+pub(super) fn push(
     tape: &Tape,
     all: usize,
+    derivation: &Arc<Derivation>,
+    operands: &[Option<Expr>],
+    directions: &Shape,
+) -> Result<Vec<Option<Expr>>> {
+    check_captured(derivation, &operands.iter().map(Option::is_some).collect::<Vec<bool>>())?;
+    let tangent = |index: usize| {
+        if tape.has_value(all, index) { transposed(derivation, index, operands, directions) } else { Ok(None) }
+    };
+    (0..derivation.results().len()).map(tangent).collect()
+}
+
+/// The tangent of one value, by the pullback transposed.
+#[track_caller]
+fn transposed(
+    derivation: &Arc<Derivation>,
     index: usize,
-    tangents: &[Option<Expr>],
+    operands: &[Option<Expr>],
     directions: &Shape,
 ) -> Result<Option<Expr>> {
-    let Role::Values(derivation) = &tape.entries[all].role else {
-        return Err(Error::Internal(format!("entry {all} is not one of values")));
-    };
-    let tangents: Vec<&Option<Expr>> = tape.entries[all].operands.iter().map(|&number| &tangents[number]).collect();
-    check_captured(derivation, &tangents.iter().map(|tangent| tangent.is_some()).collect::<Vec<bool>>())?;
-    let unknown = |like: &Expr| Expr::build(Node::Parameter(InputId::new(), like.ty().clone()));
-    let cotangent = unknown(&derivation.results()[index]);
+    let cotangent = fresh_parameter(derivation.results()[index].ty().clone());
     let mut cotangents: Vec<Expr> = derivation.results().iter().map(zeros_like).collect();
     cotangents[index] = cotangent.clone();
     let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
     let mut sum = number(cotangent.dtype(), 0.0);
     let mut seeds = Vec::new();
-    for (pulled_back, tangent) in pulled_back.iter().zip(tangents) {
+    for (pulled_back, tangent) in pulled_back.iter().zip(operands) {
         if let Some(tangent) = tangent {
-            let direction = unknown(pulled_back);
+            let direction = fresh_parameter(pulled_back.ty().clone());
             sum += (pulled_back * &direction).sum(..).cast_to(cotangent.dtype());
             seeds.push((direction, tangent.clone()));
         }
     }
-    if seeds.is_empty() {
-        return Ok(None);
-    }
     let along = pull_back(&sum, number(cotangent.dtype(), 1.0), std::slice::from_ref(&cotangent))?.remove(0);
     let Some(tangent) = push_forward(&along, &seeds, directions)? else { return Ok(None) };
-    let unknowns: Vec<Expr> = seeds.into_iter().map(|(direction, _)| direction).chain([cotangent]).collect();
-    if depends(std::slice::from_ref(&tangent), &unknowns) {
+    let unknown = |parameter: &Expr| match parameter.node() {
+        Node::Parameter(id, _) => Some(*id),
+        _ => None,
+    };
+    let unknowns: Vec<InputId> =
+        seeds.iter().map(|(direction, _)| direction).chain([&cotangent]).filter_map(unknown).collect();
+    if tangent.depends_on(&unknowns.into_iter().collect()) {
         return Err(Error::Unsupported(format!(
             "the forward derivative of `{}` (called at {}): its cotangents are not linear in those of its values, so \
              only reverse mode (`grad`, `vjp`) can use them; `jvp`, `jacobian` and `hessian` transpose them",

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
 use crate::autodiff::tape::{Entry, Role, Tape};
-use crate::autodiff::{reductions, rules, stable, views, zeros};
+use crate::autodiff::{derived, reductions, rules, stable, steps_reverse, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::graph::regions::DEEPEST;
 use crate::graph::{Node, describe};
 use crate::shape::Dim;
 
@@ -22,58 +23,67 @@ pub(super) struct Adjoint {
     pub multiplied: bool,
 }
 
-pub(super) struct Sweep {
-    pub tape: Tape,
-    pub active: Vec<bool>,
+struct Sweep<'a> {
+    tape: &'a Tape,
+    active: Vec<bool>,
+    /// What is handed out as it is, and so holds everywhere.
     is_target: Vec<bool>,
-    /// Whether nothing is passed on from targets, and they keep their guards.
-    closed: bool,
     guards: Guards,
     /// For each node, the contributions of the users that have been visited.
     pending: Vec<SmallVec<[Adjoint; 2]>>,
-    /// The adjoints of the values of a derivation, by the number of the entry of all.
-    pub values: FxHashMap<usize, Vec<Option<Adjoint>>>,
+    /// The adjoints of the results of each loop, and of the values of each derivation.
+    results: FxHashMap<usize, Vec<Option<Adjoint>>>,
 }
 
 /// The adjoints of some inputs, given that of `f`.
 #[track_caller]
 pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Vec<Expr>> {
-    let output = (f.clone(), Adjoint { value: cotangent, guard: None, multiplied: false });
-    let found = sweep(vec![output], inputs, false)?;
-    let adjoints = inputs.iter().zip(found);
-    Ok(adjoints.map(|(input, found)| found.map_or_else(|| zeros_like(input), |adjoint| adjoint.value)).collect())
-}
-
-#[track_caller]
-pub(super) fn zeros_like(expr: &Expr) -> Expr {
-    zeros(expr.dtype(), expr.dims().clone())
-}
-
-/// The adjoints of some inputs, given those of some outputs; none for inputs that no output depends on. If it is
-/// `closed`, an input that is made of others passes nothing on to them.
-#[track_caller]
-pub(super) fn sweep(outputs: Vec<(Expr, Adjoint)>, inputs: &[Expr], closed: bool) -> Result<Vec<Option<Adjoint>>> {
-    let (roots, adjoints): (Vec<Expr>, Vec<Adjoint>) = outputs.into_iter().unzip();
-    let (roots, inputs) = stable::stabilized(Tape::default(), &roots, inputs);
+    let (roots, inputs) = stable::stabilized(Tape::default(), std::slice::from_ref(f), inputs);
     let mut tape = Tape::default();
-    let roots: Vec<usize> = roots.iter().map(|root| tape.add(root)).collect();
+    let seed = Adjoint { value: cotangent, guard: None, multiplied: false };
+    let seeds = roots.iter().map(|root| (tape.add(root), seed.clone())).collect();
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
-    let count = tape.entries.len();
-    let mut is_target = vec![false; count];
+    tape.open();
+    let mut is_target = vec![false; tape.entries.len()];
     for &target in &targets {
         is_target[target] = true;
     }
-    let active = tape.active(&targets);
-    let (guards, pending) = (Guards::default(), vec![SmallVec::new(); count]);
-    let mut sweep = Sweep { tape, active, is_target, closed, guards, pending, values: FxHashMap::default() };
-    for (&root, adjoint) in roots.iter().zip(adjoints) {
-        sweep.pending[root].push(adjoint);
+    let found = sweep(&tape, &targets, is_target, seeds)?;
+    let mut adjoints = Vec::new();
+    for (input, &target) in inputs.iter().zip(&targets) {
+        adjoints.push(match &found[target] {
+            Some(adjoint) => adjoint.value.clone(),
+            None => zeros(input.dtype(), input.dims().clone()),
+        });
+    }
+    Ok(adjoints)
+}
+
+/// The adjoints of what moves with some nodes of a tape, given those of others. A target holds everywhere.
+#[track_caller]
+pub(super) fn sweep(
+    tape: &Tape,
+    moving: &[usize],
+    is_target: Vec<bool>,
+    seeds: Vec<(usize, Adjoint)>,
+) -> Result<Vec<Option<Adjoint>>> {
+    let count = tape.entries.len();
+    let (active, pending) = (tape.active(moving), vec![SmallVec::new(); count]);
+    let (guards, results) = (Guards::default(), FxHashMap::default());
+    let mut sweep = Sweep { tape, active, is_target, guards, pending, results };
+    for (number, seed) in seeds {
+        sweep.pending[number].push(seed);
     }
     let mut found: Vec<Option<Adjoint>> = vec![None; count];
-    for number in (0..=roots.into_iter().max().unwrap_or(0)).rev() {
-        sweep.enter(number, &mut found)?;
+    for number in (0..count).rev() {
+        if let Some(results) = sweep.results.remove(&number) {
+            sweep.visit_results(number, results)?;
+        } else if let Some(adjoint) = sweep.collect(number) {
+            sweep.visit(number, &adjoint)?;
+            found[number] = Some(adjoint);
+        }
     }
-    Ok(targets.iter().map(|&target| found[target].clone()).collect())
+    Ok(found)
 }
 
 /// An adjoint that is zero where its guard does not hold.
@@ -87,23 +97,7 @@ pub(super) fn cleaned(adjoint: Adjoint) -> Adjoint {
     }
 }
 
-impl Sweep {
-    /// Deals with an entry whose users have all been visited.
-    #[track_caller]
-    fn enter(&mut self, number: usize, found: &mut [Option<Adjoint>]) -> Result<()> {
-        if let Role::Values(derivation) = self.tape.entries[number].role.clone() {
-            return self.pull_back_values(number, &derivation);
-        }
-        let Some(adjoint) = self.collect(number) else { return Ok(()) };
-        if self.is_target[number] {
-            found[number] = Some(adjoint.clone());
-            if self.closed {
-                return Ok(());
-            }
-        }
-        self.visit(number, &adjoint)
-    }
-
+impl Sweep<'_> {
     /// The adjoint of a node whose users have all been visited; `None` if it has none.
     #[track_caller]
     fn collect(&mut self, number: usize) -> Option<Adjoint> {
@@ -115,7 +109,7 @@ impl Sweep {
         for contribution in &contributions {
             guard = guards::either(&guard, &contribution.guard);
         }
-        if self.is_target[number] && !self.closed {
+        if self.is_target[number] {
             // What is handed to the user holds everywhere.
             guard = None;
         }
@@ -134,7 +128,7 @@ impl Sweep {
 
     /// Adds a contribution to the adjoint of a node; one that is larger is summed over what was repeated.
     #[track_caller]
-    pub(super) fn contribute(&mut self, number: usize, contribution: Adjoint) {
+    fn contribute(&mut self, number: usize, contribution: Adjoint) {
         let shape = self.tape.entries[number].expr.dims();
         let mut contribution = contribution;
         if views::is_larger(&contribution.value, shape) {
@@ -169,9 +163,16 @@ impl Sweep {
     /// Hands the adjoint of a node on to its operands.
     #[track_caller]
     fn visit(&mut self, number: usize, adjoint: &Adjoint) -> Result<()> {
-        let Entry { expr: result, operands: numbers, role } = self.tape.entries[number].clone();
-        if let Role::Value(index) = role {
-            self.note_value(numbers[0], index, adjoint);
+        let Entry { expr: result, operands: numbers, is_leaf, role } = self.tape.entries[number].clone();
+        let index = match (role, result.node()) {
+            (Role::Value(index), _) => Some(index),
+            (Role::Node, Node::Project(index, _)) if !is_leaf => Some(*index as usize),
+            (Role::Node | Role::Values(_), _) => None,
+        };
+        if let Some(index) = index {
+            let results = self.results.entry(numbers[0]).or_default();
+            results.resize(results.len().max(index + 1), None);
+            results[index] = Some(adjoint.clone());
             return Ok(());
         }
         let mut operands: SmallVec<[Expr; 3]> = SmallVec::new();
@@ -188,6 +189,24 @@ impl Sweep {
             if let Node::Concat(axis, _) = result.node() {
                 start = start.add(&operands[position].dims()[*axis as usize]);
             }
+        }
+        Ok(())
+    }
+
+    /// Hands the adjoints of the results of a loop, or of the values of a derivation, on to what these take from outside.
+    #[track_caller]
+    fn visit_results(&mut self, number: usize, results: Vec<Option<Adjoint>>) -> Result<()> {
+        let entry = &self.tape.entries[number];
+        let contributions = if let Role::Values(derivation) = &entry.role {
+            let active: Vec<bool> = entry.operands.iter().map(|&operand| self.active[operand]).collect();
+            derived::pull(derivation, &entry.operands, &active, results)?
+        } else {
+            let Some(body) = self.tape.body(number) else { return Err(too_deep(&entry.expr)) };
+            let active = body.flags(&self.active);
+            steps_reverse::pull(&body, &active, results)?
+        };
+        for (outer, contribution) in contributions {
+            self.contribute(outer, contribution);
         }
         Ok(())
     }
@@ -253,16 +272,20 @@ fn moved(result: &Expr, operands: &[Expr], position: usize, start: &Dim, adjoint
     Ok(Adjoint { value, guard, multiplied: multiplied || matches!(result.node(), Node::MatMul(_)) })
 }
 
+/// That a loop is nested too deep.
+pub(super) fn too_deep(result: &Expr) -> Error {
+    Error::Unsupported(format!(
+        "the derivative of a loop (built at {}): loops are nested more than {DEEPEST} deep; merge some of them",
+        result.origin()
+    ))
+}
+
 /// That there is no derivative of a node.
 pub(super) fn no_rule(result: &Expr) -> Error {
-    let name = match result.node() {
-        Node::Project(..) => "loop",
-        node => node.name(),
-    };
     Error::Unsupported(format!(
         "the derivative of `{}`, which gives {} (built at {}): Kroton cannot look into it; take it for a constant with \
          `.stop_gradient()`, or leave out what it depends on",
-        name,
+        result.node().name(),
         describe(result.ty()),
         result.origin()
     ))

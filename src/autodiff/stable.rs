@@ -15,20 +15,21 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::number;
-use crate::autodiff::tape::{Entry, Role, Tape};
+use crate::autodiff::tape::{Role, Tape};
 use crate::autodiff::views::keep_axes;
 use crate::dtype::Scalar;
 use crate::expr::Expr;
+use crate::expr::substitute::rebuilt;
 use crate::graph::Node;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp, stable};
 use crate::shape::{Dim, Shape};
 
-/// Expressions and what they are differentiated by, in stable forms; `tape` is an empty one.
+/// Expressions and what they are differentiated by, in stable forms; `tape` says where to stop.
 pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Expr>, Vec<Expr>) {
     let mut tape = tape;
-    let mut numbers = |exprs: &[Expr]| exprs.iter().map(|expr| tape.add(expr)).collect::<Vec<usize>>();
-    let (roots, targets) = (numbers(roots), numbers(inputs));
-    let mut fixed = vec![false; tape.entries.len()];
+    let roots: Vec<usize> = roots.iter().map(|root| tape.add(root)).collect();
+    let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
+    let mut fixed: Vec<bool> = tape.entries.iter().map(|entry| entry.is_leaf).collect();
     for &target in &targets {
         fixed[target] = true;
     }
@@ -37,12 +38,12 @@ pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Ex
         let stable = forms.form(number).unwrap_or_else(|| forms.rebuilt(number));
         forms.stable.push(stable);
     }
-    let stable = |numbers: Vec<usize>| numbers.into_iter().map(|number| forms.stable[number].clone()).collect();
-    (stable(roots), stable(targets))
+    let found = |numbers: Vec<usize>| numbers.into_iter().map(|number| forms.stable[number].clone()).collect();
+    (found(roots), found(targets))
 }
 
-/// What is written in the place of a node that no formula looks into.
-static OPAQUE: Node<Expr> = Node::Scalar(Scalar::F64(f64::NAN));
+/// What a leaf looks like, and a value with a derivation: no form has it.
+const OPAQUE: Node<Expr> = Node::Scalar(Scalar::F64(f64::NAN));
 
 struct Forms {
     tape: Tape,
@@ -63,10 +64,17 @@ struct Logistic {
 
 impl Forms {
     fn node(&self, number: usize) -> &Node<Expr> {
-        let Entry { expr, role, .. } = &self.tape.entries[number];
-        match role {
-            Role::Node => expr.node(),
-            Role::Values(_) | Role::Value(_) => &OPAQUE,
+        let entry = &self.tape.entries[number];
+        let node = entry.expr.node();
+        if !matches!(entry.role, Role::Node) {
+            return &OPAQUE;
+        }
+        match node {
+            _ if !entry.is_leaf => node,
+            // The operands of a leaf have no numbers.
+            Node::Scalar(_) => node,
+            Node::Broadcast(_, x) if matches!(x.node(), Node::Scalar(_)) => x.node(),
+            _ => &OPAQUE,
         }
     }
 
@@ -76,27 +84,30 @@ impl Forms {
 
     /// The same node over the stable forms of its operands.
     fn rebuilt(&mut self, number: usize) -> Expr {
-        let Entry { expr, operands, role } = &self.tape.entries[number];
-        let same = |&operand: &usize| self.stable[operand].key() == self.tape.entries[operand].expr.key();
-        match role {
-            Role::Value(index) => {
-                let values = self.values.get(&operands[0]);
-                return values.map_or_else(|| expr.clone(), |values| values[*index].clone());
-            }
-            _ if operands.iter().all(same) => return expr.clone(),
-            Role::Values(derivation) => {
-                let stable = |numbers: &[usize]| numbers.iter().map(|&at| self.stable[at].clone()).collect();
-                let (own, captured) = operands.split_at(derivation.operands.len());
-                let values = Arc::new(derivation.over(stable(own), stable(captured))).values();
-                self.values.insert(number, values);
-                return expr.clone();
-            }
-            Role::Node => {}
+        let entry = &self.tape.entries[number];
+        let pairs = || entry.operands.iter().map(|&at| (&self.tape.entries[at].expr, &self.stable[at]));
+        if entry.is_leaf || pairs().all(|(old, new)| old.key() == new.key()) {
+            return self.value(number).unwrap_or_else(|| entry.expr.clone());
         }
-        let mut operands = operands.iter();
-        let node =
-            expr.node().map(|operand| operands.next().map_or_else(|| operand.clone(), |&at| self.stable[at].clone()));
-        Expr::build_at(node, expr.is_weak(), expr.origin())
+        if let Role::Values(derivation) = &entry.role {
+            let operands: Vec<Expr> = entry.operands.iter().map(|&at| self.stable[at].clone()).collect();
+            let values = Arc::new(derivation.over_operands(&operands)).values();
+            let expr = entry.expr.clone();
+            self.values.insert(number, values);
+            return expr;
+        }
+        let (mut old, new): (Vec<Expr>, Vec<Expr>) = pairs().map(|(old, new)| (old.clone(), new.clone())).unzip();
+        if let Node::Loop(_) = entry.expr.node() {
+            old = self.tape.loop_operands(&entry.expr).to_vec();
+        }
+        rebuilt(&entry.expr, &old, &new)
+    }
+
+    /// A value of a derivation that was rebuilt.
+    fn value(&self, number: usize) -> Option<Expr> {
+        let entry = &self.tape.entries[number];
+        let Role::Value(index) = entry.role else { return None };
+        self.values.get(&entry.operands[0])?.get(index).cloned()
     }
 
     /// The operand of an inner node with this op.

@@ -37,6 +37,7 @@ mod operators;
 mod promote;
 pub mod random;
 pub mod reductions;
+pub(crate) mod region;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;
@@ -60,8 +61,8 @@ use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::expr::axes::IntoAxis;
 use crate::expr::derivation::Derived;
-use crate::graph::{Context, Node, Type, describe, infer};
-use crate::shape::{Dim, InputId, Shape, element_count};
+use crate::graph::{Constraint, Context, Node, Type, describe, infer};
+use crate::shape::{Dim, Shape, element_count};
 
 /// An expression: what a compiled function computes. Cheap to clone.
 ///
@@ -83,8 +84,7 @@ struct ExprNode {
     error: Option<Arc<Error>>,
     /// How derivatives are had, where that is not what the node says; no stage behind expressions knows of it.
     derived: Option<Derived>,
-    /// The youngest input or parameter that this may depend on.
-    youngest: Option<InputId>,
+    free: region::Free,
 }
 
 /// What a node becomes while its operands are taken apart.
@@ -107,7 +107,7 @@ impl ExprNode {
     fn take_apart(&mut self, pending: &mut Vec<Expr>) {
         std::mem::replace(&mut self.node, TAKEN).for_each_operand(|operand| pending.push(operand.clone()));
         if let Some(derivation) = self.derived.take().and_then(|derived| Arc::into_inner(derived.of)) {
-            derivation.for_each_reference(|reference| pending.push(reference.clone()));
+            derivation.for_each_part(|part| pending.push(part.clone()));
         }
     }
 }
@@ -189,6 +189,14 @@ impl Expr {
         self.0.origin
     }
 
+    /// What a call must keep for this node to be well-typed.
+    pub(crate) fn constraints(&self) -> Vec<Constraint> {
+        let mut constraints = Vec::new();
+        // What is wrong with an ill-typed one it says itself.
+        let _ = infer(&self.0.node, &Operands, &mut constraints);
+        constraints
+    }
+
     /// Whether this is a scalar that takes the dtype of what it meets.
     pub(crate) fn is_weak(&self) -> bool {
         self.0.weak
@@ -217,8 +225,8 @@ impl Expr {
         }
         match infer(&node, &Operands, &mut Vec::new()) {
             Ok(ty) => {
-                let youngest = youngest(&node);
-                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, derived: None, youngest }))
+                let free = region::free(&node);
+                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, derived: None, free }))
             }
             Err(message) => Expr::failed(node, message, origin),
         }
@@ -233,26 +241,20 @@ impl Expr {
     fn with_error(node: Node<Expr>, error: Arc<Error>, origin: &'static Location<'static>) -> Expr {
         let ty = node.operands().first().map(|first| first.0.ty.clone());
         let ty = ty.unwrap_or_else(|| Type::scalar(DType::F64));
-        let youngest = youngest(&node);
-        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), derived: None, youngest }))
+        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), derived: None, free: None }))
     }
 
     /// The same value, of which derivatives are had in another way.
     pub(crate) fn with_derivation(&self, derived: Derived) -> Expr {
         let ExprNode { node, ty, weak, origin, error, .. } = &*self.0;
-        let youngest = self.0.youngest.max(derived.of.youngest());
+        let free = region::union(derived.of.references());
         let (node, ty, error, derived) = (node.clone(), ty.clone(), error.clone(), Some(derived));
-        Expr(Arc::new(ExprNode { node, ty, weak: *weak, origin, error, derived, youngest }))
+        Expr(Arc::new(ExprNode { node, ty, weak: *weak, origin, error, derived, free }))
     }
 
     /// How derivatives are had, where that is not what the node says.
     pub(crate) fn derived(&self) -> Option<&Derived> {
         self.0.derived.as_ref()
-    }
-
-    /// The youngest input or parameter that this may depend on; it depends on none that are younger.
-    pub(crate) fn youngest(&self) -> Option<InputId> {
-        self.0.youngest
     }
 
     /// This expression made ill-typed.
@@ -287,14 +289,4 @@ fn carried_error(node: &Node<Expr>) -> Option<Arc<Error>> {
         }
     });
     first
-}
-
-fn youngest(node: &Node<Expr>) -> Option<InputId> {
-    let mut youngest = match node {
-        Node::Input(input) => Some(input.id),
-        Node::Parameter(id, _) => Some(*id),
-        _ => None,
-    };
-    node.for_each_operand(|operand| youngest = youngest.max(operand.0.youngest));
-    youngest
 }

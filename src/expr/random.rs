@@ -294,12 +294,12 @@ fn product_high(a: &Expr, b: &Expr) -> Expr {
 fn above_zero<T: Float>(key: &Expr, sizes: &[Expr]) -> Expr {
     if T::DTYPE == DType::F64 {
         let bits = draw(BinaryOp::RandomBits64, key, sizes);
-        return (bits.cast::<f64>() + 0.5) * 2_f64.powi(-64);
+        return (bits.cast::<f64>() + 0.5) * (1.0 / 2_u128.pow(64) as f64);
     }
     // What fits an i32 is converted by one instruction.
     let bits = draw(BinaryOp::RandomBits32, key, sizes);
     let one = Expr::build(Node::Scalar(Scalar::U32(1)));
-    ((bits >> one).cast::<i32>().cast::<f32>() + 0.5) * 2_f64.powi(-31)
+    ((bits >> one).cast::<i32>().cast::<f32>() + 0.5) * (1.0 / f64::from(1_u32 << 31))
 }
 
 fn zero() -> Expr {

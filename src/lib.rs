@@ -48,6 +48,7 @@ pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
 pub use expr::Expr;
 pub use expr::axes::{Axes, IntoAxes, IntoAxis};
+pub use expr::checkpoint::checkpoint;
 pub use expr::compile::{Compiler, compile};
 pub use expr::constant::{IntoConstant, constant};
 pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};

@@ -13,7 +13,7 @@ use crate::autodiff::forward::push_forward;
 use crate::autodiff::guards::{self, Guard};
 use crate::autodiff::reverse::{Adjoint, cleaned, pull_back};
 use crate::autodiff::tape::Tape;
-use crate::autodiff::{number, views, zeros};
+use crate::autodiff::{forward, number, reverse, stable, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::derivation::Derivation;
@@ -22,25 +22,79 @@ use crate::graph::Node;
 use crate::ops::ReduceOp;
 use crate::shape::{InputId, Shape};
 
-/// What the adjoints of values contribute to those of operands and of what the values captured, by their entries.
+/// What the adjoints of the values of an entry contribute to those of operands and of what the values captured, by their
+/// entries.
 #[track_caller]
 pub(super) fn pull(
+    tape: &Tape,
+    all: usize,
     derivation: &Arc<Derivation>,
-    operands: &[usize],
     active: &[bool],
     adjoints: Vec<Option<Adjoint>>,
 ) -> Result<Vec<(usize, Adjoint)>> {
+    let found = if derivation.is_given() {
+        by_pullback(derivation, active, &adjoints)?
+    } else {
+        by_recomputing(tape, derivation, active, adjoints)?
+    };
+    let operands = tape.entries[all].operands.iter().copied();
+    Ok(operands.zip(found).filter_map(|(operand, found)| Some((operand, found?))).collect())
+}
+
+#[track_caller]
+fn by_pullback(
+    derivation: &Arc<Derivation>,
+    active: &[bool],
+    adjoints: &[Option<Adjoint>],
+) -> Result<Vec<Option<Adjoint>>> {
     check_captured(derivation, active)?;
-    let guard = common_guard(&adjoints);
+    let guard = common_guard(adjoints);
     let cotangent = |(index, value): (usize, &Expr)| match adjoints.get(index).cloned().flatten() {
         Some(adjoint) => views::fill(&cleaned(adjoint).value, value.dims()),
         None => zeros_like(value),
     };
     let cotangents: Vec<Expr> = derivation.results().iter().enumerate().map(cotangent).collect();
-    let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
-    let found = operands.iter().zip(active).zip(pulled_back).filter(|((_, active), _)| **active);
+    let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default().into_iter().zip(active);
     let contribution = |value| Adjoint { value, guard: guard.clone(), multiplied: true };
-    Ok(found.map(|((&operand, _), value)| (operand, contribution(value))).collect())
+    Ok(pulled_back.map(|(value, active)| active.then(|| contribution(value))).collect())
+}
+
+#[track_caller]
+fn by_recomputing(
+    tape: &Tape,
+    derivation: &Derivation,
+    active: &[bool],
+    adjoints: Vec<Option<Adjoint>>,
+) -> Result<Vec<Option<Adjoint>>> {
+    let behind = |x: Expr, adjoint: &Adjoint| Expr::build(Node::Barrier([x, adjoint.value.clone()]));
+    let held = |x: &Expr| adjoints.iter().flatten().fold(x.clone(), behind);
+    let operands: Vec<Expr> = derivation.operands.iter().map(held).collect();
+    let values = derivation.recomputed(&operands);
+    let leaves = [operands.as_slice(), derivation.captured()].concat();
+    let Inside { tape, leaves, values } = Inside::new(tape, &leaves, &values);
+    let marked = leaves.iter().zip(active).filter(|(_, active)| **active);
+    let moving: Vec<usize> = marked.map(|(&leaf, _)| leaf).collect();
+    let seeds = values.into_iter().zip(adjoints).filter_map(|(value, adjoint)| Some((value, adjoint?))).collect();
+    let found = reverse::sweep(&tape, &moving, vec![false; tape.entries.len()], seeds)?;
+    Ok(leaves.iter().zip(active).map(|(&leaf, active)| if *active { found[leaf].clone() } else { None }).collect())
+}
+
+/// A body on a tape that ends at what it is a function of.
+struct Inside {
+    tape: Tape,
+    leaves: Vec<usize>,
+    values: Vec<usize>,
+}
+
+impl Inside {
+    fn new(around: &Tape, leaves: &[Expr], values: &[Expr]) -> Inside {
+        let (values, _) = stable::stabilized(around.ending_at(leaves), values, leaves);
+        let mut tape = around.ending_at(leaves);
+        let leaves = leaves.iter().map(|leaf| tape.add(leaf)).collect();
+        let values = values.iter().map(|value| tape.add(value)).collect();
+        tape.open();
+        Inside { tape, leaves, values }
+    }
 }
 
 #[track_caller]
@@ -82,11 +136,34 @@ pub(super) fn push(
     operands: &[Option<Expr>],
     directions: &Shape,
 ) -> Result<Vec<Option<Expr>>> {
+    if !derivation.is_given() {
+        return through(tape, derivation, operands, directions);
+    }
     check_captured(derivation, &operands.iter().map(Option::is_some).collect::<Vec<bool>>())?;
     let tangent = |index: usize| {
         if tape.has_value(all, index) { transposed(derivation, index, operands, directions) } else { Ok(None) }
     };
     (0..derivation.results().len()).map(tangent).collect()
+}
+
+/// The tangents of values that are those of the body.
+#[track_caller]
+fn through(
+    tape: &Tape,
+    derivation: &Derivation,
+    operands: &[Option<Expr>],
+    directions: &Shape,
+) -> Result<Vec<Option<Expr>>> {
+    let leaves = [derivation.operands.as_slice(), derivation.captured()].concat();
+    let Inside { tape, leaves, values } = Inside::new(tape, &leaves, derivation.plain());
+    let mut seeds: Vec<(usize, Expr)> = Vec::new();
+    for (leaf, tangent) in leaves.into_iter().zip(operands) {
+        // An operand may be given twice.
+        if let Some(tangent) = tangent.as_ref().filter(|_| seeds.iter().all(|(other, _)| *other != leaf)) {
+            seeds.push((leaf, tangent.clone()));
+        }
+    }
+    forward::sweep(&tape, &values, seeds, directions)
 }
 
 /// The tangent of one value, by the pullback transposed.

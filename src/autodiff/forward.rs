@@ -115,6 +115,8 @@ fn term(result: &Expr, operands: &[&Expr], position: usize, tangent: &Expr, lead
             let axes: SmallVec<[u32; 3]> = axes.iter().map(|axis| lead as u32 + axis).collect();
             return Ok(partial.apply(tangent).map(|moved| reductions::sum_over(&moved, &axes)));
         }
+        Node::Barrier(_) if position > 0 => Partial::Zero,
+        Node::Barrier(_) => Partial::One,
         Node::Cast(dtype, _) => return Ok(Some(tangent.cast_to(*dtype))),
         Node::Permute(order, _) => return Ok(Some(views::permute_behind(tangent, order, lead))),
         Node::Reshape(shape, _) => return Ok(Some(views::reshape(tangent, behind(tangent, lead, shape)))),

@@ -199,7 +199,7 @@ impl Sweep<'_> {
         let entry = &self.tape.entries[number];
         let contributions = if let Role::Values(derivation) = &entry.role {
             let active: Vec<bool> = entry.operands.iter().map(|&operand| self.active[operand]).collect();
-            derived::pull(derivation, &entry.operands, &active, results)?
+            derived::pull(self.tape, number, derivation, &active, results)?
         } else {
             let Some(body) = self.tape.body(number) else { return Err(too_deep(&entry.expr)) };
             let active = body.flags(&self.active);
@@ -232,6 +232,7 @@ impl Sweep<'_> {
                 let partial = rules::ternary(*op, position, [&operands[0], &operands[1], &operands[2]]);
                 Ok(self.multiply(&partial, adjoint))
             }
+            Node::Barrier(_) => Ok((position == 0).then(|| adjoint.clone())),
             Node::Cast(..) => Ok(Some(Adjoint { value: adjoint.value.cast_to(x.dtype()), ..adjoint.clone() })),
             Node::Reduce(op, axes, _) => {
                 let kept = moved(result, operands, position, start, adjoint)?;

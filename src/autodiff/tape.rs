@@ -158,6 +158,12 @@ impl Tape {
         self.values.contains_key(&(all, index))
     }
 
+    /// Another tape in the same bodies, which ends at these expressions.
+    pub fn ending_at(&self, leaves: &[Expr]) -> Tape {
+        let leaves: Vec<(Expr, Vec<Expr>)> = leaves.iter().map(|leaf| (leaf.clone(), Vec::new())).collect();
+        Tape::of_body(&leaves, self.depth)
+    }
+
     /// The operands of a loop as handles, in the order of the numbers of its entry.
     pub fn loop_operands(&self, expr: &Expr) -> &[Expr] {
         self.loops.get(&expr.key()).map_or(&[], Vec::as_slice)

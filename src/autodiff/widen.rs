@@ -45,7 +45,8 @@ fn is_elementwise(x: &Expr) -> bool {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => false,
+        | Node::Custom(..)
+        | Node::Barrier(_) => false,
     }
 }
 

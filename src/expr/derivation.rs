@@ -189,6 +189,21 @@ impl Derivation {
         &self.body.captured
     }
 
+    /// The values, as their nodes.
+    pub fn plain(&self) -> &[Expr] {
+        &self.plain
+    }
+
+    /// Whether derivatives are given, and not those of the body.
+    pub fn is_given(&self) -> bool {
+        self.pullback.is_some()
+    }
+
+    /// The values of other operands.
+    pub fn recomputed(&self, operands: &[Expr]) -> Vec<Expr> {
+        self.body.apply(operands)
+    }
+
     /// The cotangents of the operands from those of the values; none if that is left to the body.
     pub fn pulled_back(self: &Arc<Self>, cotangents: &[Expr]) -> Option<Vec<Expr>> {
         let pullback = self.pullback.as_ref()?;

@@ -10,6 +10,7 @@
 
 pub mod axes;
 mod checked;
+pub mod checkpoint;
 pub mod compile;
 pub mod compose;
 pub mod constant;

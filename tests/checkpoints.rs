@@ -2,7 +2,7 @@
 
 use kroton::{
     Check, Compiler, Expr, OnUnused, Stage, checkpoint, compile, from_text, grad, hessian, input, iterate, jvp, matrix,
-    random, scalar, to_text, vector,
+    random, scalar, to_text, vector, vmap,
 };
 use ndarray::{Array1, Array2};
 
@@ -166,6 +166,32 @@ fn checkpoints_nest_and_lie_in_loops() {
             result.as_slice::<f64>().unwrap().to_vec()
         };
         let (own, known) = (call(own), call(known));
+        let near = own.iter().zip(&known).all(|(a, b)| (a - b).abs() <= 1e-13 * b.abs().max(1e-3));
+        assert!(near, "{own:?} is not {known:?}");
+    }
+}
+
+#[test]
+fn batches_of_checkpoints_and_of_their_gradients_are_checkpoints() {
+    let (xs, w) = (matrix::<f64>("xs"), matrix::<f64>("w"));
+    let body = |x: &Expr| x.matmul(&w).tanh().matmul(&w);
+    let layer = |x: &Expr, kept: bool| {
+        if !kept {
+            return body(x);
+        }
+        let [y] = checkpoint([x], |[x]| [body(&x)]).unwrap();
+        y
+    };
+    let build = |kept: bool| {
+        let [ys] = vmap([&xs], |[x]| [layer(&x, kept)]).unwrap();
+        let [own] = vmap([&xs], |[x]| Ok([grad(&loss(&layer(&x, kept)), [&w])?.remove(0)])).unwrap();
+        [grad(&loss(&ys), [&w]).unwrap().remove(0), own.sum(0)]
+    };
+    let (inputs, args) = ([xs.clone(), w.clone()], [small(4, 3, 1), small(3, 3, 2)]);
+    for (own, known) in build(true).iter().zip(&build(false)) {
+        let text = compile(&inputs[..], own).unwrap().dump(Stage::Optimized).unwrap();
+        assert!(text.contains("= barrier "), "{text}");
+        let (own, known) = (numbers(&inputs, own, &args), numbers(&inputs, known, &args));
         let near = own.iter().zip(&known).all(|(a, b)| (a - b).abs() <= 1e-13 * b.abs().max(1e-3));
         assert!(near, "{own:?} is not {known:?}");
     }

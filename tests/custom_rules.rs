@@ -2,7 +2,7 @@
 
 use kroton::{
     DType, Expr, IntoExpr, OnUnused, compile, constant, custom_gradient, grad, hessian, hessian_vector_product,
-    iterate, jacobian, jvp, matrix, scalar, vector, vjp,
+    iterate, jacobian, jvp, matrix, s, scalar, stack, vector, vjp, vmap,
 };
 use ndarray::{Array1, Array2};
 
@@ -222,12 +222,9 @@ fn rules_nest_and_may_be_the_identity() {
 #[test]
 fn loops_may_be_values_and_hold_rules() {
     let (x, n) = (vector::<f64>("x"), scalar::<i64>("n"));
-    let [root] = custom_gradient(
-        [&x],
-        |[a]| iterate(&n, [&a], |[r]| [0.5 * (&r + &a / &r)]).unwrap(),
-        |_, [r], [c]| [c / (2.0 * r)],
-    )
-    .unwrap();
+    let [root] =
+        custom_gradient([&x], |[a]| iterate(&n, [&a], |[r]| [0.5 * (&r + &a / &r)]), |_, [r], [c]| [c / (2.0 * r)])
+            .unwrap();
     let outputs = [root.clone(), grad(&root.sum(..), [&x]).unwrap().remove(0)];
     let f = compile([&x, &n], &outputs[..]).unwrap();
     let (roots, slopes): (Vec<f64>, Vec<f64>) = f.call((&[4.0, 9.0], 20)).unwrap();
@@ -253,6 +250,43 @@ fn rules_in_loops_are_those_of_every_step() {
     };
     for (own, known) in build(true).iter().zip(&build(false)) {
         assert_close(&values(&[&x], own, &[&X]), &values(&[&x], known, &[&X]));
+    }
+}
+
+#[test]
+fn batches_keep_the_rules() {
+    let (xs, w) = (matrix::<f64>("xs"), vector::<f64>("w"));
+    // Not its own derivative, so that a lost rule shows.
+    let rule = |x: &Expr, scale: &Expr| {
+        let [y, z] = custom_gradient(
+            [x, &w],
+            |[x, w]| [x.sin() * w, x.sum(..)],
+            |[x, w], _, [c, d]| Ok([3.0 * &c * &w * scale + d, c * x.sin()]),
+        )
+        .unwrap();
+        y * z
+    };
+    let build = |batched: bool| {
+        let scale = |x: &Expr| x.abs().max(..).stop_gradient();
+        let y = if batched {
+            let [y] = vmap([&xs], |[x]| [rule(&x, &scale(&x))]).unwrap();
+            y
+        } else {
+            let rows: Vec<Expr> = (0..2).map(|row| xs.slice(s![row, ..])).collect();
+            stack(&rows.iter().map(|x| rule(x, &scale(x))).collect::<Vec<_>>(), 0)
+        };
+        let g = grad(&y.square().sum(..), [&xs, &w]).unwrap();
+        let mixed = grad(&g[0].sum(..), [&w]).unwrap().remove(0);
+        [y.clone(), g[0].clone(), g[1].clone(), mixed, jvp(&y, [(&xs, xs.cos()), (&w, ones(&w))]).unwrap()]
+    };
+    for (own, known) in build(true).iter().zip(&build(false)) {
+        let call = |output: &Expr| {
+            let f = compile([&xs, &w], output).unwrap();
+            let rows = Array2::from_shape_fn((2, 3), |(i, j)| (i * 3 + j) as f64 * 0.3 - 0.8);
+            let result: kroton::Array = f.call((&rows, &[0.5, -1.0, 2.0])).unwrap();
+            result.as_slice::<f64>().unwrap().to_vec()
+        };
+        assert_close(&call(own), &call(known));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::expr::derivation::Derivation;
 use crate::expr::loop_node::exactly;
+use crate::expr::results::IntoResults;
 
 /// The results that `body` makes of some operands, of which a gradient keeps the operands only: what lies between operands
 /// and results is computed again where the gradient needs it, and not before.
@@ -15,7 +16,7 @@ use crate::expr::loop_node::exactly;
 /// intermediate values. With the chain cut into blocks, each in a `checkpoint`, it takes that of the operands of the blocks
 /// and of the inside of one block, at the price of one more way forward. Results and derivatives are the same, of any order
 /// and in both modes. `body` may use other expressions: these are kept as the operands are, and so is whatever it computes
-/// of them alone. Checkpoints may nest, and lie in the bodies of loops.
+/// of them alone. It yields an array of expressions, or a `Result` of one. Checkpoints may nest, and lie in the bodies of loops.
 ///
 /// What a kernel computes element by element takes no memory in any case: the scheduler computes it again in every kernel
 /// that needs it if it is cheap. A checkpoint pays where products of matrices, reductions or long elementwise computations
@@ -24,7 +25,7 @@ use crate::expr::loop_node::exactly;
 /// Derivatives do not look at what lies between operands and results: there are none with respect to that.
 ///
 /// # Errors
-/// What an expression carries.
+/// What `body` returns or an expression carries.
 ///
 /// # Examples
 /// ```
@@ -41,10 +42,11 @@ use crate::expr::loop_node::exactly;
 /// # Ok::<(), kroton::Error>(())
 /// ```
 #[track_caller]
-pub fn checkpoint<const N: usize, const M: usize>(
+pub fn checkpoint<R: IntoResults<M>, const N: usize, const M: usize>(
     operands: [&Expr; N],
-    body: impl FnOnce([Expr; N]) -> [Expr; M],
+    body: impl FnOnce([Expr; N]) -> R,
 ) -> Result<[Expr; M]> {
-    let derivation = Derivation::new("checkpoint", Location::caller(), operands, |operands| body(operands).into())?;
+    let body = |operands: [Expr; N]| Ok(body(operands).into_results()?.into());
+    let derivation = Derivation::new("checkpoint", Location::caller(), operands, body)?;
     exactly(Arc::new(derivation).values())
 }

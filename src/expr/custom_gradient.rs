@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::expr::Expr;
 use crate::expr::derivation::Derivation;
 use crate::expr::loop_node::exactly;
+use crate::expr::results::IntoResults;
 use crate::graph::describe;
 
 /// The values that `value` makes of some operands, with the derivative that `cotangents` says.
@@ -14,8 +15,8 @@ use crate::graph::describe;
 /// `cotangents` is the transposed derivative, as reverse mode needs it: from the operands, the values and the cotangents
 /// of the values (the derivatives of a loss with respect to them, of their dtypes and shapes) it makes the cotangents of
 /// the operands, each in the dtype and shape of its operand; a weakly typed scalar, such as `0.0`, is repeated to that
-/// shape. What it gives for operands that are no floats is not looked at. Both functions run once, now, and build
-/// expressions like any other; so the derivative may be differentiated in turn, by what its own expressions say.
+/// shape. What it gives for operands that are no floats is not looked at. Both functions run once, now, and yield an array of
+/// expressions, or a `Result` of one; so the derivative may be differentiated in turn, by what its own expressions say.
 ///
 /// Forward mode ([`jvp`](crate::jvp), [`jacobian`](crate::jacobian), [`hessian`](crate::hessian)) transposes
 /// `cotangents` back, and so demands that it be linear in the cotangents: a factor is, a clamped cotangent is not.
@@ -27,7 +28,7 @@ use crate::graph::describe;
 ///
 /// # Errors
 /// `Build`, with the source line, if a value is no float, or a cotangent does not have the dtype and shape of its
-/// operand; what an expression carries. `Unsupported` from a derivative with respect to what `value` uses without its
+/// operand; what the functions return or an expression carries. `Unsupported` from a derivative with respect to what `value` uses without its
 /// being an operand, and from forward mode where `cotangents` is not linear.
 ///
 /// # Examples
@@ -50,7 +51,7 @@ use crate::graph::describe;
 /// let a = scalar::<f64>("a");
 /// let [root] = custom_gradient(
 ///     [&a],
-///     |[a]| iterate(30, [&a], |[r]| [0.5 * (&r + &a / &r)]).expect("one state, a float"),
+///     |[a]| iterate(30, [&a], |[r]| [0.5 * (&r + &a / &r)]),
 ///     |_, [r], [c]| [c / (2.0 * r)],
 /// )?;
 /// let f = compile([&a], hessian(&root, &a)?)?;
@@ -58,13 +59,13 @@ use crate::graph::describe;
 /// # Ok::<(), kroton::Error>(())
 /// ```
 #[track_caller]
-pub fn custom_gradient<const N: usize, const M: usize>(
+pub fn custom_gradient<V: IntoResults<M>, C: IntoResults<N>, const N: usize, const M: usize>(
     operands: [&Expr; N],
-    value: impl FnOnce([Expr; N]) -> [Expr; M],
-    cotangents: impl FnOnce([Expr; N], [Expr; M], [Expr; M]) -> [Expr; N],
+    value: impl FnOnce([Expr; N]) -> V,
+    cotangents: impl FnOnce([Expr; N], [Expr; M], [Expr; M]) -> C,
 ) -> Result<[Expr; M]> {
-    let derivation =
-        Derivation::new("custom_gradient", Location::caller(), operands, |operands| value(operands).into())?;
+    let value = |operands: [Expr; N]| Ok(value(operands).into_results()?.into());
+    let derivation = Derivation::new("custom_gradient", Location::caller(), operands, value)?;
     for (at, value) in derivation.results().iter().enumerate() {
         if !value.dtype().is_float() {
             let (found, place) = (describe(value.ty()), value.origin());
@@ -74,7 +75,8 @@ pub fn custom_gradient<const N: usize, const M: usize>(
             )));
         }
     }
-    exactly(Arc::new(derivation.with_pullback(cotangents)?).values())
+    let pullback = |operands, values, given| cotangents(operands, values, given).into_results();
+    exactly(Arc::new(derivation.with_pullback(pullback)?).values())
 }
 
 #[cfg(test)]

@@ -112,11 +112,11 @@ impl Derivation {
         function: &'static str,
         origin: &'static Location<'static>,
         operands: [&Expr; N],
-        body: impl FnOnce([Expr; N]) -> Vec<Expr>,
+        body: impl FnOnce([Expr; N]) -> Result<Vec<Expr>>,
     ) -> Result<Derivation> {
         let operands = operands.iter().map(|&operand| strong(operand, origin)).collect::<Result<Vec<_>>>()?;
         let parameters: [Expr; N] = std::array::from_fn(|at| parameter(operands[at].ty().clone(), false, origin));
-        let results = body(parameters.clone());
+        let results = body(parameters.clone())?;
         let results = results.iter().map(|result| strong(result, origin)).collect::<Result<Vec<_>>>()?;
         let body = Closure::new(Region { parameters: parameters.into(), results });
         let plain = body.apply(&operands);
@@ -129,13 +129,13 @@ impl Derivation {
     /// What an expression carries; `Build` for a cotangent of another dtype or shape than its operand.
     pub fn with_pullback<const N: usize, const M: usize>(
         self,
-        pullback: impl FnOnce([Expr; N], [Expr; M], [Expr; M]) -> [Expr; N],
+        pullback: impl FnOnce([Expr; N], [Expr; M], [Expr; M]) -> Result<[Expr; N]>,
     ) -> Result<Derivation> {
         let operands = self.body.region.parameters.clone();
         let like = |result: &Expr| parameter(result.ty().clone(), false, self.origin);
         let values: Vec<Expr> = self.results().iter().map(like).collect();
         let cotangents: Vec<Expr> = self.results().iter().map(like).collect();
-        let given = pullback(exactly(operands.clone())?, exactly(values.clone())?, exactly(cotangents.clone())?);
+        let given = pullback(exactly(operands.clone())?, exactly(values.clone())?, exactly(cotangents.clone())?)?;
         let results = given.into_iter().enumerate().map(|(at, given)| self.cotangent(at, given));
         let results = results.collect::<Result<Vec<_>>>()?;
         let parameters = operands.into_iter().chain(values).chain(cotangents).collect();
@@ -224,6 +224,21 @@ impl Derivation {
         let plain = body.apply(&operands);
         let pullback = self.pullback.as_ref().map(|pullback| pullback.over(rest));
         Derivation { operands, body, pullback, plain, ..*self }
+    }
+
+    /// One of the same kind over operands and regions of other types; `remake` is given a region and what it captured.
+    ///
+    /// # Errors
+    /// What `remake` returns.
+    pub fn remade(
+        &self,
+        operands: Vec<Expr>,
+        mut remake: impl FnMut(&Region<Expr>, &[Expr]) -> Result<Region<Expr>>,
+    ) -> Result<Derivation> {
+        let mut closure = |old: &Closure| Ok(Closure::new(remake(&old.region, &old.captured)?));
+        let (body, pullback) = (closure(&self.body)?, self.pullback.as_ref().map(&mut closure).transpose()?);
+        let plain = body.apply(&operands);
+        Ok(Derivation { operands, body, pullback, plain, ..*self })
     }
 
     /// The same over other operands, and other expressions in the place of what the body captured.

@@ -71,8 +71,10 @@ fn every_kind() -> Graph {
         })),
     );
     let project = add(g, Node::Project(1, iterate));
-    g.outputs =
-        vec![dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select];
+    let barrier = add(g, Node::Barrier([permute, size]));
+    g.outputs = vec![
+        dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select, barrier,
+    ];
     g.inputs = vec![x, count];
     graph
 }

@@ -30,7 +30,10 @@ fn agree(inputs: &[&Expr], outputs: &[Expr], args: &[Arg<'_>]) -> Vec<Array> {
             }
         }
     }
-    expected.unwrap()
+    let expected = expected.unwrap();
+    #[cfg(feature = "gpu")]
+    common::gpu::agree(inputs, outputs, &vec![(args.to_vec(), expected.clone())]);
+    expected
 }
 
 fn f64s(array: &Array) -> Vec<f64> {

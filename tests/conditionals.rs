@@ -4,9 +4,9 @@ mod common;
 
 use common::{engines, scalars};
 use kroton::{
-    Arg, Array, Compiler, DType, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile, cond,
-    constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random, scalar,
-    to_text, vector, vmap,
+    Arg, Array, Compiler, DType, Device, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile,
+    cond, constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random,
+    scalar, to_text, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -263,6 +263,22 @@ fn gradients_of_a_batch_of_branches() {
         assert_eq!(f64s(&results[1]), [2.0, 0.0, -6.0], "{name}");
         assert_eq!((f64s(&results[2]), f64s(&results[3])), (vec![0.75, 9.0, 9.0], vec![-4.0]), "{name}");
     }
+}
+
+#[test]
+fn operands_are_read_where_they_are() {
+    let (p, x, m) = (scalar::<bool>("p"), vector::<f64>("x"), matrix::<f64>("m"));
+    let [y] = cond(&p, [&x, &m], |[x, m]| [m.matmul(x)], |[x, m]| [m.sum(1) + x.max(..)]).unwrap();
+    let f = Compiler::new().device(Device::Cpu).compile([&p, &x, &m], &y).unwrap();
+    let plan = f.dump(Stage::Schedule).unwrap();
+    // A state for the predicate and one for the result, none for an operand.
+    assert!(plan.contains("state_1") && plan.contains("captured_1") && !plan.contains("state_2"), "{plan}");
+    // A state that stays what it is may be asked for, and may start from a constant.
+    let [kept, sum, _] =
+        iterate(3, [&x, &x, &constant(2.0)], |[kept, sum, two]| [kept.clone(), (sum + kept.sum(..)) * &two, two])
+            .unwrap();
+    let results = agree(&[&x], &[kept, sum], &[Arg::from(&[1.0, 2.0])]);
+    assert_eq!((f64s(&results[0]), f64s(&results[1])), (vec![1.0, 2.0], vec![50.0, 58.0]));
 }
 
 #[test]

@@ -282,6 +282,27 @@ fn operands_are_read_where_they_are() {
 }
 
 #[test]
+fn results_go_where_the_caller_says() {
+    let (p, m) = (scalar::<bool>("p"), matrix::<f64>("m"));
+    let [y, total] =
+        cond(&p, [&m], |[m]| [m.matmul(&m), m.sum(..)], |[m]| [m.transpose() + m.max(..), m.min(..)]).unwrap();
+    let values = array![[1.0, 2.0], [3.0, 4.0]];
+    for (name, device) in engines() {
+        let f = Compiler::new().device(device).compile([&p, &m], (&y, &total)).unwrap();
+        for (p_value, expected, sum) in
+            [(true, array![[7.0, 10.0], [15.0, 22.0]], 10.0), (false, array![[5.0, 7.0], [6.0, 8.0]], 1.0)]
+        {
+            let mut wide = Array2::<f64>::zeros((2, 6));
+            let mut out_total = 0.0;
+            let out = wide.slice_mut(ndarray::s![..;-1, 1..;3]);
+            f.call_into((p_value, &values), (out, &mut out_total)).unwrap();
+            assert_eq!((wide.slice(ndarray::s![..;-1, 1..;3]).to_owned(), out_total), (expected, sum), "{name}");
+            assert!(wide.slice(ndarray::s![.., ..;3]).iter().all(|&x| x == 0.0), "{name}: {wide}");
+        }
+    }
+}
+
+#[test]
 fn texts_name_branches_and_come_back() {
     let (p, x) = (scalar::<bool>("p"), vector::<f64>("x"));
     let [y] = cond(&p, [&x], |[x]| [x.cumulated()], |[x]| [x + 1.0]).unwrap();

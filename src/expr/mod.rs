@@ -35,6 +35,8 @@ mod operators;
 mod promote;
 pub mod random;
 pub mod reductions;
+#[cfg(feature = "files")]
+pub mod saved;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;

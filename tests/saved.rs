@@ -157,7 +157,7 @@ fn shared_variables_keep_their_values_and_their_declared_sizes() -> kroton::Resu
 fn an_older_file_is_replaced_in_one_step() -> kroton::Result<()> {
     let folder = Folder::new();
     let path = folder.path("model.kroton");
-    let model = |factor: f64| [("y", constant(&long(DType::F64)) * constant(factor))];
+    let model = |factor: f64| [("y", constant(long(DType::F64)) * constant(factor))];
     save(&path, (), model(1.0))?;
     let first = folder.names();
     save(&path, (), model(2.0))?;
@@ -195,7 +195,7 @@ fn an_older_file_is_replaced_in_one_step() -> kroton::Result<()> {
 #[test]
 fn a_relative_path_is_fine() -> kroton::Result<()> {
     let name = format!("kroton-saved-{}.kroton", std::process::id());
-    save(&name, (), [("y", constant(&long(DType::F32)))])?;
+    save(&name, (), [("y", constant(long(DType::F32)))])?;
     let saved = load(&name);
     for entry in fs::read_dir(".").unwrap() {
         let entry = entry.unwrap();
@@ -209,7 +209,7 @@ fn a_relative_path_is_fine() -> kroton::Result<()> {
 /// A saved graph with two long constants; its text and its file of arrays.
 fn two_arrays(folder: &Folder) -> (PathBuf, PathBuf) {
     let path = folder.path("model.kroton");
-    let (a, b) = (constant(&long(DType::F32)), constant(&long(DType::Bool)));
+    let (a, b) = (constant(long(DType::F32)), constant(long(DType::Bool)));
     save(&path, (), [("y", b.select(&a, -&a)), ("b", b)]).unwrap();
     let arrays = folder.arrays();
     (path, arrays)
@@ -269,7 +269,7 @@ fn damage_is_named() {
     // The arrays of another graph.
     let more = Folder::new();
     let third =
-        [("a", constant(&long(DType::F32))), ("c", constant(&long(DType::I64))), ("d", constant(&long(DType::U8)))];
+        [("a", constant(long(DType::F32))), ("c", constant(long(DType::I64))), ("d", constant(long(DType::U8)))];
     save(more.path("model.kroton"), (), third).unwrap();
     says(with_bytes(&fs::read(more.arrays()).unwrap()), &["\"%"]);
     fs::write(&arrays, &bytes).unwrap();
@@ -352,7 +352,7 @@ fn damaged_files_give_errors_or_the_graph() {
     let path = folder.path("model.kroton");
     let weights = shared("w", long(DType::F32));
     let x = vector::<f32>("x");
-    let y = (constant(&long(DType::Bool)).select(&weights, 1.5_f32) * &x).sum(0);
+    let y = (constant(long(DType::Bool)).select(&weights, 1.5_f32) * &x).sum(0);
     save(&path, [&x], [("y", &y), ("x", &x)]).unwrap();
     let (text, arrays) = (fs::read(&path).unwrap(), folder.arrays());
     let bytes = fs::read(&arrays).unwrap();

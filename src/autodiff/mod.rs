@@ -3,12 +3,13 @@
 //! A derivative is an expression like any other, so it can be differentiated again. Reverse mode (`reverse.rs`) and
 //! forward mode (`forward.rs`) walk the same list of nodes (`tape.rs`) and share the partial derivatives of every op:
 //! `rules.rs` has those of elementwise ops, `reductions.rs` those of reductions, `views.rs` the transposes of views,
-//! joins and matrix products. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
+//! joins and matrix products. `conventions.rs` says what holds where there is no derivative. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
 //!
 //! Nothing here knows the optimizer or an engine. Invariants: no function recurses over the depth of an expression;
 //! the time taken and the size of a derivative are linear in the size of what is differentiated; an adjoint has the
 //! dtype and the shape of its expression.
 
+pub mod conventions;
 mod forward;
 mod guards;
 mod partial;

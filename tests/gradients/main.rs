@@ -11,6 +11,7 @@ mod difference;
 mod documented;
 mod elementwise;
 mod limits;
+mod loops;
 mod random;
 mod stable;
 mod structure;

@@ -12,6 +12,7 @@ pub mod axes;
 mod checked;
 pub mod compile;
 pub mod compose;
+pub mod conditional;
 pub mod constant;
 pub mod constructors;
 pub mod convert;
@@ -36,6 +37,7 @@ mod promote;
 pub mod random;
 pub mod reductions;
 pub(crate) mod region;
+pub mod results;
 #[cfg(feature = "files")]
 pub mod saved;
 pub mod scan;

@@ -240,7 +240,7 @@ fn prepare(step: Step<Kernel>, target: &Target) -> Result<DeviceStep> {
 }
 
 fn product(step: MatMulStep<Kernel>, target: &Target) -> Result<ProductStep> {
-    let MatMulStep { left, right, result, sizes, epilogue } = step;
+    let MatMulStep { left, right, result, sizes, epilogue, closes: _ } = step;
     match (result, epilogue) {
         (Some(result), None) => {
             let product = GpuProduct::new(result.dtype, "matmul", target)?;

@@ -4,11 +4,13 @@
 //! `cargo run --release --example a2_b2`, with `-- --short` for 10⁵ elements; `KROTON_FLAGS=device=gpu` in the environment
 //! runs it on a GPU. In f32, so that every GPU can.
 
+mod presentation;
+
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use kroton::{compile, vector};
 use ndarray::Array1;
+use presentation::progress;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let short = std::env::args().any(|argument| argument == "--short");
@@ -38,9 +40,8 @@ fn ramp(n: usize, step: f32) -> Vec<f32> {
 }
 
 /// Runs so often and gives the sorted times; a progress line shows on a terminal.
-fn timed_runs(runs: u64, mut run: impl FnMut() -> kroton::Result<()>) -> kroton::Result<Vec<Duration>> {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or(ProgressStyle::default_bar());
-    let progress = ProgressBar::new(runs).with_style(style).with_message("a² + b²");
+fn timed_runs(runs: usize, mut run: impl FnMut() -> kroton::Result<()>) -> kroton::Result<Vec<Duration>> {
+    let progress = progress(runs, "a² + b²");
     let mut times = Vec::new();
     for _ in 0..runs {
         let start = Instant::now();

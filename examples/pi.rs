@@ -7,12 +7,14 @@
 //! `KROTON_FLAGS=device=gpu` in the environment runs the expression on a GPU, with the points uploaded for each call and
 //! with points that stay there. Points are f32, so that every GPU can; the quotient of 64-bit numbers is the host's.
 
+mod presentation;
+
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use kroton::{Compiler, Function, Stage, compile, vector};
+use presentation::{SplitMix, progress};
 use rayon::prelude::*;
 
 /// Points of one task, where tasks are chunked.
@@ -72,24 +74,12 @@ struct Points {
 impl Points {
     fn random(n: usize, seed: u64) -> Points {
         let mut random = SplitMix(seed);
-        let mut coordinates = || (0..n).map(|_| random.next() as f32).collect();
+        let mut coordinates = || (0..n).map(|_| 2.0 * random.next() - 1.0).collect();
         Points { x: coordinates(), y: coordinates() }
     }
 
     fn len(&self) -> usize {
         self.x.len()
-    }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), as numbers in [−1, 1).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 * (2.0 / (1_u64 << 53) as f64) - 1.0
     }
 }
 
@@ -180,8 +170,7 @@ impl Measured {
 
 /// Runs `run` so often after one warm-up and scales the time to `calls`; a progress line shows on a terminal.
 fn measure(calls: u64, runs: u64, mut run: impl FnMut() -> kroton::Result<f64>) -> kroton::Result<Measured> {
-    let style = ProgressStyle::with_template("  {wide_bar} {pos}/{len} calls").unwrap_or(ProgressStyle::default_bar());
-    let progress = ProgressBar::new(runs).with_style(style);
+    let progress = progress(runs as usize, "calls");
     let mut pi = run()?;
     let mut time = Duration::ZERO;
     let mut left = runs;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kroton::{Compiler, Device, Function, random, scalar};
 use plotters::prelude::*;
-use presentation::{Options, Outcome, Size, median, progress, row, table, time};
+use presentation::{Options, Outcome, Size, SplitMix, median, progress, row, table, time};
 
 fn main() -> Outcome {
     let options = Options::read(
@@ -105,18 +105,6 @@ fn hits_in_tasks(n: usize, chunk: usize) -> u64 {
         }
     });
     total.into_inner()
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), as numbers in [0, 1).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 * (1.0 / (1_u32 << 24) as f32)
-    }
 }
 
 /// The mean error over some streams, for numbers of samples up to `most`.

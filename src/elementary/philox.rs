@@ -52,12 +52,12 @@ pub(crate) fn bits64(counter: u64, key: u64) -> u64 {
 
 /// The upper 24 bits of `bits32`, as a fraction of 1.
 pub(crate) fn uniform32(counter: u64, key: u64) -> f32 {
-    (bits32(counter, key) >> 8) as f32 * 2_f32.powi(-24)
+    (bits32(counter, key) >> 8) as f32 * (f32::EPSILON / 2.0)
 }
 
 /// The upper 53 bits of `bits64`, as a fraction of 1.
 pub(crate) fn uniform64(counter: u64, key: u64) -> f64 {
-    (bits64(counter, key) >> 11) as f64 * 2_f64.powi(-53)
+    (bits64(counter, key) >> 11) as f64 * (f64::EPSILON / 2.0)
 }
 
 /// Key number `counter` of those that are derived from a key.

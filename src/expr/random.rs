@@ -7,11 +7,13 @@
 //! elements, a draw fuses into what uses it, and a stream has 2⁶⁴ numbers before it repeats.
 //!
 //! The streams are part of the interface: the bits that a key gives in `bits`, `uniform`, `randint`, `bernoulli`, `split`
-//! and `fold_in` do not change between versions. `normal` and `exponential` apply elementary functions to such bits, with
-//! the bounds of those; they have the same bits wherever the functions have.
+//! and `fold_in` do not change between versions. `normal`, `exponential`, `gamma` and `poisson` apply elementary functions to
+//! such bits, with the bounds of those; they have the same bits wherever the functions have.
 //!
 //! Shapes are as everywhere: `[n]`, `(x.len(), 3)`, `()` for one number; sizes may be expressions. A key of rank above 0
 //! broadcasts to the shape, so that each element has a stream of its own. Must not know: how numbers are computed.
+
+mod rejection;
 
 use std::panic::Location;
 
@@ -23,6 +25,8 @@ use crate::expr::dims::to_shape;
 use crate::graph::{Node, describe};
 use crate::ops::BinaryOp;
 use crate::shape::{Shape, element_count};
+
+pub use rejection::{gamma, poisson};
 
 mod sealed {
     pub trait Sealed {}
@@ -182,9 +186,10 @@ pub fn uniform<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
 /// ```
 #[track_caller]
 pub fn normal<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
-    let (sizes, (radius, angle)) = (shape.into_shape(), split(key));
-    let radius = (above_zero::<T>(&radius, &sizes).ln() * -2.0).sqrt();
-    radius * (draw(T::UNIFORM, &angle, &sizes) * std::f64::consts::TAU).cos()
+    match Elements::new(shape) {
+        Ok(elements) => elements.normal::<T>(&split(key)),
+        Err(message) => key.invalid(message),
+    }
 }
 
 /// Exponential with mean 1: −ln u, with 64 bits for u (f32: 31 bits).
@@ -197,7 +202,10 @@ pub fn normal<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
 /// ```
 #[track_caller]
 pub fn exponential<T: Float>(key: &Expr, shape: impl IntoShape) -> Expr {
-    -above_zero::<T>(key, &shape.into_shape()).ln()
+    match Elements::new(shape) {
+        Ok(elements) => -elements.above_zero::<T>(key).ln(),
+        Err(message) => key.invalid(message),
+    }
 }
 
 /// True with probability `p`, a number or an expression that broadcasts to the shape: where a uniform number of `p`'s
@@ -289,19 +297,6 @@ fn product_high(a: &Expr, b: &Expr) -> Expr {
     a_high * b_high + (middle >> &half) + (other >> &half)
 }
 
-/// Uniform in (0, 1], with 64 bits (f32: 31 bits), so that logarithms of it are finite.
-#[track_caller]
-fn above_zero<T: Float>(key: &Expr, sizes: &[Expr]) -> Expr {
-    if T::DTYPE == DType::F64 {
-        let bits = draw(BinaryOp::RandomBits64, key, sizes);
-        return (bits.cast::<f64>() + 0.5) * 2_f64.powi(-64);
-    }
-    // What fits an i32 is converted by one instruction.
-    let bits = draw(BinaryOp::RandomBits32, key, sizes);
-    let one = Expr::build(Node::Scalar(Scalar::U32(1)));
-    ((bits >> one).cast::<i32>().cast::<f32>() + 0.5) * 2_f64.powi(-31)
-}
-
 fn zero() -> Expr {
     Expr::build(Node::Scalar(Scalar::U64(0)))
 }
@@ -330,18 +325,59 @@ fn checked(key: &Expr) -> Expr {
 /// The numbers of an array, element by element.
 #[track_caller]
 fn draw(op: BinaryOp, key: &Expr, sizes: &[Expr]) -> Expr {
-    let key = checked(key);
-    let shape = match to_shape(sizes).and_then(nonnegative) {
-        Ok(shape) => shape,
-        Err(message) => return key.invalid(message),
-    };
-    if shape.is_empty() {
-        return combine(op, &zero(), &key);
+    match Elements::new(sizes.to_vec()) {
+        Ok(elements) => elements.draw(op, key),
+        Err(message) => checked(key).invalid(message),
     }
-    let key = if key.rank() == 0 { key } else { key.broadcast_to(sizes.to_vec()) };
-    let counters = Expr::build(Node::Iota(element_count(&shape)));
-    let counters = if shape.len() == 1 { counters } else { Expr::build(Node::Reshape(shape, counters)) };
-    combine(op, &counters.cast_to(DType::U64), &key)
+}
+
+/// The elements of an array, by the numbers of a stream that they are made of.
+struct Elements {
+    sizes: Vec<Expr>,
+    /// For each element the number, a u64.
+    counters: Expr,
+}
+
+impl Elements {
+    /// Elements in row-major order, from number 0 on.
+    #[track_caller]
+    fn new(shape: impl IntoShape) -> Result<Elements, String> {
+        let sizes = shape.into_shape();
+        let shape = to_shape(&sizes).and_then(nonnegative)?;
+        if shape.is_empty() {
+            return Ok(Elements { sizes, counters: zero() });
+        }
+        let counters = Expr::build(Node::Iota(element_count(&shape)));
+        let counters = if shape.len() == 1 { counters } else { Expr::build(Node::Reshape(shape, counters)) };
+        Ok(Elements { sizes, counters: counters.cast_to(DType::U64) })
+    }
+
+    /// The numbers of a key, one for each element.
+    #[track_caller]
+    fn draw(&self, op: BinaryOp, key: &Expr) -> Expr {
+        let key = checked(key);
+        let key = if key.rank() == 0 { key } else { key.broadcast_to(self.sizes.clone()) };
+        combine(op, &self.counters, &key)
+    }
+
+    /// Uniform in (0, 1], with 64 bits (f32: 31 bits), so that logarithms of it are finite.
+    #[track_caller]
+    fn above_zero<T: Float>(&self, key: &Expr) -> Expr {
+        if T::DTYPE == DType::F64 {
+            return (self.draw(BinaryOp::RandomBits64, key).cast::<f64>() + 0.5) * (1.0 / 2_u128.pow(64) as f64);
+        }
+        // What fits an i32 is converted by one instruction.
+        let one = Expr::build(Node::Scalar(Scalar::U32(1)));
+        let bits = self.draw(BinaryOp::RandomBits32, key) >> one;
+        (bits.cast::<i32>().cast::<f32>() + 0.5) * (1.0 / f64::from(1_u32 << 31))
+    }
+
+    /// Normal, of the numbers of two keys.
+    #[track_caller]
+    fn normal<T: Float>(&self, (radius, angle): &(Expr, Expr)) -> Expr {
+        let radius = (self.above_zero::<T>(radius).ln() * -2.0).sqrt();
+        radius * (self.draw(T::UNIFORM, angle) * std::f64::consts::TAU).cos()
+    }
 }
 
 #[track_caller]

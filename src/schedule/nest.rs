@@ -29,7 +29,8 @@ pub fn members(
         && outline.members.iter().chain(&node.initial).all(|&id| target.computes(graph.ty(id).dtype))
         && outline.members.iter().all(|&id| is_elementwise(graph, id));
     let captured = outline.outside(node);
-    let operands = node.initial.len() + node.sequences.len() + captured.len() + results.iter().flatten().count() + 2;
+    let in_memory = captured.iter().filter(|&&id| !matches!(graph.node(id), Node::Scalar(_))).count();
+    let operands = node.initial.len() + node.sequences.len() + in_memory + results.iter().flatten().count() + 2;
     let is_small = outline.members.len() <= target.max_statements / 4 && operands <= target.operands(false);
     (fits && is_small).then(|| (outline.members.clone(), captured))
 }

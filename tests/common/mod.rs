@@ -6,6 +6,7 @@
 
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod statistics;
 
 use kroton::{Arg, Array, Compiler, DType, Device, Element, Function, OptLevel, Scalar};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};

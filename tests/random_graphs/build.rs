@@ -9,15 +9,22 @@ use crate::program::{Node, Op, Part, Program, Reshaping};
 
 /// The inputs and the outputs.
 pub fn build(program: &Program) -> (Vec<Expr>, Vec<Expr>) {
-    let mut exprs: Vec<Expr> = Vec::new();
-    for (index, node) in program.nodes.iter().enumerate() {
+    let input = |index: usize| build_node(program, &program.nodes[index], &[]);
+    let inputs: Vec<Expr> = (0..program.inputs.len()).map(input).collect();
+    let outputs = outputs(program, &inputs);
+    (inputs, outputs)
+}
+
+/// The outputs over some inputs.
+pub fn outputs(program: &Program, inputs: &[Expr]) -> Vec<Expr> {
+    let mut exprs = inputs.to_vec();
+    for (index, node) in program.nodes.iter().enumerate().skip(inputs.len()) {
         let expr = build_node(program, node, &exprs);
         assert_eq!(expr.dtype(), node.dtype, "the dtype of node {index}, {:?}", node.op);
         assert_eq!(expr.rank(), node.shape.len(), "the rank of node {index}, {:?}", node.op);
         exprs.push(expr);
     }
-    let inputs = exprs[..program.inputs.len()].to_vec();
-    (inputs, program.outputs.iter().map(|&output| exprs[output].clone()).collect())
+    program.outputs.iter().map(|&output| exprs[output].clone()).collect()
 }
 
 fn build_node(program: &Program, node: &Node, exprs: &[Expr]) -> Expr {

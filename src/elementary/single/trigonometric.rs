@@ -71,7 +71,7 @@ fn reduce_large(x: f32) -> Reduced {
     // x·2/π modulo 4, in units of 2⁻¹²⁶.
     let turns = u128::from(mantissa).wrapping_mul(window(0) << 64 | window(1));
     let quadrant = turns.wrapping_add(1 << 125) >> 126;
-    let r = turns.wrapping_sub(quadrant << 126) as i128 as f64 * (std::f64::consts::FRAC_PI_2 / 2f64.powi(126));
+    let r = turns.wrapping_sub(quadrant << 126) as i128 as f64 * (std::f64::consts::FRAC_PI_2 / (1_u128 << 126) as f64);
     Reduced { quadrant: quadrant as i32, high: r as f32, low: (r - f64::from(r as f32)) as f32 }
 }
 

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use miniserde::json::{self, Number, Value};
 
 use crate::array::Array;
 use crate::dtype::DType;
@@ -61,12 +61,33 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 }
 
 /// What a header says of one array.
-#[derive(Serialize, Deserialize)]
+#[derive(miniserde::Serialize)]
 struct Entry {
     dtype: String,
     shape: Vec<usize>,
     /// Where its elements begin and end behind the header.
-    data_offsets: [u64; 2],
+    data_offsets: (u64, u64),
+}
+
+impl Entry {
+    fn of(value: &Value) -> Option<Entry> {
+        let Value::Object(fields) = value else { return None };
+        let Value::String(dtype) = fields.get("dtype")? else { return None };
+        let numbers = |name: &str| match fields.get(name)? {
+            Value::Array(numbers) => numbers.iter().map(number).collect::<Option<Vec<u64>>>(),
+            _ => None,
+        };
+        let shape = numbers("shape")?.into_iter().map(|size| usize::try_from(size).ok()).collect::<Option<_>>()?;
+        let &[start, end] = numbers("data_offsets")?.as_slice() else { return None };
+        Some(Entry { dtype: dtype.clone(), shape, data_offsets: (start, end) })
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(Number::U64(number)) => Some(*number),
+        _ => None,
+    }
 }
 
 /// The key of a header under which there is no array but remarks.
@@ -85,9 +106,9 @@ pub fn write(to: &mut dyn Write, arrays: &[(String, Array)]) -> io::Result<()> {
         let start = end;
         end += array.bytes().len() as u64;
         let (dtype, shape) = (spelled(array.dtype()).to_string(), array.shape().to_vec());
-        entries.insert(name, Entry { dtype, shape, data_offsets: [start, end] });
+        entries.insert(name, Entry { dtype, shape, data_offsets: (start, end) });
     }
-    let mut header = serde_json::to_vec(&entries)?;
+    let mut header = json::to_string(&entries).into_bytes();
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
     to.write_all(&(header.len() as u64).to_le_bytes())?;
     to.write_all(&header)?;
@@ -140,7 +161,7 @@ impl Reader {
     pub fn read(&self, name: &str, dtype: DType, shape: &[usize], checksum: u32) -> Result<Array> {
         let wrong = |what: String| Error::File(format!("the array {name:?} of {} {what}", self.path.display()));
         let entry = self.entries.get(name).ok_or_else(|| wrong("is missing".to_string()))?;
-        let [start, end] = entry.data_offsets;
+        let (start, end) = entry.data_offsets;
         if entry.dtype != spelled(dtype)
             || entry.shape != shape
             || byte_size(shape, dtype.size())? as u64 != end - start
@@ -184,17 +205,18 @@ impl Reader {
 
 /// The arrays of a header, and where the last one ends. They lie one behind the other, without gaps.
 fn entries_of(header: &[u8]) -> std::result::Result<(BTreeMap<String, Entry>, u64), String> {
-    let values: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(header).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(header).map_err(|error| error.to_string())?;
+    let values: json::Object = json::from_str(text).map_err(|_| "its header is no JSON object".to_string())?;
     let mut entries = BTreeMap::new();
-    for (name, value) in values.into_iter().filter(|(name, _)| name != REMARKS) {
-        let entry: Entry = serde_json::from_value(value).map_err(|error| format!("{name:?}: {error}"))?;
-        entries.insert(name, entry);
+    for (name, value) in values.iter().filter(|(name, _)| *name != REMARKS) {
+        let entry = Entry::of(value).ok_or_else(|| format!("its header does not say what {name:?} is"))?;
+        entries.insert(name.clone(), entry);
     }
-    let mut places: Vec<([u64; 2], &String)> = entries.iter().map(|(name, entry)| (entry.data_offsets, name)).collect();
+    let mut places: Vec<((u64, u64), &String)> =
+        entries.iter().map(|(name, entry)| (entry.data_offsets, name)).collect();
     places.sort_unstable();
     let mut last = 0;
-    for ([start, end], name) in places {
+    for ((start, end), name) in places {
         if start != last || end < start {
             return Err(format!("{name:?} lies at {start} to {end}, behind {last}"));
         }

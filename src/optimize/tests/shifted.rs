@@ -116,7 +116,10 @@ fn errors(name: &str) -> Vec<(Vec<Vec<f32>>, f64, f64)> {
         let values: Vec<Value> = arguments.iter().map(vector).collect();
         let (left, right) = (evaluate(&graph, &values)[0].f64s(), evaluate(&after, &values)[0].f64s());
         for ((left, right), exact) in left.into_iter().zip(right).zip(reference.values(name, &arguments)) {
-            errors.push((arguments.clone(), error(left, exact), error(right, exact)));
+            // An exponential so small that even the reference has none.
+            if exact.is_finite() {
+                errors.push((arguments.clone(), error(left, exact), error(right, exact)));
+            }
         }
     }
     errors

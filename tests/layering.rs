@@ -45,6 +45,7 @@ const UNSAFE: &[&str] = &[
     "src/elementary/definition.rs",
     "src/elementary/kernel.rs",
     "src/elementary/philox_kernel.rs",
+    "src/elementary/philox_vector.rs",
     "src/loops/interpret.rs",
     "src/runtime/",
     // Hands the memory of a call on to the oracle or to a program.

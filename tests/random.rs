@@ -4,7 +4,7 @@ mod common;
 
 use common::statistics::{assert_share, kolmogorov};
 use common::{engines, plain, scalars};
-use kroton::{Array, Compiler, DType, Device, Expr, Stage, compile, random, scalar};
+use kroton::{Array, Compiler, DType, Device, Expr, InstructionSet, Scalar, Stage, compile, random, scalar};
 
 /// Every kind of draw, in a shape of many blocks and a tail, under a key that is an input.
 fn draws(key: &Expr) -> Vec<Expr> {
@@ -98,6 +98,45 @@ fn elements_are_numbered_in_row_major_order() {
         assert_eq!(value, cube[[1 - i, 2, k + 1]]);
     }
     assert_eq!(one, flat[0]);
+}
+
+/// Elements at any distance from each other, one after the other, backwards, or all but the first few, as every
+/// instruction set draws them.
+#[test]
+fn elements_at_distances_are_those_of_the_whole() {
+    let seed = scalar::<u64>("seed");
+    let key = random::key(&seed);
+    let whole: Vec<_> = arrays(plain(Device::Interpreter), 7).iter().map(scalars).collect();
+    let views = |draw: &Expr| {
+        let draw = draw.reshape([1_037]);
+        let slices = [kroton::s![..;2], kroton::s![..;-1], kroton::s![5..;-3], kroton::s![3..], kroton::s![6..1000;7]];
+        slices.map(|slice| draw.slice(slice))
+    };
+    let picked = |all: &[Scalar]| -> [Vec<Scalar>; 5] {
+        let pick = |numbers: &mut dyn Iterator<Item = usize>| numbers.map(|index| all[index]).collect();
+        let n = all.len();
+        [
+            pick(&mut (0..n).step_by(2)),
+            pick(&mut (0..n).rev()),
+            pick(&mut (5..n).rev().step_by(3)),
+            pick(&mut (3..n)),
+            pick(&mut (6..1000).step_by(7)),
+        ]
+    };
+    for set in InstructionSet::ALL {
+        let compiler = Compiler::new().device(Device::Cpu).isa(set);
+        for (draw, all) in draws(&key).iter().zip(&whole) {
+            // A function for each view, lest what they share be drawn as a whole.
+            for (view, expected) in views(draw).into_iter().zip(picked(all)) {
+                let f = match compiler.compile([&seed], &view) {
+                    Err(kroton::Error::Unsupported(reason)) if reason.contains("does not have it") => break,
+                    compiled => compiled.unwrap(),
+                };
+                let got: Array = f.call((7_u64,)).unwrap();
+                assert_eq!(scalars(&got), expected, "{view:?} with {set:?}");
+            }
+        }
+    }
 }
 
 #[test]

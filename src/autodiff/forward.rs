@@ -2,12 +2,13 @@
 //!
 //! Many directions are pushed at once: a tangent has the axes of its expression behind those of the `directions`.
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::partial::Partial;
-use crate::autodiff::reverse::no_rule;
+use crate::autodiff::reverse::{no_rule, too_deep};
 use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, stable, views, zeros};
+use crate::autodiff::{reductions, rules, stable, steps_forward, views, zeros};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::Node;
@@ -18,21 +19,50 @@ use crate::shape::Shape;
 #[track_caller]
 pub(super) fn push_forward(f: &Expr, seeds: &[(Expr, Expr)], directions: &Shape) -> Result<Option<Expr>> {
     let moving: Vec<Expr> = seeds.iter().map(|(input, _)| input.clone()).collect();
-    let (f, moving) = stable::stabilized(f, &moving);
+    let (roots, moving) = stable::stabilized(Tape::default(), std::slice::from_ref(f), &moving);
     let mut tape = Tape::default();
-    let output = tape.add(&f);
-    let targets: Vec<usize> = moving.iter().map(|input| tape.add(input)).collect();
-    let active = tape.active(&targets);
+    let outputs: Vec<usize> = roots.iter().map(|root| tape.add(root)).collect();
+    let seeds: Vec<(usize, Expr)> =
+        moving.iter().zip(seeds).map(|(input, (_, seed))| (tape.add(input), seed.clone())).collect();
+    tape.open();
+    Ok(sweep(&tape, &outputs, seeds, directions)?.remove(0))
+}
+
+/// The tangents of nodes on a tape from those of others.
+#[track_caller]
+pub(super) fn sweep(
+    tape: &Tape,
+    outputs: &[usize],
+    seeds: Vec<(usize, Expr)>,
+    directions: &Shape,
+) -> Result<Vec<Option<Expr>>> {
+    let targets: Vec<usize> = seeds.iter().map(|(target, _)| *target).collect();
+    let (active, reached) = (tape.active(&targets), tape.reached(outputs));
     let mut tangents: Vec<Option<Expr>> = vec![None; tape.entries.len()];
-    for (&target, (_, seed)) in targets.iter().zip(seeds) {
-        add(&mut tangents[target], seed.clone());
+    for (target, seed) in seeds {
+        add(&mut tangents[target], seed);
     }
-    for (number, entry) in tape.entries[..=output].iter().enumerate().filter(|&(number, _)| active[number]) {
-        if let Some(tangent) = tangent_of(entry, &tape, &tangents, directions)? {
+    let mut loops: FxHashMap<usize, Vec<Option<Expr>>> = FxHashMap::default();
+    let wanted = |number: &usize| active[*number] && reached[*number] && !tape.entries[*number].is_leaf;
+    for number in (0..tape.entries.len()).filter(wanted) {
+        let entry = &tape.entries[number];
+        let tangent = match entry.expr.node() {
+            Node::Loop(_) => {
+                let Some(body) = tape.body(number) else { return Err(too_deep(&entry.expr)) };
+                let outer: Vec<Option<Expr>> = body.outer.iter().map(|&outer| tangents[outer].clone()).collect();
+                loops.insert(number, steps_forward::push(&body, &outer, directions)?);
+                None
+            }
+            Node::Project(index, _) => {
+                loops.get(&entry.operands[0]).and_then(|results| results.get(*index as usize)?.clone())
+            }
+            _ => tangent_of(entry, tape, &tangents, directions)?,
+        };
+        if let Some(tangent) = tangent {
             add(&mut tangents[number], tangent);
         }
     }
-    Ok(tangents[output].take())
+    Ok(outputs.iter().map(|&output| tangents[output].clone()).collect())
 }
 
 #[track_caller]

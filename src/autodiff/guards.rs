@@ -11,6 +11,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::expr::Expr;
+use crate::graph::Node;
+use crate::ops::{BinaryOp, UnaryOp};
 
 /// A condition, or always.
 pub(super) type Guard = Option<Expr>;
@@ -51,7 +53,21 @@ impl Guards {
 pub(super) fn either(a: &Guard, b: &Guard) -> Guard {
     match (a, b) {
         (Some(_), Some(_)) if is_same(a, b) => a.clone(),
-        (Some(a), Some(b)) => Some(a | b),
+        (Some(a), Some(b)) if excludes(a, b) || excludes(b, a) => None,
+        (Some(a), Some(b)) => match (a.node(), b.node()) {
+            // The branches of a `select` under one guard.
+            (Node::Binary(BinaryOp::And, [outer, a]), Node::Binary(BinaryOp::And, [other, b]))
+                if outer.key() == other.key() && (excludes(a, b) || excludes(b, a)) =>
+            {
+                Some(outer.clone())
+            }
+            _ => Some(a | b),
+        },
         (None, _) | (_, None) => None,
     }
+}
+
+/// Whether one guard is written as the contrary of another one.
+fn excludes(a: &Expr, b: &Expr) -> bool {
+    matches!(b.node(), Node::Unary(UnaryOp::Not, x) if x.key() == a.key())
 }

@@ -3,22 +3,32 @@
 //! A derivative is an expression like any other, so it can be differentiated again. Reverse mode (`reverse.rs`) and
 //! forward mode (`forward.rs`) walk the same list of nodes (`tape.rs`) and share the partial derivatives of every op:
 //! `rules.rs` has those of elementwise ops, `reductions.rs` those of reductions, `views.rs` the transposes of views,
-//! joins and matrix products. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
+//! joins and matrix products. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the
+//! branch that a `select` does not take out of gradients.
+//!
+//! A loop is one node on the tape; its body (`body.rs`) has a tape of its own. The tangents of a loop are those of a loop
+//! with more states (`steps_forward.rs`), its adjoints those of a loop that walks back (`steps_reverse.rs`) along histories
+//! of the way forward (`residuals.rs`); `widen.rs` keeps both elementwise where the loop is.
 //!
 //! Nothing here knows the optimizer or an engine. Invariants: no function recurses over the depth of an expression;
 //! the time taken and the size of a derivative are linear in the size of what is differentiated; an adjoint has the
 //! dtype and the shape of its expression.
 
+mod body;
 mod forward;
 mod guards;
 mod partial;
 mod reductions;
+mod residuals;
 mod reverse;
 mod rules;
 mod special;
 mod stable;
+mod steps_forward;
+mod steps_reverse;
 mod tape;
 mod views;
+mod widen;
 
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
@@ -44,9 +54,18 @@ use crate::shape::Shape;
 /// The gradient of `prod` over n elements is made of products of the others: it is right for zeros, and takes n²
 /// multiplications.
 ///
+/// # Loops
+/// The gradient of a loop is a loop that walks back along a history of the states. For that the number of steps must be
+/// bounded, by [`iterate`](crate::iterate()), a sequence or [`iterate_while_at_most`](crate::iterate_while_at_most), and be
+/// computed from numbers, sizes and integer inputs; forward mode ([`jvp`]) works for every loop. Steps that were not made,
+/// and elements for which a condition did not hold, contribute 0, whatever their derivatives would be. How many steps
+/// there are has no derivative. The history takes the memory of all states that a step uses in ways that are not linear,
+/// times the number of steps; an element beside an element is one kernel forth and one back.
+///
 /// # Errors
 /// `Argument` if the loss is no float of rank 0 or if an input is no float; `Unsupported` if a function of the host or
-/// a loop lies between; the error that an ill-typed expression carries.
+/// `iterate_while` lies between, or a loop of whose number of steps nothing is known before; the error that an
+/// ill-typed expression carries.
 ///
 /// ```
 /// use kroton::{compile, grad, vector};
@@ -69,7 +88,7 @@ pub fn grad(loss: &Expr, inputs: impl IntoExprs) -> Result<Vec<Expr>> {
 /// The product of a cotangent with the Jacobian (reverse mode): for each input, `Σ cotangent · ∂f/∂input` in the
 /// dtype and shape of the input.
 ///
-/// `cotangent` has the dtype and shape of `f`.
+/// `cotangent` has the dtype and shape of `f`. Loops are differentiated as in [`grad`].
 ///
 /// # Errors
 /// As [`grad`], but `f` may have any shape; `Argument` if the cotangent has another dtype or rank.

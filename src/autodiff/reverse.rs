@@ -1,72 +1,94 @@
 //! Reverse mode: from the result backwards, each node once, adding up what its users contribute to its adjoint.
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
 use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, stable, views, zeros};
+use crate::autodiff::{reductions, rules, stable, steps_reverse, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::graph::regions::DEEPEST;
 use crate::graph::{Node, describe};
 use crate::shape::Dim;
 
 /// What one user of a node, or all of them, say about its adjoint.
 #[derive(Clone)]
-struct Adjoint {
-    value: Expr,
+pub(super) struct Adjoint {
+    pub value: Expr,
     /// Where it may differ from zero.
-    guard: Guard,
+    pub guard: Guard,
     /// Whether it may be NaN where the guard does not hold, since it was multiplied on the way.
-    multiplied: bool,
+    pub multiplied: bool,
 }
 
-struct Sweep {
-    tape: Tape,
+struct Sweep<'a> {
+    tape: &'a Tape,
     active: Vec<bool>,
+    /// What is handed out as it is, and so holds everywhere.
     is_target: Vec<bool>,
     guards: Guards,
     /// For each node, the contributions of the users that have been visited.
     pending: Vec<SmallVec<[Adjoint; 2]>>,
+    /// For each loop, the adjoints of its results.
+    loops: FxHashMap<usize, Vec<Option<Adjoint>>>,
 }
 
 /// The adjoints of some inputs, given that of `f`.
 #[track_caller]
 pub(super) fn pull_back(f: &Expr, cotangent: Expr, inputs: &[Expr]) -> Result<Vec<Expr>> {
-    let (f, inputs) = stable::stabilized(f, inputs);
+    let (roots, inputs) = stable::stabilized(Tape::default(), std::slice::from_ref(f), inputs);
     let mut tape = Tape::default();
-    let output = tape.add(&f);
+    let seed = Adjoint { value: cotangent, guard: None, multiplied: false };
+    let seeds = roots.iter().map(|root| (tape.add(root), seed.clone())).collect();
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
-    let count = tape.entries.len();
-    let mut is_target = vec![false; count];
+    tape.open();
+    let mut is_target = vec![false; tape.entries.len()];
     for &target in &targets {
         is_target[target] = true;
     }
-    let active = tape.active(&targets);
-    let mut sweep = Sweep { tape, active, is_target, guards: Guards::default(), pending: vec![SmallVec::new(); count] };
-    let mut found: Vec<Option<Expr>> = vec![None; count];
-    sweep.pending[output].push(Adjoint { value: cotangent, guard: None, multiplied: false });
-    for number in (0..=output).rev() {
-        if let Some(adjoint) = sweep.collect(number) {
-            if sweep.is_target[number] {
-                found[number] = Some(adjoint.value.clone());
-            }
-            sweep.visit(number, &adjoint)?;
-        }
-    }
+    let found = sweep(&tape, &targets, is_target, seeds)?;
     let mut adjoints = Vec::new();
     for (input, &target) in inputs.iter().zip(&targets) {
         adjoints.push(match &found[target] {
-            Some(adjoint) => adjoint.clone(),
+            Some(adjoint) => adjoint.value.clone(),
             None => zeros(input.dtype(), input.dims().clone()),
         });
     }
     Ok(adjoints)
 }
 
+/// The adjoints of what moves with some nodes of a tape, given those of others. A target holds everywhere.
+#[track_caller]
+pub(super) fn sweep(
+    tape: &Tape,
+    moving: &[usize],
+    is_target: Vec<bool>,
+    seeds: Vec<(usize, Adjoint)>,
+) -> Result<Vec<Option<Adjoint>>> {
+    let count = tape.entries.len();
+    let (active, pending) = (tape.active(moving), vec![SmallVec::new(); count]);
+    let (guards, loops) = (Guards::default(), FxHashMap::default());
+    let mut sweep = Sweep { tape, active, is_target, guards, pending, loops };
+    for (number, seed) in seeds {
+        sweep.pending[number].push(seed);
+    }
+    let mut found: Vec<Option<Adjoint>> = vec![None; count];
+    for number in (0..count).rev() {
+        if let Some(results) = sweep.loops.remove(&number) {
+            sweep.visit_loop(number, results)?;
+        } else if let Some(adjoint) = sweep.collect(number) {
+            sweep.visit(number, &adjoint)?;
+            found[number] = Some(adjoint);
+        }
+    }
+    Ok(found)
+}
+
 /// An adjoint that is zero where its guard does not hold.
 #[track_caller]
-fn cleaned(adjoint: Adjoint) -> Adjoint {
+pub(super) fn cleaned(adjoint: Adjoint) -> Adjoint {
     match &adjoint.guard {
         Some(guard) if adjoint.multiplied => {
             Adjoint { value: guard.select(&adjoint.value, 0.0), multiplied: false, ..adjoint }
@@ -75,7 +97,7 @@ fn cleaned(adjoint: Adjoint) -> Adjoint {
     }
 }
 
-impl Sweep {
+impl Sweep<'_> {
     /// The adjoint of a node whose users have all been visited; `None` if it has none.
     #[track_caller]
     fn collect(&mut self, number: usize) -> Option<Adjoint> {
@@ -141,7 +163,13 @@ impl Sweep {
     /// Hands the adjoint of a node on to its operands.
     #[track_caller]
     fn visit(&mut self, number: usize, adjoint: &Adjoint) -> Result<()> {
-        let Entry { expr: result, operands: numbers } = self.tape.entries[number].clone();
+        let Entry { expr: result, operands: numbers, is_leaf } = self.tape.entries[number].clone();
+        if let (Node::Project(index, _), false) = (result.node(), is_leaf) {
+            let results = self.loops.entry(numbers[0]).or_default();
+            results.resize(results.len().max(*index as usize + 1), None);
+            results[*index as usize] = Some(adjoint.clone());
+            return Ok(());
+        }
         let mut operands: SmallVec<[Expr; 3]> = SmallVec::new();
         for &number in &numbers {
             operands.push(self.tape.entries[number].expr.clone());
@@ -156,6 +184,17 @@ impl Sweep {
             if let Node::Concat(axis, _) = result.node() {
                 start = start.add(&operands[position].dims()[*axis as usize]);
             }
+        }
+        Ok(())
+    }
+
+    /// Hands the adjoints of the results of a loop on to what it takes from outside.
+    #[track_caller]
+    fn visit_loop(&mut self, number: usize, results: Vec<Option<Adjoint>>) -> Result<()> {
+        let Some(body) = self.tape.body(number) else { return Err(too_deep(&self.tape.entries[number].expr)) };
+        let active = body.flags(&self.active);
+        for (outer, contribution) in steps_reverse::pull(&body, &active, results)? {
+            self.contribute(outer, contribution);
         }
         Ok(())
     }
@@ -221,16 +260,20 @@ fn moved(result: &Expr, operands: &[Expr], position: usize, start: &Dim, adjoint
     Ok(Adjoint { value, guard, multiplied: multiplied || matches!(result.node(), Node::MatMul(_)) })
 }
 
+/// That a loop is nested too deep.
+pub(super) fn too_deep(result: &Expr) -> Error {
+    Error::Unsupported(format!(
+        "the derivative of a loop (built at {}): loops are nested more than {DEEPEST} deep; merge some of them",
+        result.origin()
+    ))
+}
+
 /// That there is no derivative of a node.
 pub(super) fn no_rule(result: &Expr) -> Error {
-    let name = match result.node() {
-        Node::Project(..) => "loop",
-        node => node.name(),
-    };
     Error::Unsupported(format!(
         "the derivative of `{}`, which gives {} (built at {}): Kroton cannot look into it; take it for a constant with \
          `.stop_gradient()`, or leave out what it depends on",
-        name,
+        result.node().name(),
         describe(result.ty()),
         result.origin()
     ))

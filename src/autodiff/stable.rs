@@ -14,17 +14,19 @@ use smallvec::SmallVec;
 use crate::autodiff::number;
 use crate::autodiff::tape::Tape;
 use crate::autodiff::views::keep_axes;
+use crate::dtype::Scalar;
 use crate::expr::Expr;
+use crate::expr::substitute::rebuilt;
 use crate::graph::Node;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp, stable};
 use crate::shape::{Dim, Shape};
 
-/// An expression and what it is differentiated by, in stable forms.
-pub(super) fn stabilized(f: &Expr, inputs: &[Expr]) -> (Expr, Vec<Expr>) {
-    let mut tape = Tape::default();
-    let output = tape.add(f);
+/// Expressions and what they are differentiated by, in stable forms; `tape` says where to stop.
+pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Expr>, Vec<Expr>) {
+    let mut tape = tape;
+    let roots: Vec<usize> = roots.iter().map(|root| tape.add(root)).collect();
     let targets: Vec<usize> = inputs.iter().map(|input| tape.add(input)).collect();
-    let mut fixed = vec![false; tape.entries.len()];
+    let mut fixed: Vec<bool> = tape.entries.iter().map(|entry| entry.is_leaf).collect();
     for &target in &targets {
         fixed[target] = true;
     }
@@ -33,8 +35,12 @@ pub(super) fn stabilized(f: &Expr, inputs: &[Expr]) -> (Expr, Vec<Expr>) {
         let stable = forms.form(number).unwrap_or_else(|| forms.rebuilt(number));
         forms.stable.push(stable);
     }
-    (forms.stable[output].clone(), targets.iter().map(|&target| forms.stable[target].clone()).collect())
+    let found = |numbers: Vec<usize>| numbers.into_iter().map(|number| forms.stable[number].clone()).collect();
+    (found(roots), found(targets))
 }
+
+/// What a leaf looks like: no form has it.
+const OPAQUE: Node<Expr> = Node::Scalar(Scalar::F64(f64::NAN));
 
 struct Forms {
     tape: Tape,
@@ -53,7 +59,15 @@ struct Logistic {
 
 impl Forms {
     fn node(&self, number: usize) -> &Node<Expr> {
-        self.tape.entries[number].expr.node()
+        let entry = &self.tape.entries[number];
+        let node = entry.expr.node();
+        match node {
+            _ if !entry.is_leaf => node,
+            // The operands of a leaf have no numbers.
+            Node::Scalar(_) => node,
+            Node::Broadcast(_, x) if matches!(x.node(), Node::Scalar(_)) => x.node(),
+            _ => &OPAQUE,
+        }
     }
 
     fn operand(&self, number: usize, position: usize) -> usize {
@@ -63,15 +77,15 @@ impl Forms {
     /// The same node over the stable forms of its operands.
     fn rebuilt(&self, number: usize) -> Expr {
         let entry = &self.tape.entries[number];
-        let same = |&operand: &usize| self.stable[operand].key() == self.tape.entries[operand].expr.key();
-        let expr = &entry.expr;
-        if entry.operands.iter().all(same) {
-            return expr.clone();
+        let pairs = || entry.operands.iter().map(|&at| (&self.tape.entries[at].expr, &self.stable[at]));
+        if entry.is_leaf || pairs().all(|(old, new)| old.key() == new.key()) {
+            return entry.expr.clone();
         }
-        let mut operands = entry.operands.iter();
-        let node =
-            expr.node().map(|operand| operands.next().map_or_else(|| operand.clone(), |&at| self.stable[at].clone()));
-        Expr::build_at(node, expr.is_weak(), expr.origin())
+        let (mut old, new): (Vec<Expr>, Vec<Expr>) = pairs().map(|(old, new)| (old.clone(), new.clone())).unzip();
+        if let Node::Loop(_) = entry.expr.node() {
+            old = self.tape.loop_operands(&entry.expr).to_vec();
+        }
+        rebuilt(&entry.expr, &old, &new)
     }
 
     /// The operand of an inner node with this op.

@@ -1,19 +1,26 @@
 //! The nodes below some expressions in an order in which operands come before users.
 //!
 //! Equal nodes get one number, as in an arena, so what was written twice is differentiated once, and an expression is
-//! found in another one however its handle came about. The walk is iterative. Knows nothing of derivatives.
+//! found in another one however its handle came about. A loop is one node, whose operands are what it takes from outside
+//! and then what its body does; the nodes of the body have a tape of their own (`body.rs`), which ends at its *leaves*.
+//! The walk is iterative. Knows nothing of derivatives.
+
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use crate::autodiff::body::Body;
 use crate::expr::Expr;
 use crate::graph::Node;
+use crate::graph::regions::DEEPEST;
 
-/// One node: a handle on it, and the numbers of its operands.
+/// One node: a handle on it, and the numbers of its operands. A leaf has none, whatever its node says.
 #[derive(Clone)]
 pub(super) struct Entry {
     pub expr: Expr,
     pub operands: SmallVec<[usize; 3]>,
+    pub is_leaf: bool,
 }
 
 /// Numbered nodes.
@@ -22,32 +29,61 @@ pub(super) struct Tape {
     pub entries: Vec<Entry>,
     /// The number of each handle that was met.
     handles: FxHashMap<usize, usize>,
-    /// The number of each node. Handles met are kept, so that their addresses stay theirs.
+    /// The number of each node; of a loop, that of each handle. Handles met are kept, so that their addresses stay theirs.
     nodes: FxHashMap<Node<usize>, usize>,
-    roots: Vec<Expr>,
+    met: Vec<Expr>,
+    /// The operands of the loops that were met.
+    loops: FxHashMap<usize, Vec<Expr>>,
+    /// How many bodies this lies in.
+    depth: usize,
+    bodies: FxHashMap<usize, Rc<Body>>,
 }
 
 impl Tape {
+    /// One that ends at some expressions: for each the handles that stand for it.
+    pub fn of_body(leaves: &[(Expr, Vec<Expr>)], depth: usize) -> Tape {
+        let mut tape = Tape { depth, ..Tape::default() };
+        for (leaf, handles) in leaves {
+            let number = tape.entries.len();
+            tape.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true });
+            for handle in handles.iter().chain([leaf]) {
+                tape.met.push(handle.clone());
+                tape.handles.insert(handle.key(), number);
+            }
+        }
+        tape
+    }
+
     /// The number of an expression, after those of all that it is made of.
     pub fn add(&mut self, root: &Expr) -> usize {
-        self.roots.push(root.clone());
-        let mut pending = vec![root];
+        self.met.push(root.clone());
+        let mut pending = vec![root.clone()];
         let mut number = 0;
-        while let Some(&expr) = pending.last() {
+        while let Some(expr) = pending.last().cloned() {
             let before = pending.len();
             if !self.handles.contains_key(&expr.key()) {
-                for operand in expr.node().operands().into_iter().rev() {
-                    if !self.handles.contains_key(&operand.key()) {
-                        pending.push(operand);
+                self.for_each_operand(&expr, &mut |handles, operand| {
+                    if !handles.contains_key(&operand.key()) {
+                        pending.push(operand.clone());
                     }
-                }
+                });
+                pending[before..].reverse();
             }
             if pending.len() == before {
-                number = self.add_node(expr);
+                number = self.add_node(&expr);
                 pending.pop();
             }
         }
         number
+    }
+
+    fn for_each_operand(&mut self, expr: &Expr, visit: &mut dyn FnMut(&FxHashMap<usize, usize>, &Expr)) {
+        if let Node::Loop(_) = expr.node() {
+            let operands = self.loops.entry(expr.key()).or_insert_with(|| expr.level_operands());
+            operands.iter().for_each(|operand| visit(&self.handles, operand));
+        } else {
+            expr.node().for_each_operand(|operand| visit(&self.handles, operand));
+        }
     }
 
     /// The number of an expression whose operands have theirs.
@@ -56,16 +92,45 @@ impl Tape {
             return number;
         }
         let mut operands = SmallVec::new();
-        let node = expr.node().map(|operand| {
-            operands.push(self.handles[&operand.key()]);
-            operands[operands.len() - 1]
-        });
-        let number = *self.nodes.entry(node).or_insert(self.entries.len());
-        if number == self.entries.len() {
-            self.entries.push(Entry { expr: expr.clone(), operands });
+        self.for_each_operand(expr, &mut |handles, operand| operands.push(handles[&operand.key()]));
+        let next = self.entries.len();
+        let number = match expr.node() {
+            Node::Loop(_) => next,
+            node => {
+                let mut numbers = operands.iter();
+                // There are as many numbers as operands.
+                let node = node.map(|_| numbers.next().copied().unwrap_or_default());
+                *self.nodes.entry(node).or_insert(next)
+            }
+        };
+        if number == next {
+            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
         }
         self.handles.insert(expr.key(), number);
         number
+    }
+
+    /// The operands of a loop as handles, in the order of the numbers of its entry.
+    pub fn loop_operands(&self, expr: &Expr) -> &[Expr] {
+        self.loops.get(&expr.key()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Makes the tapes of the bodies of all loops.
+    pub fn open(&mut self) {
+        let is_loop = |entry: &Entry| !entry.is_leaf && matches!(entry.expr.node(), Node::Loop(_));
+        let loops: Vec<usize> = (0..self.entries.len()).filter(|&number| is_loop(&self.entries[number])).collect();
+        for number in loops {
+            if self.depth < DEEPEST
+                && let Some(body) = Body::of(self, number, self.depth + 1)
+            {
+                self.bodies.insert(number, Rc::new(body));
+            }
+        }
+    }
+
+    /// The body of a loop; `None` if it is nested too deep.
+    pub fn body(&self, number: usize) -> Option<Rc<Body>> {
+        self.bodies.get(&number).cloned()
     }
 
     /// For each node, whether it is one of the targets or a float that is made of them.
@@ -74,11 +139,41 @@ impl Tape {
         for &target in targets {
             active[target] = true;
         }
-        for (number, entry) in self.entries.iter().enumerate() {
-            // What a loop carries beside its first state may be floats.
-            let carries = entry.expr.dtype().is_float() || matches!(entry.expr.node(), Node::Loop(_));
-            active[number] |= carries && entry.operands.iter().any(|&operand| active[operand]);
+        let mut moved: FxHashMap<usize, Vec<bool>> = FxHashMap::default();
+        for (number, entry) in self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_leaf) {
+            let any = entry.operands.iter().any(|&operand| active[operand]);
+            active[number] |= any
+                && match entry.expr.node() {
+                    // What a loop carries beside its first state may be floats.
+                    Node::Loop(_) => {
+                        if let Some(body) = self.bodies.get(&number) {
+                            moved.insert(number, body.moved(&body.flags(&active)));
+                        }
+                        true
+                    }
+                    Node::Project(index, _) => {
+                        let results = moved.get(&entry.operands[0]);
+                        let moves = results.is_none_or(|moves| moves.get(*index as usize).is_some_and(|moves| *moves));
+                        entry.expr.dtype().is_float() && moves
+                    }
+                    _ => entry.expr.dtype().is_float(),
+                };
         }
         active
+    }
+
+    /// For each node, whether one of these is made of it, by floats.
+    pub fn reached(&self, roots: &[usize]) -> Vec<bool> {
+        let mut reached = vec![false; self.entries.len()];
+        for &root in roots {
+            reached[root] = true;
+        }
+        for (number, entry) in self.entries.iter().enumerate().rev() {
+            let carries = entry.expr.dtype().is_float() || matches!(entry.expr.node(), Node::Loop(_));
+            if reached[number] && carries {
+                entry.operands.iter().for_each(|&operand| reached[operand] = true);
+            }
+        }
+        reached
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod functions;
 pub(crate) mod kernel;
 pub(crate) mod philox;
 pub(crate) mod philox_kernel;
+mod philox_vector;
 mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};

@@ -1,14 +1,22 @@
 //! Kernels of random numbers: the definitions of `philox` on many counters at once, for each level of the instruction set.
 //!
-//! Words are kept in 64-bit lanes, whose upper halves are never looked at, since that is how products of words come out.
-//! Where counters follow each other under one key, as in every draw of an array, each block is computed once. Invariant:
-//! the bits are those of the definition, whatever the path. Must not know: ops.
+//! Where counters follow each other under one key, as in every draw of an array, each block is computed once, several
+//! vectors of blocks at a time, and what all blocks share of the first two rounds only once for all. Invariant: the bits
+//! are those of the definition, whatever the path. Must not know: ops, instructions.
 
 use super::kernel::Level;
 use super::philox::{KEYS, MULTIPLIERS, NUMBERS, ROUNDS, WEYL};
+#[cfg(any(test, not(target_arch = "x86_64")))]
+use super::philox_vector::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::philox_vector::{Avx2, Avx512, Sse2};
+use super::philox_vector::{Machine, WORD, fraction32, fraction64};
 
 /// The kernel `(out, counters, keys, count)` of a draw.
 pub(crate) type RandomKernel<T> = unsafe extern "C" fn(*mut T, *const u64, *const u64, usize);
+
+/// The kernel `(out, first, distance, key, count)` of a draw whose counters are an arithmetic progression under one key.
+pub(crate) type ProgressionKernel<T> = unsafe extern "C" fn(*mut T, u64, u64, u64, usize);
 
 /// What is made of the words of a block.
 pub(crate) trait Draw {
@@ -20,10 +28,13 @@ pub(crate) trait Draw {
     const TAG: u32 = NUMBERS;
     /// Which part of a block, from words whose upper halves are anything.
     fn element(words: [u64; 4], part: usize) -> Self::Element;
+    /// All parts, in the order of memory; of keys, the first vector only.
+    fn vectors<M: Machine>(machine: M, words: [M::Vector; 4]) -> [M::Vector; 2];
 }
 
 macro_rules! draws {
-    ($($(#[$doc:meta])* $name:ident $type:ty, $shift:literal, $tag:ident, |$words:ident, $part:ident| $element:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident $type:ty, $shift:literal, $tag:ident, |$words:ident, $part:ident| $element:expr,
+       |$machine:ident| $vectors:expr;)*) => {
         $($(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub(crate) struct $name;
@@ -37,38 +48,48 @@ macro_rules! draws {
             fn element($words: [u64; 4], $part: usize) -> $type {
                 $element
             }
+
+            #[inline(always)]
+            fn vectors<M: Machine>($machine: M, $words: [M::Vector; 4]) -> [M::Vector; 2] {
+                $vectors
+            }
         })*
     };
 }
 draws! {
     /// 32 bits.
-    Bits32 u32, 2, NUMBERS, |words, part| words[part] as u32;
+    Bits32 u32, 2, NUMBERS, |words, part| words[part] as u32, |machine| in_order(machine, words);
     /// 64 bits.
-    Bits64 u64, 1, NUMBERS, |words, part| pair(words, part);
+    Bits64 u64, 1, NUMBERS, |words, part| pair(words, part), |machine| in_order(machine, words);
     /// 24 bits as a fraction of 1.
-    Uniform32 f32, 2, NUMBERS, |words, part| ((words[part] as u32) >> 8) as i32 as f32 * (1.0 / 16_777_216.0);
+    Uniform32 f32, 2, NUMBERS, |words, part| fraction32(words[part] as u32), |machine| {
+        let [first, second] = in_order(machine, words);
+        [machine.fractions32(first), machine.fractions32(second)]
+    };
     /// 53 bits as a fraction of 1.
-    Uniform64 f64, 1, NUMBERS, |words, part| fraction(words, part);
+    Uniform64 f64, 1, NUMBERS, |words, part| fraction64(words[2 * part + 1], words[2 * part]), |machine| {
+        machine.weave(machine.fractions64(words[1], words[0]), machine.fractions64(words[3], words[2]))
+    };
     /// A key.
-    Key u64, 0, KEYS, |words, part| pair(words, part);
+    Key u64, 0, KEYS, |words, part| pair(words, part), |machine| [machine.pair(words[1], words[0]); 2];
 }
-
-const WORD: u64 = 0xffff_ffff;
 
 #[inline(always)]
 fn pair(words: [u64; 4], part: usize) -> u64 {
     words[2 * part + 1] << 32 | words[2 * part] & WORD
 }
 
-/// The upper 53 bits of a pair of words times 2⁻⁵³. The words are put into the fractions of 2²⁰ and of 2⁻¹², where a unit
-/// in the last place is 2⁻³² and 2⁻⁶⁴; all that follows is exact.
+/// The words of blocks one after the other.
 #[inline(always)]
-fn fraction(words: [u64; 4], part: usize) -> f64 {
-    const TWO_20: u64 = 0x4130_0000_0000_0000;
-    const TWO_MINUS_12: u64 = 0x3f30_0000_0000_0000;
-    let high = f64::from_bits(words[2 * part + 1] & WORD | TWO_20);
-    let low = f64::from_bits(words[2 * part] & 0xffff_f800 | TWO_MINUS_12);
-    (high - (f64::from_bits(TWO_20) + f64::from_bits(TWO_MINUS_12))) + low
+fn in_order<M: Machine>(machine: M, words: [M::Vector; 4]) -> [M::Vector; 2] {
+    machine.weave(machine.pair(words[1], words[0]), machine.pair(words[3], words[2]))
+}
+
+/// The words that a round takes of a key.
+#[inline(always)]
+fn round_key(key: u64, round: u32) -> [u64; 2] {
+    let word = |half: u64, step: u32| u64::from((half as u32).wrapping_add(step.wrapping_mul(round)));
+    [word(key, WEYL[0]), word(key >> 32, WEYL[1])]
 }
 
 /// The words of a block; only the lower halves count.
@@ -76,17 +97,74 @@ fn fraction(words: [u64; 4], part: usize) -> f64 {
 fn words(block: u64, tag: u32, key: u64) -> [u64; 4] {
     let [mut a, mut b, mut c, mut d] = [block, block >> 32, u64::from(tag), 0];
     for round in 0..ROUNDS {
-        let key0 = (key as u32).wrapping_add(WEYL[0].wrapping_mul(round));
-        let key1 = ((key >> 32) as u32).wrapping_add(WEYL[1].wrapping_mul(round));
+        let [key0, key1] = round_key(key, round);
         let first = (a & WORD) * u64::from(MULTIPLIERS[0]);
         let second = (c & WORD) * u64::from(MULTIPLIERS[1]);
-        [a, b, c, d] = [(second >> 32) ^ b ^ u64::from(key0), second, (first >> 32) ^ d ^ u64::from(key1), first];
+        [a, b, c, d] = [(second >> 32) ^ b ^ key0, second, (first >> 32) ^ d ^ key1, first];
     }
     [a, b, c, d]
 }
 
-/// Blocks, or elements, that are computed at once.
-const CHUNK: usize = 16;
+/// The rounds of blocks whose numbers have the same upper half, under one key.
+///
+/// In such blocks only word 0 differs. Round 0 makes words 2 and 3 of it, round 1 words 0, 1 and 2: half of each is done
+/// here.
+struct Rounds<M: Machine> {
+    machine: M,
+    multipliers: [M::Vector; 2],
+    zero: M::Vector,
+    /// What round 0 combines with the product's upper half.
+    round0: M::Vector,
+    /// What round 1 combines for words 0 and 2, and its word 3.
+    round1: [M::Vector; 3],
+    /// The keys of the other rounds.
+    keys: [[M::Vector; 2]; ROUNDS as usize - 2],
+}
+
+impl<M: Machine> Rounds<M> {
+    #[inline(always)]
+    fn new(machine: M, upper: u64, tag: u32, key: u64) -> Rounds<M> {
+        let splat = |word| machine.splat(word);
+        let [key0, key1] = round_key(key, 0);
+        let second = u64::from(tag) * u64::from(MULTIPLIERS[1]);
+        let word0 = (second >> 32) ^ upper ^ key0;
+        let first = (word0 & WORD) * u64::from(MULTIPLIERS[0]);
+        let [next0, next1] = round_key(key, 1);
+        let mut keys = [[splat(0); 2]; ROUNDS as usize - 2];
+        for (round, keys) in (2..).zip(&mut keys) {
+            *keys = round_key(key, round).map(splat);
+        }
+        Rounds {
+            machine,
+            multipliers: MULTIPLIERS.map(|multiplier| splat(u64::from(multiplier))),
+            zero: splat(0),
+            round0: splat(key1),
+            round1: [splat((second ^ next0) & WORD), splat((first >> 32) ^ next1), splat(first)],
+            keys,
+        }
+    }
+
+    /// The words of some vectors of blocks, whose rounds take turns.
+    #[inline(always)]
+    fn words<const VECTORS: usize>(&self, numbers: [M::Vector; VECTORS]) -> [[M::Vector; 4]; VECTORS] {
+        let (m, [times0, times1]) = (self.machine, self.multipliers);
+        let mut words = [[self.zero; 4]; VECTORS];
+        for (words, number) in words.iter_mut().zip(numbers) {
+            let first = m.product(number, times0);
+            let second = m.product(m.xor(m.high(first), self.round0, self.zero), times1);
+            let [word0, word2, word3] = self.round1;
+            *words = [m.xor(m.high(second), word0, self.zero), second, m.xor(first, word2, self.zero), word3];
+        }
+        for [key0, key1] in self.keys {
+            for words in &mut words {
+                let [a, b, c, d] = *words;
+                let (first, second) = (m.product(a, times0), m.product(c, times1));
+                *words = [m.xor(m.high(second), b, key0), second, m.xor(m.high(first), d, key1), first];
+            }
+        }
+        words
+    }
+}
 
 /// The kernel of a draw for a level, which the processor that runs it must have.
 pub(crate) fn random_kernel<D: Draw>(level: Level) -> RandomKernel<D::Element> {
@@ -99,8 +177,19 @@ pub(crate) fn random_kernel<D: Draw>(level: Level) -> RandomKernel<D::Element> {
     }
 }
 
+/// As `random_kernel`, for counters in progression.
+pub(crate) fn progression_kernel<D: Draw>(level: Level) -> ProgressionKernel<D::Element> {
+    match level {
+        Level::Baseline => baseline_progression::<D>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => avx2_progression::<D>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512_progression::<D>,
+    }
+}
+
 macro_rules! level {
-    ($name:ident $(#[$attribute:meta])?) => {
+    ($name:ident $progression:ident $machine:expr, $vectors:literal $(, #[$attribute:meta])?) => {
         $(#[$attribute])?
         unsafe extern "C" fn $name<D: Draw>(out: *mut D::Element, counters: *const u64, keys: *const u64, count: usize) {
             // SAFETY: by the caller's word, these are readable and writable for `count` elements.
@@ -111,69 +200,143 @@ macro_rules! level {
                     std::slice::from_raw_parts_mut(out, count),
                 )
             };
-            draw::<D>(out, counters, keys);
+            match progression(counters, keys) {
+                Some((first, key)) => consecutive::<D, _, $vectors>($machine, out, first, key),
+                None => scattered::<D>(out, |index| (counters[index], keys[index])),
+            }
+        }
+
+        $(#[$attribute])?
+        unsafe extern "C" fn $progression<D: Draw>(
+            out: *mut D::Element,
+            first: u64,
+            distance: u64,
+            key: u64,
+            count: usize,
+        ) {
+            // SAFETY: by the caller's word, this is writable for `count` elements.
+            let out = unsafe { std::slice::from_raw_parts_mut(out, count) };
+            if distance == 1 {
+                return consecutive::<D, _, $vectors>($machine, out, first, key);
+            }
+            scattered::<D>(out, |index| (first.wrapping_add(distance.wrapping_mul(index as u64)), key));
         }
     };
 }
 
-level!(baseline);
+// As many vectors at once as registers hold.
+#[cfg(not(target_arch = "x86_64"))]
+level!(baseline baseline_progression Portable, 2);
 #[cfg(target_arch = "x86_64")]
-level!(avx2 #[target_feature(enable = "avx2,fma")]);
+level!(
+    baseline baseline_progression
+    // SAFETY: every processor of the architecture has it.
+    unsafe { Sse2::new() }, 2
+);
 #[cfg(target_arch = "x86_64")]
-level!(avx512 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]);
+level!(
+    avx2 avx2_progression
+    // SAFETY: by the caller's word.
+    unsafe { Avx2::new() }, 2,
+    #[target_feature(enable = "avx2,fma")]
+);
+#[cfg(target_arch = "x86_64")]
+level!(
+    avx512 avx512_progression
+    // SAFETY: by the caller's word.
+    unsafe { Avx512::new() }, 4,
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+);
 
+/// The first counter and the key, if counters follow each other under one key.
 #[inline(always)]
-fn draw<D: Draw>(out: &mut [D::Element], counters: &[u64], keys: &[u64]) {
-    let (Some(&first), Some(&key)) = (counters.first(), keys.first()) else { return };
+fn progression(counters: &[u64], keys: &[u64]) -> Option<(u64, u64)> {
+    let (first, key) = (*counters.first()?, *keys.first()?);
     let mut differ = 0;
     for (index, (&counter, &other)) in counters.iter().zip(keys).enumerate() {
         differ |= (counter ^ first.wrapping_add(index as u64)) | (other ^ key);
     }
-    if differ == 0 { consecutive::<D>(out, first, key) } else { scattered::<D>(out, counters, keys) }
+    (differ == 0).then_some((first, key))
 }
 
 /// Elements whose counters follow each other, under one key.
 #[inline(always)]
-fn consecutive<D: Draw>(out: &mut [D::Element], first: u64, key: u64) {
+fn consecutive<D: Draw, M: Machine, const VECTORS: usize>(machine: M, out: &mut [D::Element], first: u64, key: u64) {
     let parts = 1_usize << D::SHIFT;
     let head = (first.wrapping_neg() as usize % parts).min(out.len());
-    let (head, body) = out.split_at_mut(head);
+    let (head, mut body) = out.split_at_mut(head);
     let mut block = first >> D::SHIFT;
     if !head.is_empty() {
         let words = words(block, D::TAG, key);
         let skipped = first as usize % parts;
         head.iter_mut().enumerate().for_each(|(index, out)| *out = one::<D>(words, skipped + index));
-        // Counters wrap, block numbers at their own largest.
-        block = (block + 1) & (u64::MAX >> D::SHIFT);
+        block += 1;
     }
-    let mut chunks = body.chunks_exact_mut(CHUNK * parts);
+    while !body.is_empty() {
+        // Counters wrap, block numbers at their own largest.
+        block &= u64::MAX >> D::SHIFT;
+        let rounds = Rounds::new(machine, block >> 32, D::TAG, key);
+        let same_upper = (1 << 32) - (block & WORD);
+        let length = usize::try_from(same_upper << D::SHIFT).map_or(body.len(), |length| length.min(body.len()));
+        let (now, later) = body.split_at_mut(length);
+        blocks::<D, M, VECTORS>(&rounds, now, block & WORD);
+        block = block.wrapping_add(same_upper);
+        body = later;
+    }
+}
+
+/// Whole blocks, but for the last, from this word 0 on.
+#[inline(always)]
+fn blocks<D: Draw, M: Machine, const VECTORS: usize>(rounds: &Rounds<M>, out: &mut [D::Element], first: u64) {
+    let parts = 1_usize << D::SHIFT;
+    let mut numbers = rounds.machine.numbers(first, D::SHIFT > 0);
+    let mut chunks = out.chunks_exact_mut(VECTORS * M::LANES * parts);
     for chunk in &mut chunks {
-        blocks::<D>(chunk, block, key);
-        block = block.wrapping_add(CHUNK as u64);
+        numbers = step::<D, M, VECTORS>(rounds, numbers, chunk);
+    }
+    let mut chunks = chunks.into_remainder().chunks_exact_mut(M::LANES * parts);
+    for chunk in &mut chunks {
+        numbers = step::<D, M, 1>(rounds, numbers, chunk);
     }
     let rest = chunks.into_remainder();
     if !rest.is_empty() {
-        let mut chunk = [D::Element::default(); 4 * CHUNK];
-        blocks::<D>(&mut chunk[..CHUNK * parts], block, key);
+        let mut chunk = [D::Element::default(); 32];
+        step::<D, M, 1>(rounds, numbers, &mut chunk[..M::LANES * parts]);
         rest.copy_from_slice(&chunk[..rest.len()]);
     }
 }
 
-/// A chunk of whole blocks.
+/// Some vectors of blocks; gives the numbers of those that follow.
 #[inline(always)]
-fn blocks<D: Draw>(out: &mut [D::Element], first: u64, key: u64) {
-    let parts = 1_usize << D::SHIFT;
-    for (index, out) in out.chunks_exact_mut(parts).enumerate() {
-        let block = first.wrapping_add(index as u64) & (u64::MAX >> D::SHIFT);
-        let words = words(block, D::TAG, key);
-        out.iter_mut().enumerate().for_each(|(part, out)| *out = D::element(words, part));
+fn step<D: Draw, M: Machine, const VECTORS: usize>(
+    rounds: &Rounds<M>,
+    first: M::Vector,
+    out: &mut [D::Element],
+) -> M::Vector {
+    let machine = rounds.machine;
+    let size = size_of::<M::Vector>();
+    let used = (M::LANES << D::SHIFT) * size_of::<D::Element>() / size;
+    assert_eq!(size_of_val(out), VECTORS * used * size);
+    let mut numbers = [first; VECTORS];
+    for (index, number) in numbers.iter_mut().enumerate() {
+        *number = machine.add(first, machine.splat((index * M::LANES) as u64));
     }
+    let to = out.as_mut_ptr().cast::<u8>();
+    for (index, words) in rounds.words(numbers).into_iter().enumerate() {
+        let vectors = D::vectors(machine, words);
+        for (part, vector) in vectors.into_iter().enumerate().take(used) {
+            // SAFETY: the bytes of `out` are those of so many vectors.
+            unsafe { machine.store(to.add((index * used + part) * size), vector) };
+        }
+    }
+    machine.add(first, machine.splat((VECTORS * M::LANES) as u64))
 }
 
 /// Elements of any counters and keys.
 #[inline(always)]
-fn scattered<D: Draw>(out: &mut [D::Element], counters: &[u64], keys: &[u64]) {
-    for (out, (&counter, &key)) in out.iter_mut().zip(counters.iter().zip(keys)) {
+fn scattered<D: Draw>(out: &mut [D::Element], argument: impl Fn(usize) -> (u64, u64)) {
+    for (index, out) in out.iter_mut().enumerate() {
+        let (counter, key) = argument(index);
         let words = words(counter >> D::SHIFT, D::TAG, key);
         *out = one::<D>(words, counter as usize % (1 << D::SHIFT));
     }
@@ -208,8 +371,9 @@ mod tests {
     where
         D::Element: PartialEq + std::fmt::Debug,
     {
-        const LENGTHS: [usize; 9] = [0, 1, 3, 15, 16, 31, 64, 65, 150];
-        const STARTS: [u64; 7] = [0, 1, 2, 3, 0xffff_ffff * 4 - 30, u64::MAX - 40, 1 << 40];
+        const LENGTHS: [usize; 10] = [0, 1, 3, 15, 16, 31, 64, 65, 150, 333];
+        const STARTS: [u64; 10] =
+            [0, 1, 2, 3, u32::MAX as u64 - 30, (1 << 33) - 30, (1 << 34) - 61, u64::MAX - 40, 1 << 40, u64::MAX << 34];
         const KEY: u64 = 0x299f_31d0_a409_3822;
         for level in levels() {
             for (length, start) in LENGTHS.iter().flat_map(|&length| STARTS.map(move |start| (length, start))) {
@@ -230,6 +394,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn check_progression<D: Draw>(define: fn(u64, u64) -> D::Element)
+    where
+        D::Element: PartialEq + std::fmt::Debug,
+    {
+        let key = 0x299f_31d0_a409_3822;
+        let starts = [0, 3, (1 << 34) - 61, u64::MAX - 40];
+        let mut portable = [D::Element::default(); 140];
+        consecutive::<D, _, 2>(Portable, &mut portable, 3, key);
+        assert_eq!(portable, std::array::from_fn(|index| define(3 + index as u64, key)));
+        for (level, distance, first) in levels()
+            .into_iter()
+            .flat_map(|level| [0, 1, 2, u64::MAX].map(|distance| (level, distance)))
+            .flat_map(|(level, distance)| starts.map(|first| (level, distance, first)))
+        {
+            let mut out = [D::Element::default(); 140];
+            // SAFETY: there are so many elements, and the processor has the level.
+            unsafe { progression_kernel::<D>(level)(out.as_mut_ptr(), first, distance, key, out.len()) };
+            for (index, value) in (0..).zip(out) {
+                let counter = first.wrapping_add(distance.wrapping_mul(index));
+                assert_eq!(value, define(counter, key), "{level:?}: number {counter}");
+            }
+        }
+    }
+
+    #[test]
+    fn progressions_are_the_definitions_at_every_level() {
+        check_progression::<Bits32>(philox::bits32);
+        check_progression::<Bits64>(philox::bits64);
+        check_progression::<Uniform32>(philox::uniform32);
+        check_progression::<Uniform64>(philox::uniform64);
+        check_progression::<Key>(philox::derived_key);
     }
 
     #[test]

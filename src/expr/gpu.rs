@@ -97,7 +97,7 @@ impl Implementation for OnGpu {
             Stage::Graph => Ok(self.stages.built_text()),
             Stage::Optimized => Ok(self.stages.optimized_text()),
             Stage::Schedule => Ok(self.stages.schedule_text()),
-            Stage::Loops => Ok(self.program.loops().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+            Stage::Loops => Ok(self.program.loops().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
             Stage::Wgsl => Ok(self.program.shader_texts().join("\n")),
             Stage::Clif | Stage::Asm => {
                 Err(Error::Unsupported(format!("this device makes no {stage:?}; Device::Cpu does")))
@@ -107,7 +107,7 @@ impl Implementation for OnGpu {
     }
 
     fn kernel_count(&self) -> usize {
-        self.program.loops().count()
+        self.program.loops().len()
     }
 
     fn compilations(&self) -> usize {

@@ -35,12 +35,14 @@ mod operators;
 mod promote;
 pub mod random;
 pub mod reductions;
+pub(crate) mod region;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;
 pub mod shared;
 mod sizes;
 pub mod slicing;
+pub(crate) mod substitute;
 pub mod text_form;
 mod threads;
 mod unify;
@@ -56,7 +58,7 @@ use std::sync::Arc;
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::expr::axes::IntoAxis;
-use crate::graph::{Context, Node, Type, describe, infer};
+use crate::graph::{Constraint, Context, Node, Type, describe, infer};
 use crate::shape::{Dim, Shape, element_count};
 
 /// An expression: what a compiled function computes. Cheap to clone.
@@ -77,6 +79,7 @@ struct ExprNode {
     weak: bool,
     origin: &'static Location<'static>,
     error: Option<Arc<Error>>,
+    free: region::Free,
 }
 
 /// What a node becomes while its operands are taken apart.
@@ -175,6 +178,14 @@ impl Expr {
         self.0.origin
     }
 
+    /// What a call must keep for this node to be well-typed.
+    pub(crate) fn constraints(&self) -> Vec<Constraint> {
+        let mut constraints = Vec::new();
+        // What is wrong with an ill-typed one it says itself.
+        let _ = infer(&self.0.node, &Operands, &mut constraints);
+        constraints
+    }
+
     /// Whether this is a scalar that takes the dtype of what it meets.
     pub(crate) fn is_weak(&self) -> bool {
         self.0.weak
@@ -202,7 +213,10 @@ impl Expr {
             return Expr::with_error(node, error, origin);
         }
         match infer(&node, &Operands, &mut Vec::new()) {
-            Ok(ty) => Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None })),
+            Ok(ty) => {
+                let free = region::free(&node);
+                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, free }))
+            }
             Err(message) => Expr::failed(node, message, origin),
         }
     }
@@ -216,7 +230,7 @@ impl Expr {
     fn with_error(node: Node<Expr>, error: Arc<Error>, origin: &'static Location<'static>) -> Expr {
         let ty = node.operands().first().map(|first| first.0.ty.clone());
         let ty = ty.unwrap_or_else(|| Type::scalar(DType::F64));
-        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error) }))
+        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), free: None }))
     }
 
     /// This expression made ill-typed.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Node, NodeId};
 use crate::loops::Kernel;
-use crate::lower::plan::{LoopStep, Steps, Window};
+use crate::lower::plan::{LoopHead, LoopStep, Steps, Window};
 use crate::lower::{Lowering, lower};
 use crate::schedule;
 use crate::shape::{Dim, Shape};
@@ -30,7 +30,9 @@ pub fn step(lowering: &mut Lowering<'_>, step: &schedule::LoopStep, name: &str) 
     };
     let body = lower(&step.body, &step.schedule, name)?;
     let takes_index = node.index_parameter().is_some();
-    Ok(LoopStep { steps, guarded: node.guarded, takes_index, captured, initial, sequences, emitted, results, body })
+    let (guarded, masked) = (node.guarded, step.masked);
+    let head = LoopHead { steps, guarded, masked, takes_index, captured, initial, sequences, emitted, results };
+    Ok(LoopStep { head, body })
 }
 
 fn whole(lowering: &mut Lowering<'_>, node: NodeId) -> Result<(Window, Shape)> {

@@ -118,14 +118,25 @@ pub enum Steps {
     Unbounded,
 }
 
-/// A loop that is run step by step. The arguments of its body are what it captures, the states, a row of each sequence,
-/// and the number of the step; the results are the next states and what is emitted.
+/// A loop that is run step by step.
 #[derive(Debug, Clone)]
 pub struct LoopStep<K> {
+    /// What it reads and writes.
+    pub head: LoopHead,
+    /// A step.
+    pub body: Plan<K>,
+}
+
+/// What a loop reads and writes, and how often it makes its step. The arguments of its body are what it captures, the states,
+/// a row of each sequence, and the number of the step; the results are the next states and what is emitted.
+#[derive(Debug, Clone)]
+pub struct LoopHead {
     /// The most steps.
     pub steps: Steps,
     /// Whether there is another step only while any element of state 0 holds.
     pub guarded: bool,
+    /// Whether a step changes nothing where the guard does not hold.
+    pub masked: bool,
     /// Whether the body takes the number of the step.
     pub takes_index: bool,
     /// What the body reads from outside, each with its shape; kernel axis `i` is axis `i`.
@@ -138,8 +149,6 @@ pub struct LoopStep<K> {
     pub emitted: Vec<(DType, Shape)>,
     /// Where the last states, the histories and the number of steps go, as far as they are needed.
     pub results: Vec<Option<Window>>,
-    /// A step.
-    pub body: Plan<K>,
 }
 
 /// A step.
@@ -200,18 +209,23 @@ impl<K> MatMulStep<K> {
     }
 }
 
-impl<K> LoopStep<K> {
+impl LoopHead {
     /// The windows that the loop itself reads or writes; those of its body are of its body's memory.
     pub fn windows(&self) -> impl Iterator<Item = &Window> {
         let count = if let Steps::Computed(window) = &self.steps { Some(window) } else { None };
-        let read = self.captured.iter().chain(&self.initial).chain(&self.sequences).map(|(window, _)| window);
-        count.into_iter().chain(read).chain(self.results.iter().flatten())
+        count.into_iter().chain(self.arrays())
     }
 
+    /// The same but for the number of steps.
+    pub fn arrays(&self) -> impl Iterator<Item = &Window> {
+        let read = self.captured.iter().chain(&self.initial).chain(&self.sequences).map(|(window, _)| window);
+        read.chain(self.results.iter().flatten())
+    }
+}
+
+impl<K> LoopStep<K> {
     fn try_map<L, E>(self, map: &mut dyn FnMut(K, Role) -> Result<L, E>) -> Result<LoopStep<L>, E> {
-        let LoopStep { steps, guarded, takes_index, captured, initial, sequences, emitted, results, body } = self;
-        let body = body.try_map_by(map)?;
-        Ok(LoopStep { steps, guarded, takes_index, captured, initial, sequences, emitted, results, body })
+        Ok(LoopStep { head: self.head, body: self.body.try_map_by(map)? })
     }
 }
 
@@ -228,7 +242,7 @@ impl<K> Step<K> {
                 let operands = step.operands.iter().chain([&step.result]);
                 operands.map(|(window, _)| window).collect()
             }
-            Step::Loop(step) => step.windows().collect(),
+            Step::Loop(step) => step.head.windows().collect(),
         }
     }
 }

@@ -275,7 +275,7 @@ fn windows(step: &Step<Arc<dyn Executable>>) -> SmallVec<[&Window; 8]> {
         Step::Kernel(step) => step.windows.iter().collect(),
         Step::MatMul(step) => [&step.left, &step.right].into_iter().chain(&step.result).collect(),
         Step::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
-        Step::Loop(step) => step.windows().collect(),
+        Step::Loop(step) => step.head.windows().collect(),
     }
 }
 
@@ -330,7 +330,7 @@ impl Frame<'_> {
                 Step::Kernel(step) => self.kernel(step, parallelism),
                 Step::MatMul(step) => self.matmul(step, parallelism),
                 Step::Custom(step) => self.custom(step),
-                Step::Loop(step) => self.run_loop(step, body, parallelism),
+                Step::Loop(step) => self.run_loop(&step.head, body, parallelism),
             }
         }
     }

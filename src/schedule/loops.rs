@@ -26,6 +26,8 @@ pub struct LoopStep {
     pub results: Vec<Option<NodeId>>,
     /// The nodes outside that the body reads: its first inputs.
     pub captured: Vec<NodeId>,
+    /// Whether a step changes nothing where the guard does not hold.
+    pub masked: bool,
     /// The body.
     pub body: Graph,
     /// How a step is made.
@@ -71,9 +73,11 @@ impl Loops {
                 steps.insert(id, Step::Nest(Box::new(NestStep { node: id, results, captured, members })));
                 continue;
             }
-            let (body, captured) = outline.body(node)?;
+            // A device had better go on than be asked after every step.
+            let masked = node.guarded && (graph.ty(node.initial[0]).rank() > 0 || target.shaders.is_some());
+            let (body, captured) = outline.body(node, masked)?;
             let schedule = schedule(&body, target)?;
-            steps.insert(id, Step::Loop(Box::new(LoopStep { node: id, results, captured, body, schedule })));
+            steps.insert(id, Step::Loop(Box::new(LoopStep { node: id, results, captured, masked, body, schedule })));
         }
         Ok(Loops { steps, inside })
     }
@@ -140,7 +144,7 @@ impl<'a> Outline<'a> {
     }
 
     /// The graph, and the nodes outside that its first inputs stand for.
-    fn body(mut self, node: &Loop<NodeId>) -> Result<(Graph, Vec<NodeId>)> {
+    fn body(mut self, node: &Loop<NodeId>, masked: bool) -> Result<(Graph, Vec<NodeId>)> {
         let captured = self.captured(node);
         for (number, &outer) in captured.iter().enumerate() {
             self.input(outer, format!("captured_{number}"))?;
@@ -154,9 +158,8 @@ impl<'a> Outline<'a> {
             }
         }
         let results: Vec<NodeId> = node.body.results.iter().map(|result| self.made[result]).collect();
-        let is_by_element = node.guarded && self.graph.ty(node.initial[0]).rank() > 0;
         for (number, &result) in results.iter().enumerate() {
-            let output = if is_by_element { self.guarded(node, number, result)? } else { result };
+            let output = if masked { self.guarded(node, number, result)? } else { result };
             self.body.outputs.push(output);
         }
         Ok((self.body, captured))

@@ -6,9 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kroton::backend::gpu::{Gpu, GpuMask, testing};
-use kroton::{Arg, Array, Compiler, DType, Device, Function};
+use kroton::{Arg, Array, Compiler, DType, Device, Error, Expr, Function, OnUnused, OptLevel, Scalar};
 
-use super::{Argument, plain};
+use super::{Argument, plain, same, scalars};
 
 /// Lesser devices, with names for messages: all of the device; less of its dtypes; less of its numbers.
 pub const MASKS: [(&str, GpuMask); 4] = [("gpu", WHOLE), ("no i64", NO_I64), ("no f64", NO_F64), ("small", SMALL)];
@@ -71,14 +71,65 @@ impl Engine {
 
     /// Calls a function of this engine. The device must have been given work, unless all results are empty.
     pub fn call(&self, f: &Function, arguments: &[&Argument]) -> kroton::Result<Vec<Array>> {
+        let args: Vec<Arg<'_>> = arguments.iter().map(|argument| argument.arg()).collect();
+        self.call_with(f, &args)
+    }
+
+    /// As [`call`](Engine::call), with any arguments.
+    pub fn call_with(&self, f: &Function, args: &[Arg<'_>]) -> kroton::Result<Vec<Array>> {
         // Nobody else's dispatches may be counted.
         static TURN: Mutex<()> = Mutex::new(());
-        let args: Vec<Arg<'_>> = arguments.iter().map(|argument| argument.arg()).collect();
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.gpu.dispatches();
-        let results: Vec<Array> = f.call(args.as_slice())?;
+        let results: Vec<Array> = f.call(args)?;
         let worked = self.gpu.dispatches() > before;
         assert!(worked || results.iter().all(Array::is_empty), "{}: nothing ran on the device", self.name);
         Ok(results)
     }
+}
+
+/// Arguments of calls, and what the oracle gives for them.
+pub type Cases<'a> = Vec<(Vec<Arg<'a>>, Vec<Array>)>;
+
+/// Compiles for the device at every level and for lesser ones, calls twice, and compares with what the oracle gives: bits, but
+/// near floats, which a device rounds in its own way. What needs f64 may be refused where there is none.
+#[track_caller]
+pub fn agree(inputs: &[&Expr], outputs: &[Expr], cases: &Cases<'_>) {
+    for (name, mask) in MASKS {
+        let Some(engine) = Engine::new(name, mask) else { return };
+        let levels = if mask == WHOLE { &[OptLevel::Full, OptLevel::None][..] } else { &[OptLevel::Full] };
+        for level in levels {
+            let compiler = engine.compiler().optimize(*level).on_unused_input(OnUnused::Ignore);
+            let f = match compiler.compile(inputs, outputs) {
+                Err(Error::Unsupported(text)) if !engine.computes(DType::F64) && text.contains("SHADER_F64") => {
+                    continue;
+                }
+                result => result.unwrap(),
+            };
+            for (args, expected) in cases.iter().chain(cases) {
+                let results = engine.call_with(&f, args).unwrap();
+                for (number, (got, wanted)) in results.iter().zip(expected).enumerate() {
+                    assert_eq!(got.shape(), wanted.shape(), "{name}: result {number}");
+                    let pairs = scalars(got).into_iter().zip(scalars(wanted));
+                    for (place, (got, wanted)) in pairs.enumerate() {
+                        assert!(
+                            near(got, wanted),
+                            "{name} {level:?}: result {number}, {place}: {got:?}, not {wanted:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a value is one that a GPU may give after some steps, each of which rounds.
+fn near(got: Scalar, wanted: Scalar) -> bool {
+    let bound = match (got, wanted) {
+        (Scalar::F32(_), Scalar::F32(_)) => 1e-5,
+        (Scalar::F64(_), Scalar::F64(_)) => 1e-9,
+        _ => 0.0,
+    };
+    let [a, b] = [got, wanted].map(|x| x.to_f64());
+    same(got, wanted) || (bound > 0.0 && (a - b).abs() <= bound * b.abs().max(1e-3))
 }

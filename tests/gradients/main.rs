@@ -10,6 +10,7 @@ mod conventions;
 mod difference;
 mod elementwise;
 mod limits;
+mod loops;
 mod random;
 mod stable;
 mod structure;

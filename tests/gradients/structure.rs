@@ -42,7 +42,7 @@ fn size(a: &[f64]) -> f64 {
 }
 
 /// Checks all derivatives of `build` of inputs of these shapes.
-fn check(name: &str, shapes: &[&[usize]], build: impl Fn(&[Expr]) -> Expr) {
+pub fn check(name: &str, shapes: &[&[usize]], build: impl Fn(&[Expr]) -> Expr) {
     let inputs = open(shapes);
     let y = build(&inputs);
     assert!(y.error().is_none(), "{name}: {:?}", y.error());

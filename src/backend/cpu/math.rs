@@ -6,7 +6,7 @@
 
 use crate::dtype::{DType, Scalar};
 use crate::elementary::kernel::{self, Level};
-use crate::elementary::philox_kernel::{self, Draw, random_kernel};
+use crate::elementary::philox_kernel::{self, Draw, progression_kernel, random_kernel};
 use crate::elementary::{Binary, Unary, functions};
 use crate::ops::binary::binary_table;
 use crate::ops::scalar::{Float, Integer, random};
@@ -66,8 +66,16 @@ impl Symbol {
     pub fn kernel(self, level: Level) -> Option<*const u8> {
         match self.function {
             Function::Unary(op) => unary_kernel(op, self.dtype, level),
-            Function::Binary(op) => binary_kernel(op, self.dtype, level),
+            Function::Binary(op) => binary_kernels(op, self.dtype, level)[0],
             Function::Ternary(_) => None,
+        }
+    }
+
+    /// Where its kernel is that is told an arithmetic progression of first operands and one second operand; draws have one.
+    pub fn progression_kernel(self, level: Level) -> Option<*const u8> {
+        match self.function {
+            Function::Binary(op) => binary_kernels(op, self.dtype, level)[1],
+            Function::Unary(_) | Function::Ternary(_) => None,
         }
     }
 
@@ -126,11 +134,12 @@ fn unary_kernel(op: UnaryOp, dtype: DType, level: Level) -> Option<*const u8> {
     }
 }
 
-fn binary_kernel(op: BinaryOp, dtype: DType, level: Level) -> Option<*const u8> {
+/// The kernel of arrays, and that of a progression and one element.
+fn binary_kernels(op: BinaryOp, dtype: DType, level: Level) -> [Option<*const u8>; 2] {
     match op {
-        BinaryOp::Pow => of_binary::<functions::Pow>(dtype, level),
-        BinaryOp::Atan2 => of_binary::<functions::Atan2>(dtype, level),
-        BinaryOp::Hypot => of_binary::<functions::Hypot>(dtype, level),
+        BinaryOp::Pow => [of_binary::<functions::Pow>(dtype, level), None],
+        BinaryOp::Atan2 => [of_binary::<functions::Atan2>(dtype, level), None],
+        BinaryOp::Hypot => [of_binary::<functions::Hypot>(dtype, level), None],
         BinaryOp::RandomBits32 => of_draw::<philox_kernel::Bits32>(dtype, level),
         BinaryOp::RandomBits64 => of_draw::<philox_kernel::Bits64>(dtype, level),
         BinaryOp::RandomUniform32 => of_draw::<philox_kernel::Uniform32>(dtype, level),
@@ -157,7 +166,7 @@ fn binary_kernel(op: BinaryOp, dtype: DType, level: Level) -> Option<*const u8> 
         | BinaryOp::Or
         | BinaryOp::Xor
         | BinaryOp::Shl
-        | BinaryOp::Shr => None,
+        | BinaryOp::Shr => [None, None],
     }
 }
 
@@ -177,8 +186,12 @@ fn of_binary<F: Binary<f32> + Binary<f64>>(dtype: DType, level: Level) -> Option
     }
 }
 
-fn of_draw<D: Draw>(dtype: DType, level: Level) -> Option<*const u8> {
-    (dtype == DType::U64).then(|| random_kernel::<D>(level) as *const u8)
+/// The kernels of a draw: of counters and keys in memory, and of counters in progression under one key.
+fn of_draw<D: Draw>(dtype: DType, level: Level) -> [Option<*const u8>; 2] {
+    if dtype != DType::U64 {
+        return [None, None];
+    }
+    [Some(random_kernel::<D>(level) as *const u8), Some(progression_kernel::<D>(level) as *const u8)]
 }
 
 /// A type as it travels in a register.

@@ -103,7 +103,8 @@ fn nested(has_condition: bool, keeps_history: bool) -> Kernel {
 
 #[test]
 fn nested_loops_of_every_length() {
-    for (points, outer, inner, stores) in [(70, 3, 4, 5), (5, 0, 9, 2), (5, 9, 0, 0), (2, 150, 200, 3), (1, 9000, 1, 1)]
+    for (points, outer, inner, stores) in
+        [(70, 3, 4, 5), (5, 0, 9, 2), (5, 9, 0, 0), (2, 150, 200, 3), (1, 9000, 1, 1), (1, 1, 32_767, 0)]
     {
         for (has_condition, keeps_history) in [(false, false), (false, true), (true, false), (true, true)] {
             let kernel = nested(has_condition, keeps_history);
@@ -182,7 +183,7 @@ fn dispatches_are_as_few_as_can_be() {
     let kernel = GpuKernel::new(recurrence(DType::I32, false), gpu.target()).unwrap();
     assert!(!kernel.text().contains("States"));
     let long = LONGEST as usize;
-    for (steps, expected) in [(0, 1), (long, 1), (long + 1, 2), (3 * long, 3)] {
+    let record = |steps: usize| {
         let before = gpu.dispatches();
         let memory = gpu.allocate(4).unwrap();
         let operand = || crate::backend::gpu::GpuOperand {
@@ -190,11 +191,14 @@ fn dispatches_are_as_few_as_can_be() {
             offset: 0,
             strides: smallvec::smallvec![0, 0],
         };
-        // Recorded, not run: other tests count dispatches of the same device too.
         let mut recorder = gpu.recorder();
         let operands: Vec<_> = (0..4).map(|_| operand()).collect();
         kernel.record(&mut recorder, &[1, steps], &operands).unwrap();
-        assert!(gpu.dispatches() - before >= expected, "{steps}");
+        gpu.dispatches() - before
+    };
+    for (steps, expected) in [(0, 1), (long, 1), (long + 1, 2), (3 * long, 3)] {
+        // Other tests raise the counter too, but not all the time.
+        assert_eq!((0..100).map(|_| record(steps)).min(), Some(expected), "{steps}");
     }
     assert!(kernel.text().contains("States"));
 }

@@ -7,6 +7,7 @@
 //! Nothing here knows graphs or plans. A failure of a device is an `Error`, never a panic.
 
 pub mod adapter;
+pub mod copies;
 pub mod device;
 pub mod dispatch;
 pub mod emit;

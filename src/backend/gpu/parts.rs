@@ -94,6 +94,24 @@ fn around(axes: &[Axis], inside: u64, extent: &dyn Fn(&Axis) -> u64) -> u64 {
     axes.iter().rev().fold(inside, |inside, axis| extent(axis).saturating_mul(inside.saturating_add(1)))
 }
 
+/// How many loops of a point lie in one another, at most.
+fn depth_of_point(kernel: &Kernel) -> u64 {
+    let of = |nest: &Nest| match nest {
+        Nest::Map { body, .. } => depth(body),
+        Nest::Reduce { .. } | Nest::Sequential { .. } | Nest::While { .. } | Nest::Block(_) => 0,
+    };
+    kernel.body.iter().map(of).max().unwrap_or(0)
+}
+
+fn depth(nests: &[Nest]) -> u64 {
+    let of = |nest: &Nest| match nest {
+        Nest::Map { axes, body } => axes.len() as u64 + depth(body),
+        Nest::Sequential { body, .. } | Nest::While { body, .. } => 1 + depth(body),
+        Nest::Reduce { .. } | Nest::Block(_) => 0,
+    };
+    nests.iter().map(of).max().unwrap_or(0)
+}
+
 impl Launch<'_> {
     /// A map whose points have so many rounds, or nobody knows how many.
     ///
@@ -116,10 +134,12 @@ impl Launch<'_> {
         recorder.write(&states, &[0; 4])?;
         let emitted = self.kernel.emitted(self.variant(Role::MapPart))?;
         let at_once = self.kernel.rounds_at_once().min((MOST_WORK / results).max(FEWEST));
+        // A point that goes on counts a round of each loop around the one in which it paused once more.
+        let counted = at_once.saturating_add(depth_of_point(self.kernel.kernel()));
         let groups = results.div_ceil(u64::from(self.invocations));
         let window = Window { points, blocks: 0..0 };
         let mut part = |recorder: &mut Recorder, number: u64| {
-            let dispatch = Dispatch::new(self, &emitted, window.clone(), results).part(number, at_once);
+            let dispatch = Dispatch::new(self, &emitted, window.clone(), results).part(number, counted);
             dispatch.writes(&states).run(recorder, groups)
         };
         match rounds {

@@ -20,11 +20,16 @@ use crate::error::{Error, Result};
 /// The size of a buffer of uniform data, unless one dispatch needs more.
 const WORDS: usize = 16 << 10;
 
+/// So many dispatches are many: a device that a driver watches should come to an end of what it was given.
+const MANY: usize = 64;
+
 /// The commands of one call.
 #[derive(Debug)]
 pub struct Recorder {
     gpu: Arc<Gpu>,
     commands: Option<Commands>,
+    /// How many dispatches are recorded and not submitted.
+    waiting: usize,
     /// Uniform data of the recorded dispatches.
     words: Vec<Words>,
     /// The memory that recorded commands use.
@@ -75,7 +80,7 @@ pub struct Reading {
 
 impl Recorder {
     pub(super) fn new(gpu: Arc<Gpu>) -> Recorder {
-        Recorder { gpu, commands: None, words: Vec::new(), used: Vec::new(), maps: Vec::new() }
+        Recorder { gpu, commands: None, waiting: 0, words: Vec::new(), used: Vec::new(), maps: Vec::new() }
     }
 
     /// The device that the commands are for.
@@ -109,6 +114,7 @@ impl Recorder {
         pass.set_bind_group(0, &group, &[]);
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
         self.gpu.count_dispatch();
+        self.waiting += 1;
         Ok(())
     }
 
@@ -157,6 +163,19 @@ impl Recorder {
         self.gpu.write(to.buffer(), bytes)
     }
 
+    /// Records that some memory is to be all zeros.
+    ///
+    /// # Errors
+    /// `Device` if the device is lost or the memory belongs to another one.
+    pub fn clear(&mut self, memory: &DeviceMemory) -> Result<()> {
+        self.owns(memory)?;
+        if memory.bytes() > 0 {
+            self.used.push(memory.clone());
+            self.commands()?.encoder().clear_buffer(memory.buffer(), 0, Some(memory.padded()));
+        }
+        Ok(())
+    }
+
     /// Records that the host wants to read some memory as it is then.
     ///
     /// # Errors
@@ -182,6 +201,7 @@ impl Recorder {
     /// recorded is gone then.
     pub fn submit(&mut self) -> Result<()> {
         let Some(commands) = self.commands.take() else { return Ok(()) };
+        self.waiting = 0;
         let (words, maps) = (std::mem::take(&mut self.words), std::mem::take(&mut self.maps));
         // Until the commands are submitted.
         let _used = std::mem::take(&mut self.used);
@@ -196,6 +216,14 @@ impl Recorder {
                 buffer.map_async(MapMode::Read, ..bytes, move |result| drop(sender.send(Progress::Mapped(result))));
             }
         })
+    }
+
+    /// Hands what was recorded to the device if it is much.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub fn submit_many(&mut self) -> Result<()> {
+        if self.waiting < MANY { Ok(()) } else { self.submit() }
     }
 
     /// Submits what was recorded so far, and waits until it is done.

@@ -18,8 +18,9 @@ use crate::loops::{Access, Base, Binding, Launch};
 use crate::lower::plan::{CustomStep, KernelStep, Source, Window};
 use crate::runtime::custom::{self, Located};
 use crate::runtime::gpu::call::Call;
+use crate::runtime::gpu::frame::Placed;
 use crate::runtime::gpu::transfer;
-use crate::runtime::memory::{Memory, Operand, Sizes};
+use crate::runtime::memory::{Memory, Sizes};
 use crate::runtime::windows::{locate, sizes};
 use crate::shape::Symbols;
 
@@ -62,7 +63,7 @@ enum View {
     Memory(Located),
 }
 
-impl Call<'_> {
+impl Call<'_, '_> {
     /// Runs a kernel on the host.
     ///
     /// # Safety
@@ -109,6 +110,22 @@ impl Call<'_> {
         self.pass_on(&wanted)
     }
 
+    /// The single i64 that a window sees.
+    ///
+    /// # Safety
+    /// As `Call::step`.
+    pub(super) unsafe fn number(&mut self, window: &Window) -> Result<i64> {
+        let mut kept = Vec::new();
+        let views = self.views(&[Wanted { window, access: Access::Read, sizes: &[] }], &mut kept)?;
+        let numbers = views.into_iter().map(|view| match view {
+            View::Positions(Binding { base: Base::Position(number), .. }) => Ok(number),
+            // SAFETY: the window is of one i64, in an argument, in what was fetched, or in the call's own memory.
+            View::Memory(located) => Ok(unsafe { located.pointer.cast::<i64>().read_unaligned() }),
+            View::Positions(_) => Err(nowhere()),
+        });
+        numbers.last().ok_or_else(nowhere)?
+    }
+
     /// Brings windows to the host; `kept` holds what came for as long as they are used.
     fn views(&mut self, wanted: &[Wanted<'_>], kept: &mut Vec<Block>) -> Result<Vec<View>> {
         let seen: Vec<Seen> = wanted.iter().map(|wanted| self.see(wanted, kept)).collect::<Result<_>>()?;
@@ -124,7 +141,7 @@ impl Call<'_> {
                 Seen::Here(pointer, extent) => View::Memory(located(pointer, 0, extent, window.dtype)),
                 Seen::Coming(reading, bytes, extent) => {
                     let mut block = Block::new(bytes.len())?;
-                    transfer::fetch_bytes(&mut self.recorder, reading, window.dtype, block.bytes_mut())?;
+                    transfer::fetch_bytes(self.recorder, reading, window.dtype, block.bytes_mut())?;
                     let pointer = block.bytes_mut().as_mut_ptr();
                     kept.push(block);
                     View::Memory(located(pointer, bytes.start, extent, window.dtype))
@@ -138,7 +155,6 @@ impl Call<'_> {
     fn see(&mut self, wanted: &Wanted<'_>, kept: &mut Vec<Block>) -> Result<Seen> {
         let (window, symbols) = (wanted.window, self.frame.symbols);
         let row_major = || wanted.extent(None, symbols);
-        let inputs = self.frame.inputs;
         match &window.source {
             Source::Positions => Ok(Seen::Positions(0, row_major()?)),
             Source::Size(size) => Ok(Seen::Positions(size.evaluate(symbols)?, row_major()?)),
@@ -146,16 +162,21 @@ impl Call<'_> {
             Source::Constant(index) => {
                 Ok(Seen::Here(self.frame.constants[*index].bytes().as_ptr().cast_mut(), row_major()?))
             }
-            Source::Input(index) | Source::PackedInput(index) => match &inputs[*index] {
-                Operand::Device(array) => self.coming(array.memory(), wanted),
-                Operand::Host(memory) => match &window.source {
-                    Source::PackedInput(_) if !memory.is_contiguous() => {
-                        Ok(Seen::Here(packed(memory, kept)?, row_major()?))
+            Source::Input(index) | Source::PackedInput(index) => {
+                let is_packed = matches!(window.source, Source::PackedInput(_));
+                match self.frame.host_argument(*index) {
+                    None => {
+                        let Placed { memory, offset, strides } = self.frame.argument(&window.source)?.clone();
+                        let extent = wanted.extent(strides.as_deref(), symbols)?;
+                        self.coming(&memory, offset, extent, wanted)
                     }
-                    Source::PackedInput(_) => Ok(Seen::Here(memory.pointer, row_major()?)),
-                    _ => Ok(Seen::Here(memory.pointer, wanted.extent(Some(memory.strides), symbols)?)),
-                },
-            },
+                    Some(memory) if is_packed && !memory.is_contiguous() => {
+                        Ok(Seen::Here(packed(&memory, kept)?, row_major()?))
+                    }
+                    Some(memory) if is_packed => Ok(Seen::Here(memory.pointer, row_major()?)),
+                    Some(memory) => Ok(Seen::Here(memory.pointer, wanted.extent(Some(memory.strides), symbols)?)),
+                }
+            }
             Source::Output(_) | Source::Slot(_) if wanted.access == Access::Write => self.target(wanted),
             Source::Output(_) | Source::Slot(_) => self.made(wanted),
         }
@@ -169,8 +190,9 @@ impl Call<'_> {
             let extent = wanted.extent(None, symbols)?;
             return Ok(Seen::Here(block.bytes_mut().as_mut_ptr(), extent));
         }
-        let memory = twin.on_device()?.clone();
-        self.coming(&memory, wanted)
+        let (memory, offset) = (twin.on_device()?.clone(), twin.offset);
+        let extent = wanted.extent(None, symbols)?;
+        self.coming(&memory, offset, extent, wanted)
     }
 
     /// A slot or an output that is written: the host has to have the rest of it too.
@@ -192,14 +214,14 @@ impl Call<'_> {
         Ok(Seen::Here(block.bytes_mut().as_mut_ptr(), extent))
     }
 
-    /// Records the reading of as much memory of the device as a window sees.
-    fn coming(&mut self, memory: &DeviceMemory, wanted: &Wanted<'_>) -> Result<Seen> {
-        let extent = wanted.extent(None, self.frame.symbols)?;
+    /// Records the reading of as much memory of the device as a window sees that lies in it from an element on.
+    fn coming(&mut self, memory: &DeviceMemory, first: i64, extent: Extent, wanted: &Wanted<'_>) -> Result<Seen> {
+        let extent = Extent { offset: extent.offset.wrapping_add(first as isize), ..extent };
         let range = reach(&extent, wanted.sizes, wanted.window.dtype.size(), memory.bytes());
         if range == (0..memory.bytes()) {
             return Ok(Seen::Coming(self.recorder.read(memory)?, range, extent));
         }
-        let part = self.frame.gpu.allocate(range.len())?;
+        let part = self.frame.gpu().allocate(range.len())?;
         self.recorder.copy(memory, range.start as u64, &part, 0, range.len().next_multiple_of(4) as u64)?;
         Ok(Seen::Coming(self.recorder.read(&part)?, range, extent))
     }

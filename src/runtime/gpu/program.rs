@@ -9,13 +9,15 @@ use std::time::Instant;
 use rustc_hash::FxHashSet;
 
 use crate::array::Array;
-use crate::backend::gpu::{Adapter, DeviceMemory, Gpu, GpuKernel, GpuProduct, open};
+use crate::backend::gpu::{Adapter, DeviceMemory, Gpu, GpuKernel, GpuProduct, Recorder, open};
 use crate::backend::{Executable, interpreter};
 use crate::error::{Error, Result};
-use crate::loops::{Kernel, Target};
-use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, Source, Step, Window};
+use crate::loops::{Kernel, Nest, Target};
+use crate::lower::plan::{self, CustomStep, KernelStep, LoopHead, MatMulStep, Plan, Source, Step, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::gpu::call::Call;
+use crate::runtime::gpu::frame::Frame;
+use crate::runtime::gpu::loop_kernels::LoopKernels;
 use crate::runtime::memory::Operand;
 use crate::runtime::profile::{Counter, Profiler, traffic};
 use crate::runtime::windows::{size, sizes};
@@ -30,6 +32,8 @@ pub struct GpuProgram {
     pub(super) constants: Vec<Array>,
     /// What steps on the device read or write.
     pub(super) on_device: FxHashSet<Source>,
+    /// What steps on the host read or write.
+    pub(super) on_host: FxHashSet<Source>,
     adapter: Adapter,
     resident: Mutex<Option<Arc<Resident>>>,
     /// What counts, if the program is profiled.
@@ -54,6 +58,18 @@ pub(super) enum DeviceStep {
     Product(Box<ProductStep>),
     /// A host function.
     Custom(Box<CustomStep>),
+    /// A loop.
+    Loop(Box<LoopStep>),
+}
+
+/// A loop that is run step by step.
+#[derive(Debug)]
+pub(super) struct LoopStep {
+    pub head: LoopHead,
+    /// A step.
+    pub body: GpuProgram,
+    /// What the loop itself has the device do.
+    pub kernels: LoopKernels,
 }
 
 /// A matrix product, with what is computed from its elements.
@@ -81,10 +97,14 @@ impl GpuProgram {
     /// `Unsupported` for what the target cannot run.
     pub fn new(plan: Plan<Kernel>, adapter: Adapter, target: &Target) -> Result<GpuProgram> {
         let Plan { steps, blocks: _, slots, constants } = plan;
-        let steps: Vec<DeviceStep> = steps.into_iter().map(|step| prepare(step, target)).collect::<Result<_>>()?;
-        let windows = steps.iter().flat_map(device_windows);
-        let on_device = windows.map(|window| window.source.clone()).collect();
-        Ok(GpuProgram { steps, slots, constants, on_device, adapter, resident: Mutex::default(), counters: None })
+        let prepared = steps.into_iter().map(|step| prepare(step, &adapter, target));
+        let steps: Vec<DeviceStep> = prepared.collect::<Result<_>>()?;
+        let sources = |windows: fn(&DeviceStep) -> Vec<&Window>| {
+            steps.iter().flat_map(windows).map(|window| window.source.clone()).collect()
+        };
+        let (on_device, on_host) = (sources(device_windows), sources(host_windows));
+        let (resident, counters) = (Mutex::default(), None);
+        Ok(GpuProgram { steps, slots, constants, on_device, on_host, adapter, resident, counters })
     }
 
     /// Counts every step from here on.
@@ -94,6 +114,7 @@ impl GpuProgram {
             DeviceStep::HostKernel(step) => profiler.watch_device_kernel(step.kernel.kernel()),
             DeviceStep::Product(_) => profiler.watch("matmul", "matmul"),
             DeviceStep::Custom(step) => profiler.watch(step.function.0.name.as_str(), "host function"),
+            DeviceStep::Loop(_) => profiler.watch("loop", "loop"),
         });
         let steps = steps.collect();
         self.counters = Some(Counters { steps, results: profiler.watch("results", "transfer") });
@@ -130,10 +151,12 @@ impl GpuProgram {
         let resident = self.resident(gpu)?;
         // SAFETY: passed on as promised by the caller.
         unsafe {
-            let mut call = Call::new(self, &resident, inputs, outputs, symbols)?;
+            let mut frame = Frame::new(self, resident, inputs, outputs, symbols)?;
+            let mut recorder: Recorder = gpu.recorder();
+            let mut call = Call { frame: &mut frame, recorder: &mut recorder };
             match &self.counters {
                 None => {
-                    self.steps.iter().try_for_each(|step| call.step(step))?;
+                    call.steps(self)?;
                     call.finish(outputs)
                 }
                 Some(counters) => self.counted(counters, call, outputs, symbols),
@@ -143,17 +166,17 @@ impl GpuProgram {
 
     /// # Safety
     /// As `run`.
-    unsafe fn counted(
-        &self,
+    unsafe fn counted<'a>(
+        &'a self,
         counters: &Counters,
-        mut call: Call<'_>,
+        mut call: Call<'_, 'a>,
         outputs: &mut [OutPlace<'_>],
         symbols: &Symbols,
     ) -> Result<()> {
         let mut start = Instant::now();
-        for (step, counter) in self.steps.iter().zip(&counters.steps) {
+        for (number, (step, counter)) in self.steps.iter().zip(&counters.steps).enumerate() {
             // SAFETY: passed on.
-            unsafe { call.step(step)? };
+            unsafe { call.step(number, step)? };
             // Else all that a step takes is to be recorded.
             call.recorder.complete()?;
             counter.add(start.elapsed(), traffic_of(step, symbols)?);
@@ -166,7 +189,7 @@ impl GpuProgram {
     }
 
     /// What a device keeps, made at the first call on it.
-    fn resident(&self, gpu: &Arc<Gpu>) -> Result<Arc<Resident>> {
+    pub(super) fn resident(&self, gpu: &Arc<Gpu>) -> Result<Arc<Resident>> {
         // Held while uploading, so that two first calls do not both upload.
         let mut kept = self.resident.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(resident) = &*kept
@@ -185,41 +208,71 @@ impl GpuProgram {
     }
 
     /// The kernels on the device, in order.
-    fn device_kernels(&self) -> impl Iterator<Item = &GpuKernel> {
-        self.steps.iter().filter_map(|step| match step {
-            DeviceStep::Kernel(step) => Some(&step.kernel),
-            DeviceStep::Product(step) => Some(step.product.kernel()),
-            DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => None,
-        })
+    fn device_kernels(&self) -> Vec<&GpuKernel> {
+        let kernels = self.steps.iter().flat_map(|step| match step {
+            DeviceStep::Kernel(step) => vec![&step.kernel],
+            DeviceStep::Product(step) => vec![step.product.kernel()],
+            DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => Vec::new(),
+            DeviceStep::Loop(step) => step.kernels.all().chain(step.body.device_kernels()).collect(),
+        });
+        kernels.collect()
     }
 
-    /// Whether a step is the user's code.
+    /// Whether a step, or one of a loop's body, is the user's code.
     pub fn calls_host_functions(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, DeviceStep::Custom(_)))
+        self.steps.iter().any(|step| match step {
+            DeviceStep::Custom(_) => true,
+            DeviceStep::Loop(step) => step.body.calls_host_functions(),
+            DeviceStep::Kernel(_) | DeviceStep::HostKernel(_) | DeviceStep::Product(_) => false,
+        })
     }
 
-    /// The kernels in the loop IR, in order.
-    pub fn loops(&self) -> impl Iterator<Item = &Kernel> {
-        self.steps.iter().filter_map(|step| match step {
-            DeviceStep::Kernel(step) => Some(step.kernel.kernel()),
-            DeviceStep::HostKernel(step) => Some(step.kernel.kernel()),
-            DeviceStep::Product(step) => Some(step.product.kernel().kernel()),
-            DeviceStep::Custom(_) => None,
+    /// Whether the host has to wait for the device between its steps, or a step may take any time.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            DeviceStep::Kernel(step) => step.kernel.kernel().body.iter().any(goes_on_while),
+            DeviceStep::Product(_) => false,
+            DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => true,
+            DeviceStep::Loop(step) => {
+                let LoopStep { head, body, .. } = &**step;
+                head.guarded || !matches!(head.steps, plan::Steps::Known(_)) || body.is_interrupted()
+            }
         })
+    }
+
+    /// The kernels in the loop IR, in order; those of a loop's body in its place.
+    pub fn loops(&self) -> Vec<&Kernel> {
+        let kernels = self.steps.iter().flat_map(|step| match step {
+            DeviceStep::Kernel(step) => vec![step.kernel.kernel()],
+            DeviceStep::HostKernel(step) => vec![step.kernel.kernel()],
+            DeviceStep::Product(step) => vec![step.product.kernel().kernel()],
+            DeviceStep::Custom(_) => Vec::new(),
+            DeviceStep::Loop(step) => step.body.loops(),
+        });
+        kernels.collect()
     }
 
     /// The shaders that have been made so far.
     pub fn shader_texts(&self) -> Vec<String> {
-        self.device_kernels().map(GpuKernel::text).collect()
+        self.device_kernels().into_iter().map(GpuKernel::text).collect()
     }
 
     /// How many shaders have been made so far.
     pub fn compilations(&self) -> usize {
-        self.device_kernels().map(GpuKernel::compilations).sum()
+        self.device_kernels().into_iter().map(GpuKernel::compilations).sum()
     }
 }
 
-fn prepare(step: Step<Kernel>, target: &Target) -> Result<DeviceStep> {
+/// Whether there is a loop in it that goes on while a condition holds.
+fn goes_on_while(nest: &Nest) -> bool {
+    match nest {
+        Nest::While { .. } => true,
+        Nest::Map { body, .. } | Nest::Sequential { body, .. } => body.iter().any(goes_on_while),
+        Nest::Reduce { .. } | Nest::Block(_) => false,
+    }
+}
+
+fn prepare(step: Step<Kernel>, adapter: &Adapter, target: &Target) -> Result<DeviceStep> {
     match step {
         Step::Kernel(KernelStep { kernel, extents, windows, on_host: false }) => {
             let kernel = GpuKernel::new(kernel, target)?;
@@ -231,11 +284,12 @@ fn prepare(step: Step<Kernel>, target: &Target) -> Result<DeviceStep> {
         }
         Step::MatMul(step) => Ok(DeviceStep::Product(Box::new(product(*step, target)?))),
         Step::Custom(step) => Ok(DeviceStep::Custom(step)),
-        Step::Loop(_) => Err(Error::Unsupported(
-            "a GPU runs loops whose steps are elementwise, on states of one shape, and this is none; compile for \
-             Device::Cpu or Device::Auto"
-                .to_string(),
-        )),
+        Step::Loop(step) => {
+            let plan::LoopStep { head, body } = *step;
+            let kernels = LoopKernels::new(&head, target)?;
+            let body = GpuProgram::new(body, adapter.clone(), target)?;
+            Ok(DeviceStep::Loop(Box::new(LoopStep { head, body, kernels })))
+        }
     }
 }
 
@@ -260,11 +314,25 @@ fn product(step: MatMulStep<Kernel>, target: &Target) -> Result<ProductStep> {
 }
 
 /// The windows of a step that runs on the device.
-fn device_windows(step: &DeviceStep) -> &[Window] {
+fn device_windows(step: &DeviceStep) -> Vec<&Window> {
     match step {
-        DeviceStep::Kernel(step) => &step.windows,
-        DeviceStep::Product(step) => &step.windows,
-        DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => &[],
+        DeviceStep::Kernel(step) => step.windows.iter().collect(),
+        DeviceStep::Product(step) => step.windows.iter().collect(),
+        DeviceStep::Loop(step) => step.head.arrays().collect(),
+        DeviceStep::HostKernel(_) | DeviceStep::Custom(_) => Vec::new(),
+    }
+}
+
+/// The windows of a step that the host needs.
+fn host_windows(step: &DeviceStep) -> Vec<&Window> {
+    match step {
+        DeviceStep::Kernel(_) | DeviceStep::Product(_) => Vec::new(),
+        DeviceStep::HostKernel(step) => step.windows.iter().collect(),
+        DeviceStep::Custom(step) => step.operands.iter().chain([&step.result]).map(|(window, _)| window).collect(),
+        DeviceStep::Loop(step) => match &step.head.steps {
+            plan::Steps::Computed(window) => vec![window],
+            plan::Steps::Known(_) | plan::Steps::Unbounded => Vec::new(),
+        },
     }
 }
 
@@ -282,5 +350,7 @@ fn traffic_of(step: &DeviceStep, symbols: &Symbols) -> Result<u64> {
             read.saturating_add(traffic::of_windows(others, &[rows, columns]))
         }
         DeviceStep::Custom(step) => traffic::of_custom(step, symbols)?,
+        // How often it makes its step is known only in the end.
+        DeviceStep::Loop(_) => 0,
     })
 }

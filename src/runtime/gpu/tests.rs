@@ -84,3 +84,47 @@ fn an_error_of_a_host_function_leaves_results_untouched() -> Result<()> {
     assert_eq!((sums, shorter), ([7.0; 2], [7.0; 2]));
     Ok(())
 }
+
+/// Host functions in the steps of a loop: they read rows and states, and write states and rows of histories.
+#[test]
+fn a_host_function_takes_part_in_every_step() -> Result<()> {
+    let Some(gpu) = testing::device() else { return Ok(()) };
+    let (x, rows) = (vector::<f32>("x"), matrix::<f32>("rows"));
+    let ([last], [sums, means]) = crate::scan(&rows, [&x], |row, [x]| {
+        let sums = host("running", running, &(&x + &row));
+        let next = host("running", running, &sums.slice(s![..;-1])) - row.mean(..);
+        ([next.clone()], [sums, host("running", running, &row) * next.max(..)])
+    })?;
+    let inputs = [x, rows];
+    let outputs = || (&last, &sums, &means);
+    let data = array![[1.0_f32, -2.0, 4.0], [0.5, 0.25, 1.0], [3.0, 0.0, -8.0]];
+    let start = [1.0_f32, 2.0, -1.0];
+    let oracle = Compiler::new().device(Device::Interpreter).compile(&inputs, outputs())?;
+    let f = on_gpu(&inputs, outputs())?;
+    for rows in [data.view(), data.t(), data.slice(s![..0, ..])] {
+        let expected: (Vec<f32>, Array2<f32>, Array2<f32>) = oracle.call((&start, rows))?;
+        let before = gpu.dispatches();
+        assert_eq!(f.call::<(Vec<f32>, Array2<f32>, Array2<f32>)>((&start, rows))?, expected);
+        assert!(gpu.dispatches() - before >= 3 * rows.nrows() as u64);
+    }
+    Ok(())
+}
+
+/// A guard that a host function has a say in is looked at before every step, and so is one whose steps might fail.
+#[test]
+fn a_host_function_sees_no_step_that_is_not_made() -> Result<()> {
+    let Some(_gpu) = testing::device() else { return Ok(()) };
+    fn doubled(values: &[f32]) -> Vec<f32> {
+        assert!(values.iter().sum::<f32>() < 100.0);
+        values.iter().map(|x| 2.0 * x).collect()
+    }
+    let x = vector::<f32>("x");
+    let [y] = crate::iterate_while(|[x]| x.sum(..).lt(100.0), [&x], |[x]| [host("doubled", doubled, &x)])?;
+    let f = on_gpu(std::slice::from_ref(&x), &y)?;
+    assert_eq!(f.call::<Vec<f32>>((&[1.0_f32, 2.0],))?, [64.0, 128.0]);
+    let [z] = crate::iterate(2, [&x], |[x]| [host("short", |x| x[1..].to_vec(), &x) + 1.0])?;
+    let error = on_gpu(std::slice::from_ref(&x), &z)?.call::<Vec<f32>>((&[1.0_f32, 2.0],)).unwrap_err();
+    assert!(matches!(error, Error::Shape(_)), "{error}");
+    assert_eq!(f.call::<Vec<f32>>((&[60.0_f32, 60.0],))?, [60.0, 60.0]);
+    Ok(())
+}

@@ -2,16 +2,14 @@
 //!
 //! The states' memory is had when the loop begins, that of a body's own slots in each step. The host looks at the guard between steps.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
 use super::{Frame, Program};
 use crate::array::Block;
-use crate::backend::{Executable, Parallelism};
+use crate::backend::Parallelism;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::lower::plan::{LoopStep, Steps, Window};
+use crate::lower::plan::{LoopHead, Steps, Window};
 use crate::runtime::OutPlace;
 use crate::runtime::custom::Located;
 use crate::runtime::memory::{Memory, Operand, Sizes};
@@ -146,7 +144,7 @@ impl Frame<'_> {
     /// As `Program::run`.
     pub(super) unsafe fn run_loop(
         &mut self,
-        step: &LoopStep<Arc<dyn Executable>>,
+        step: &LoopHead,
         body: Option<&Program>,
         parallelism: &Parallelism,
     ) -> Result<()> {
@@ -190,7 +188,7 @@ impl Frame<'_> {
 
     /// # Safety
     /// As `Program::run`.
-    unsafe fn buffers(&mut self, step: &LoopStep<Arc<dyn Executable>>) -> Result<Buffers> {
+    unsafe fn buffers(&mut self, step: &LoopHead) -> Result<Buffers> {
         let captured = step.captured.iter().map(|(window, shape)| self.placed(window, shape));
         let captured = captured.collect::<Result<_>>()?;
         let mut states = Vec::with_capacity(step.initial.len());
@@ -226,12 +224,7 @@ impl Frame<'_> {
 
     /// # Safety
     /// As `Program::run`.
-    unsafe fn write_results(
-        &mut self,
-        step: &LoopStep<Arc<dyn Executable>>,
-        buffers: &Buffers,
-        done: usize,
-    ) -> Result<()> {
+    unsafe fn write_results(&mut self, step: &LoopHead, buffers: &Buffers, done: usize) -> Result<()> {
         for (state, window) in buffers.states.iter().zip(&step.results) {
             let Some(window) = window else { continue };
             let Located { pointer, strides } = self.located(window, state.shape.len())?;

@@ -9,6 +9,7 @@
 
 mod allocate;
 mod body;
+mod call;
 mod columns;
 mod convert;
 mod encode;

@@ -4,8 +4,8 @@
 
 use super::instruction::*;
 use super::step::{Step, Value};
-use super::trace::{Lanes, Parts, Tracer, VECTOR, no_wide_form};
-use crate::backend::cpu::math::{Function, Symbol};
+use super::trace::{Lanes, Parts, Tracer, no_wide_form};
+use crate::backend::cpu::math::Function;
 use crate::dtype::{DType, Kind};
 use crate::error::Result;
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
@@ -152,25 +152,6 @@ impl Tracer<'_> {
     fn number(&mut self, like: &Lanes, value: i64) -> Lanes {
         let bits = crate::dtype::Scalar::I64(value).cast(like.dtype).bits();
         self.like(like, bits)
-    }
-
-    /// Calls the op's kernel.
-    fn call(&mut self, function: Function, arguments: &[&Lanes]) -> Result<Lanes> {
-        let symbol = Symbol { function, dtype: arguments[0].dtype };
-        let address = symbol.kernel(self.level).ok_or_else(|| no_wide_form(symbol.name()))? as usize;
-        let dtype = symbol.result();
-        let width = self.width(dtype)?;
-        if !(self.lanes * width).is_multiple_of(VECTOR) {
-            return Err(no_wide_form("a kernel's results that fill no vector"));
-        }
-        let results: Parts = (0..self.vectors(width)).map(|_| self.steps.value(super::step::Home::None)).collect();
-        self.steps.steps.push(Step::Call {
-            address,
-            name: symbol.name(),
-            arguments: arguments.iter().map(|argument| argument.parts.to_vec()).collect(),
-            results: results.to_vec(),
-        });
-        Ok(Lanes { dtype, width, parts: results })
     }
 }
 

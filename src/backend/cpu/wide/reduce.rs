@@ -164,11 +164,11 @@ impl Blocks<'_> {
         };
         let kept = keep(&carried);
         store_kept(asm, &kept);
-        cut(&steps, self.lanes)?.whole(asm, frame, &kept)?;
+        cut(steps, self.lanes, &carried)?.whole(asm, frame, &kept)?;
         let done = asm.label();
         count_left(asm, done);
         let (steps, carried) = self.step(asm, frame, Reach::Tail)?;
-        cut(&steps, self.lanes)?.once(asm, frame, &keep(&carried))?;
+        cut(steps, self.lanes, &carried)?.once(asm, frame, &keep(&carried))?;
         asm.bind(done);
         load_kept(asm, &kept);
         Ok(())

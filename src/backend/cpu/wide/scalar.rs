@@ -2,13 +2,21 @@
 //!
 //! Must not know: values, allocation.
 
-use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RCX, RSP, Vector};
+use super::encode::{Arithmetic, Assembler, Condition, General, Memory, Operand, RAX, RCX, RSP, Vector};
 use super::frame::{BASES, FIRST, INDEX, LEFT, OTHER, STRIDES, WORD};
 use super::instruction::{BROADCASTSD, Immediate, LOAD};
 use super::step::Count;
 
 /// All lanes the number of the current element.
 pub(super) fn broadcast(asm: &mut Assembler, result: Vector, count: Count) {
+    number(asm, count);
+    asm.store(Memory::base(RSP, WORD), RAX);
+    let word = Operand::Memory(Memory::base(RSP, WORD));
+    asm.vector(&BROADCASTSD, result, None, word, Immediate::None);
+}
+
+/// The number of the current element, in `RAX`.
+fn number(asm: &mut Assembler, count: Count) {
     match count {
         Count::Port(port) => {
             asm.load(RCX, Memory::base(RSP, STRIDES));
@@ -22,9 +30,20 @@ pub(super) fn broadcast(asm: &mut Assembler, result: Vector, count: Count) {
         }
     }
     asm.arithmetic(Arithmetic::Add, RAX, RCX);
-    asm.store(Memory::base(RSP, WORD), RAX);
-    let word = Operand::Memory(Memory::base(RSP, WORD));
-    asm.vector(&BROADCASTSD, result, None, word, Immediate::None);
+}
+
+/// The number of the current element and the distance from each to the next; both registers are neither `RAX` nor `RCX`.
+pub(super) fn progression(asm: &mut Assembler, count: Count, [first, distance]: [General; 2]) {
+    number(asm, count);
+    asm.copy(first, RAX);
+    match count {
+        Count::Port(port) => {
+            asm.load(RCX, Memory::base(RSP, STRIDES));
+            asm.load(distance, Memory::base(RCX, port as i32 * 8));
+        }
+        Count::Position => asm.set(distance, 1),
+        Count::Row => asm.set(distance, 0),
+    }
 }
 
 /// All ones in the lanes of a vector whose elements, counted from `first`, are left.

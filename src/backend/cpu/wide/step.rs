@@ -52,6 +52,28 @@ pub(super) enum Count {
     Row,
 }
 
+/// What a kernel is given.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    /// The address of elements, which these vectors hold.
+    Vectors(Vec<Value>),
+    /// The first of some numbers at equal distances, then the distance.
+    Progression(Count),
+    /// The element that all lanes of a value share, which has a home.
+    Element(Value),
+}
+
+impl Argument {
+    /// The values that it is made of.
+    pub fn values(&self) -> &[Value] {
+        match self {
+            Argument::Vectors(values) => values,
+            Argument::Progression(_) => &[],
+            Argument::Element(value) => std::slice::from_ref(value),
+        }
+    }
+}
+
 /// A step of straight-line vector code.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -107,8 +129,8 @@ pub(super) enum Step {
         address: usize,
         /// Its name, for dumps.
         name: String,
-        /// The vectors of each argument.
-        arguments: Vec<Vec<Value>>,
+        /// What it is given.
+        arguments: Vec<Argument>,
         /// The vectors of the result.
         results: Vec<Value>,
     },
@@ -170,6 +192,21 @@ impl Steps {
         self.homes.push(home);
         Value(self.homes.len() as u32 - 1)
     }
+
+    /// Drops the steps whose values neither others nor `wanted` need.
+    pub fn drop_unused(&mut self, wanted: impl IntoIterator<Item = Value>) {
+        let mut needed = vec![false; self.homes.len()];
+        wanted.into_iter().for_each(|value| needed[value.0 as usize] = true);
+        let mut kept: Vec<Step> = Vec::with_capacity(self.steps.len());
+        for step in self.steps.drain(..).rev() {
+            if step.result().is_none_or(|value| needed[value.0 as usize]) {
+                step.reads(|value| needed[value.0 as usize] = true);
+                kept.push(step);
+            }
+        }
+        kept.reverse();
+        self.steps = kept;
+    }
 }
 
 impl Step {
@@ -192,7 +229,9 @@ impl Step {
             Step::MulAdd { operands, .. } => operands.iter().for_each(|&v| each(v)),
             Step::Load { mask, .. } => mask.iter().for_each(|&v| each(v)),
             Step::Store { value, mask, .. } => mask.iter().chain([value]).for_each(|&v| each(v)),
-            Step::Call { arguments, .. } => arguments.iter().flatten().for_each(|&v| each(v)),
+            Step::Call { arguments, .. } => {
+                arguments.iter().flat_map(Argument::values).for_each(|&v| each(v));
+            }
             Step::Broadcast { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => {}
         }
     }

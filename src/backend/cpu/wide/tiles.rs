@@ -6,10 +6,11 @@
 
 use super::allocate::Carried;
 use super::body::{residents, straight};
-use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RCX, RDI, RDX, RSI, RSP, Vector};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, Vector};
+use super::encode::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::frame::{COUNT, END, Frame, INDEX, START, STOP, TILE, TILES};
 use super::instruction::{Immediate, LOAD, STORE};
-use super::step::{Home, Place, Step, Steps, Value};
+use super::step::{Argument, Count, Home, Place, Step, Steps, Value};
 use super::trace::{VECTOR, no_wide_form};
 use crate::error::{Error, Result};
 
@@ -21,7 +22,17 @@ struct Call {
     address: usize,
     name: String,
     result: i32,
-    arguments: Vec<i32>,
+    arguments: Vec<Given>,
+}
+
+/// An argument of a kernel, by where it is.
+enum Given {
+    /// The address of a buffer.
+    Buffer(i32),
+    /// Two words: the number of the tile's first element, and the distance to the next.
+    Progression(Count),
+    /// A word in memory.
+    Word(Memory),
 }
 
 /// Straight-line code up to a call, or to the end.
@@ -94,12 +105,13 @@ struct Pieces<'a> {
     defined: Vec<Option<usize>>,
 }
 
-/// Cuts steps of so many lanes into segments.
+/// Cuts steps of so many lanes into segments; `carried` is what they compute beside what they store.
 ///
 /// # Errors
 /// `Unsupported` if a step of all buffers is larger than a tile may be.
-pub(super) fn cut(steps: &Steps, lanes: usize) -> Result<Tiled> {
-    let pieces = Pieces::new(steps);
+pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result<Tiled> {
+    steps.drop_unused(carried.iter().filter_map(|carried| carried.after));
+    let pieces = Pieces::new(&steps);
     let buffers = pieces.buffers(lanes)?;
     let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index)).collect::<Result<_>>()?;
     Ok(Tiled { segments, lanes, steps: buffers.steps as usize })
@@ -132,7 +144,7 @@ impl<'a> Pieces<'a> {
         for step in &self.steps.steps {
             if let Step::Call { arguments, results, .. } = step {
                 buffers.add(results);
-                arguments.iter().for_each(|argument| buffers.add(argument));
+                in_buffers(arguments).for_each(|values| buffers.add(values));
             }
         }
         for (index, piece) in self.pieces.iter().enumerate() {
@@ -164,13 +176,14 @@ impl<'a> Pieces<'a> {
             if let Step::Call { address, name, arguments, results } = step {
                 // What is known from the start is defined by no step, and is often all vectors of an argument.
                 let is_known = |value: &Value| self.defined[value.0 as usize].is_none();
-                let mut known: Vec<Value> = arguments.iter().flatten().copied().filter(is_known).collect();
+                let mut known: Vec<Value> = in_buffers(arguments).flatten().copied().filter(is_known).collect();
                 known.sort_unstable();
                 known.dedup();
                 for value in known {
                     own.steps.extend(buffers.places(value).map(|to| store(value, to)));
                 }
-                let arguments = arguments.iter().map(|values| buffers.start(values)).collect::<Result<_>>()?;
+                let arguments = arguments.iter().map(|argument| self.given(buffers, argument));
+                let arguments = arguments.collect::<Result<_>>()?;
                 call = Some(Call { address: *address, name: name.clone(), result: buffers.start(results)?, arguments });
                 continue;
             }
@@ -181,6 +194,26 @@ impl<'a> Pieces<'a> {
         }
         Ok(Segment { steps: own, call })
     }
+
+    fn given(&self, buffers: &Buffers, argument: &Argument) -> Result<Given> {
+        Ok(match argument {
+            Argument::Vectors(values) => Given::Buffer(buffers.start(values)?),
+            Argument::Progression(count) => Given::Progression(*count),
+            Argument::Element(value) => Given::Word(match self.steps.homes[value.0 as usize] {
+                Home::Constant(memory) => memory,
+                Home::Place(Place::Frame(offset)) => Memory::base(RSP, offset),
+                Home::Place(_) | Home::None => return Err(Error::Internal("an element without a home".into())),
+            }),
+        })
+    }
+}
+
+/// The vectors of each argument that a kernel reads from a buffer.
+fn in_buffers(arguments: &[Argument]) -> impl Iterator<Item = &Vec<Value>> {
+    arguments.iter().filter_map(|argument| match argument {
+        Argument::Vectors(values) => Some(values),
+        Argument::Progression(_) | Argument::Element(_) => None,
+    })
 }
 
 impl Tiled {
@@ -265,15 +298,21 @@ pub(super) fn store_kept(asm: &mut Assembler, kept: &[Kept]) {
     }
 }
 
+/// A kernel takes its result's address, its arguments, and how many elements there are.
 fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
     asm.zero_upper();
-    let mut registers = [RSI, RDX, RCX].into_iter();
+    asm.load(INDEX, Memory::base(RSP, START));
     asm.address(RDI, Frame::buffer(call.result));
-    for (&argument, register) in call.arguments.iter().zip(&mut registers) {
-        asm.address(register, Frame::buffer(argument));
+    let mut registers = [RSI, RDX, RCX, R8].into_iter();
+    let mut next = || registers.next().ok_or_else(|| Error::Internal("a kernel of so many arguments".into()));
+    for argument in &call.arguments {
+        match argument {
+            Given::Buffer(offset) => asm.address(next()?, Frame::buffer(*offset)),
+            Given::Progression(count) => super::scalar::progression(asm, *count, [next()?, next()?]),
+            Given::Word(memory) => asm.load(next()?, *memory),
+        }
     }
-    let count = registers.next().ok_or_else(|| Error::Internal("a kernel of so many arguments".into()))?;
-    asm.load(count, Memory::base(RSP, COUNT));
+    asm.load(next()?, Memory::base(RSP, COUNT));
     asm.call(call.address, &call.name);
     Ok(())
 }

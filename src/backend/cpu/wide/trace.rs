@@ -79,6 +79,8 @@ pub(super) struct Tracer<'a> {
     held: &'a [Option<i32>],
     constants: Vec<([u8; VECTOR], Value)>,
     known: Vec<(i32, Value)>,
+    /// Vectors of numbers at equal distances, and where the first comes from.
+    pub progressions: Vec<(Parts, Count)>,
     /// The masks of the lanes that are left, which are in scope.
     pub masks: Vec<(usize, usize, Value)>,
 }
@@ -122,6 +124,7 @@ impl<'a> Tracer<'a> {
             held: subject.held,
             constants: Vec::new(),
             known: Vec::new(),
+            progressions: Vec::new(),
             masks: Vec::new(),
         }
     }
@@ -355,6 +358,7 @@ impl<'a> Tracer<'a> {
             let distance = distances(self, part)?;
             parts.push(self.compute(&PADDQ, Some(first), distance));
         }
+        self.progressions.push((parts.clone(), count));
         Ok(Lanes { dtype: DType::I64, width: 8, parts })
     }
 

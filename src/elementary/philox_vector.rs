@@ -1,0 +1,262 @@
+//! Vectors of words for the generator, for each level of the instruction set.
+//!
+//! A vector has 64-bit lanes, one for each of some consecutive blocks. A word is in the lower half of a lane; the upper half
+//! may hold anything, since that is how products of words come out. The lanes of even numbers hold the first half of the
+//! blocks, those of odd numbers the second, so that two vectors are put in the order of memory by one instruction each.
+//! Invariant: every machine gives the same bits. Must not know: what words are used for, memory but that written to.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// The lower half of a lane.
+pub(super) const WORD: u64 = 0xffff_ffff;
+/// 2²⁰ and 2⁻¹² as bits of f64: a unit in the last place is 2⁻³² and 2⁻⁶⁴.
+const TWO_20: u64 = 0x4130_0000_0000_0000;
+const TWO_MINUS_12: u64 = 0x3f30_0000_0000_0000;
+/// Their sum.
+const BOTH: f64 = f64::from_bits(TWO_20) + f64::from_bits(TWO_MINUS_12);
+/// What of the lower word of a pair is among its upper 53 bits.
+const UPPER: u64 = 0xffff_f800;
+/// 2⁻²⁴.
+const TWO_MINUS_24: f32 = 1.0 / 16_777_216.0;
+
+/// The instructions of a level. That there is a value means that the processor has it.
+pub(crate) trait Machine: Copy {
+    /// A vector.
+    type Vector: Copy;
+    /// Its lanes.
+    const LANES: usize;
+    /// All lanes the same.
+    fn splat(self, value: u64) -> Self::Vector;
+    /// The numbers of blocks from this one on: in the order of vectors to be woven, or in that of memory.
+    fn numbers(self, first: u64, woven: bool) -> Self::Vector;
+    /// `a + b`.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The products of words.
+    fn product(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The upper halves as words.
+    fn high(self, a: Self::Vector) -> Self::Vector;
+    /// `a ^ b ^ c`.
+    fn xor(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Words as halves of lanes, the upper first.
+    fn pair(self, high: Self::Vector, low: Self::Vector) -> Self::Vector;
+    /// The lanes of two vectors in turn, in the order of blocks.
+    fn weave(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// The upper 24 bits of each half of each lane as f32 fractions of 1.
+    fn fractions32(self, words: Self::Vector) -> Self::Vector;
+    /// The upper 53 bits of pairs of words as f64 fractions of 1.
+    fn fractions64(self, high: Self::Vector, low: Self::Vector) -> Self::Vector;
+    /// Writes the lanes.
+    ///
+    /// # Safety
+    /// So many bytes may be written.
+    unsafe fn store(self, to: *mut u8, vector: Self::Vector);
+}
+
+/// What every processor has: one lane.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portable;
+
+/// The upper 53 bits of a pair of words times 2⁻⁵³. All that follows the choice of bits is exact.
+#[inline(always)]
+pub(super) fn fraction64(high: u64, low: u64) -> f64 {
+    let high = f64::from_bits(high & WORD | TWO_20);
+    let low = f64::from_bits(low & UPPER | TWO_MINUS_12);
+    (high - BOTH) + low
+}
+
+/// The upper 24 bits of a word times 2⁻²⁴.
+#[inline(always)]
+pub(super) fn fraction32(word: u32) -> f32 {
+    (word >> 8) as i32 as f32 * TWO_MINUS_24
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+impl Machine for Portable {
+    type Vector = u64;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: u64) -> u64 {
+        value
+    }
+
+    #[inline(always)]
+    fn numbers(self, first: u64, _woven: bool) -> u64 {
+        first
+    }
+
+    #[inline(always)]
+    fn add(self, a: u64, b: u64) -> u64 {
+        a.wrapping_add(b)
+    }
+
+    #[inline(always)]
+    fn product(self, a: u64, b: u64) -> u64 {
+        (a & WORD) * (b & WORD)
+    }
+
+    #[inline(always)]
+    fn high(self, a: u64) -> u64 {
+        a >> 32
+    }
+
+    #[inline(always)]
+    fn xor(self, a: u64, b: u64, c: u64) -> u64 {
+        a ^ b ^ c
+    }
+
+    #[inline(always)]
+    fn pair(self, high: u64, low: u64) -> u64 {
+        high << 32 | low & WORD
+    }
+
+    #[inline(always)]
+    fn weave(self, a: u64, b: u64) -> [u64; 2] {
+        [a, b]
+    }
+
+    #[inline(always)]
+    fn fractions32(self, words: u64) -> u64 {
+        let of = |word: u64| u64::from(fraction32(word as u32).to_bits());
+        of(words >> 32) << 32 | of(words)
+    }
+
+    #[inline(always)]
+    fn fractions64(self, high: u64, low: u64) -> u64 {
+        fraction64(high, low).to_bits()
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8, vector: u64) {
+        // SAFETY: by the caller's word.
+        unsafe { to.cast::<u64>().write_unaligned(vector) }
+    }
+}
+
+macro_rules! machine {
+    ($(#[$doc:meta])* $name:ident $vector:ident, $lanes:literal;
+     $($method:ident($($argument:ident: $type:ty),*) -> $result:ty { $body:expr })*) => {
+        $(#[$doc])*
+        #[cfg(target_arch = "x86_64")]
+        #[derive(Debug, Clone, Copy)]
+        pub(super) struct $name(());
+
+        #[cfg(target_arch = "x86_64")]
+        impl $name {
+            /// # Safety
+            /// The processor has the level.
+            #[inline(always)]
+            pub(super) unsafe fn new() -> $name {
+                $name(())
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        impl Machine for $name {
+            type Vector = $vector;
+            const LANES: usize = $lanes;
+
+            $(#[inline(always)]
+            fn $method(self, $($argument: $type),*) -> $result {
+                // SAFETY: there is a value only where the processor has the level.
+                unsafe { $body }
+            })*
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut u8, vector: $vector) {
+                // SAFETY: by the caller's word.
+                unsafe { to.cast::<$vector>().write_unaligned(vector) }
+            }
+        }
+    };
+}
+
+machine! {
+    /// SSE2, which every processor of the architecture has.
+    Sse2 __m128i, 2;
+    splat(value: u64) -> __m128i { _mm_set1_epi64x(value as i64) }
+    // Two lanes are woven as they are.
+    numbers(first: u64, _woven: bool) -> __m128i {
+        _mm_add_epi64(_mm_set1_epi64x(first as i64), _mm_set_epi64x(1, 0))
+    }
+    add(a: __m128i, b: __m128i) -> __m128i { _mm_add_epi64(a, b) }
+    product(a: __m128i, b: __m128i) -> __m128i { _mm_mul_epu32(a, b) }
+    high(a: __m128i) -> __m128i { _mm_srli_epi64::<32>(a) }
+    xor(a: __m128i, b: __m128i, c: __m128i) -> __m128i { _mm_xor_si128(a, _mm_xor_si128(b, c)) }
+    pair(high: __m128i, low: __m128i) -> __m128i {
+        _mm_or_si128(_mm_slli_epi64::<32>(high), _mm_and_si128(low, _mm_set1_epi64x(WORD as i64)))
+    }
+    weave(a: __m128i, b: __m128i) -> [__m128i; 2] { [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)] }
+    fractions32(words: __m128i) -> __m128i {{
+        let numbers = _mm_cvtepi32_ps(_mm_srli_epi32::<8>(words));
+        _mm_castps_si128(_mm_mul_ps(numbers, _mm_set1_ps(TWO_MINUS_24)))
+    }}
+    fractions64(high: __m128i, low: __m128i) -> __m128i {{
+        // `a | b & c`.
+        let choose = |a, b, c| _mm_or_si128(_mm_set1_epi64x(a), _mm_and_si128(b, _mm_set1_epi64x(c)));
+        let high = choose(TWO_20 as i64, high, WORD as i64);
+        let low = choose(TWO_MINUS_12 as i64, low, UPPER as i64);
+        let high = _mm_sub_pd(_mm_castsi128_pd(high), _mm_set1_pd(BOTH));
+        _mm_castpd_si128(_mm_add_pd(high, _mm_castsi128_pd(low)))
+    }}
+}
+
+machine! {
+    /// AVX2.
+    Avx2 __m256i, 4;
+    splat(value: u64) -> __m256i { _mm256_set1_epi64x(value as i64) }
+    numbers(first: u64, woven: bool) -> __m256i {{
+        let order = if woven { _mm256_setr_epi64x(0, 2, 1, 3) } else { _mm256_setr_epi64x(0, 1, 2, 3) };
+        _mm256_add_epi64(_mm256_set1_epi64x(first as i64), order)
+    }}
+    add(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi64(a, b) }
+    product(a: __m256i, b: __m256i) -> __m256i { _mm256_mul_epu32(a, b) }
+    high(a: __m256i) -> __m256i { _mm256_srli_epi64::<32>(a) }
+    xor(a: __m256i, b: __m256i, c: __m256i) -> __m256i { _mm256_xor_si256(a, _mm256_xor_si256(b, c)) }
+    pair(high: __m256i, low: __m256i) -> __m256i { _mm256_blend_epi32::<0xaa>(low, _mm256_slli_epi64::<32>(high)) }
+    weave(a: __m256i, b: __m256i) -> [__m256i; 2] { [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)] }
+    fractions32(words: __m256i) -> __m256i {{
+        let numbers = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(words));
+        _mm256_castps_si256(_mm256_mul_ps(numbers, _mm256_set1_ps(TWO_MINUS_24)))
+    }}
+    fractions64(high: __m256i, low: __m256i) -> __m256i {{
+        let upper = _mm256_and_si256(low, _mm256_set1_epi64x(UPPER as i64));
+        let high = _mm256_blend_epi32::<0xaa>(high, _mm256_set1_epi64x(TWO_20 as i64));
+        let low = _mm256_blend_epi32::<0xaa>(upper, _mm256_set1_epi64x(TWO_MINUS_12 as i64));
+        let high = _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(BOTH));
+        _mm256_castpd_si256(_mm256_add_pd(high, _mm256_castsi256_pd(low)))
+    }}
+}
+
+machine! {
+    /// AVX-512 with its F, DQ, BW and VL parts.
+    Avx512 __m512i, 8;
+    splat(value: u64) -> __m512i { _mm512_set1_epi64(value as i64) }
+    numbers(first: u64, woven: bool) -> __m512i {{
+        let woven_order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+        let order = if woven { woven_order } else { _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7) };
+        _mm512_add_epi64(_mm512_set1_epi64(first as i64), order)
+    }}
+    add(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi64(a, b) }
+    product(a: __m512i, b: __m512i) -> __m512i { _mm512_mul_epu32(a, b) }
+    high(a: __m512i) -> __m512i { _mm512_srli_epi64::<32>(a) }
+    xor(a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi64::<0x96>(a, b, c) }
+    pair(high: __m512i, low: __m512i) -> __m512i {
+        _mm512_mask_blend_epi32(0xaaaa, low, _mm512_slli_epi64::<32>(high))
+    }
+    weave(a: __m512i, b: __m512i) -> [__m512i; 2] { [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)] }
+    fractions32(words: __m512i) -> __m512i {{
+        let numbers = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(words));
+        _mm512_castps_si512(_mm512_mul_ps(numbers, _mm512_set1_ps(TWO_MINUS_24)))
+    }}
+    fractions64(high: __m512i, low: __m512i) -> __m512i {{
+        // `a | b & c`.
+        let choose = |a, b, c| _mm512_ternarylogic_epi64::<0xf8>(_mm512_set1_epi64(a), b, _mm512_set1_epi64(c));
+        let high = choose(TWO_20 as i64, high, WORD as i64);
+        let low = choose(TWO_MINUS_12 as i64, low, UPPER as i64);
+        let high = _mm512_sub_pd(_mm512_castsi512_pd(high), _mm512_set1_pd(BOTH));
+        _mm512_castpd_si512(_mm512_add_pd(high, _mm512_castsi512_pd(low)))
+    }}
+}

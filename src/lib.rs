@@ -9,6 +9,8 @@ pub mod autodiff;
 #[doc(hidden)]
 pub mod backend;
 #[doc(hidden)]
+pub mod batching;
+#[doc(hidden)]
 pub mod check;
 #[doc(hidden)]
 pub mod dtype;
@@ -44,11 +46,13 @@ struct GpuPage;
 pub use array::Array;
 pub use autodiff::{grad, hessian, hessian_vector_product, jacobian, jvp, vjp};
 pub use backend::cpu::InstructionSet;
+pub use batching::vmap;
 pub use dtype::{DType, Element, Kind, Scalar};
 pub use error::{Error, Result};
 pub use expr::Expr;
 pub use expr::axes::{Axes, IntoAxes, IntoAxis};
 pub use expr::compile::{Compiler, compile};
+pub use expr::conditional::cond;
 pub use expr::constant::{IntoConstant, constant};
 pub use expr::constructors::{arange, full, input, matrix, ones, scalar, tensor, vector, zeros};
 pub use expr::convert::{IntoExpr, IntoExprs, IntoInputs, IntoOutputs, IntoShape};
@@ -57,6 +61,7 @@ pub use expr::iterate::{iterate, iterate_indexed, iterate_while, iterate_while_a
 pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
 pub use expr::random;
+pub use expr::results::IntoResults;
 pub use expr::scan::{Sequences, scan, scan_until};
 pub use expr::settings::{Check, Device, OnUnused, OptLevel};
 pub use expr::shared::{Shared, shared, shared_with_dims};

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("eval", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("check", &["eval", "graph", "ops", "array", "dtype", "shape", "error"]),
     ("autodiff", &["expr", "graph", "ops", "dtype", "shape", "error"]),
+    ("batching", &["expr", "graph", "ops", "dtype", "shape", "error"]),
     ("optimize", &["graph", "ops", "array", "dtype", "shape", "error"]),
     ("loops", &["ops", "dtype", "error"]),
     ("schedule", &["graph", "loops::Target", "loops::Axis", "ops", "dtype", "shape", "error"]),

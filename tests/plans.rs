@@ -209,3 +209,14 @@ fn a_reshaped_sequence_holds_its_numbers() {
         assert_eq!(y, ndarray::array![[10, 11, 12], [13, 14, 15]], "{device:?}");
     }
 }
+
+#[test]
+fn a_view_of_a_result_that_is_written_out_is_read_from_registers() {
+    let x = kroton::input("x", kroton::DType::F64, [Some(2), Some(2), Some(1)]);
+    let y = x.max(2).reshape((2, 2, 1)).reshape([4]).reshape((1, 4));
+    for device in [Device::Interpreter, Device::Loops, Device::Cpu] {
+        let f = Compiler::new().device(device).optimize(OptLevel::None).compile([&x], &y).unwrap();
+        let values = ndarray::Array3::from_shape_fn((2, 2, 1), |(i, j, _)| (2 * i + j) as f64);
+        assert_eq!(f.call::<Array2<f64>>((&values,)).unwrap(), ndarray::array![[0.0, 1.0, 2.0, 3.0]]);
+    }
+}

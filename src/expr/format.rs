@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use rustc_hash::FxHashMap;
 
 use crate::array::Array;
-use crate::expr::{Expr, names};
+use crate::expr::{Expr, Operands, names};
 use crate::graph::{Node, SliceRange, describe};
 use crate::ops::{BinaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Symbol};
@@ -124,6 +124,10 @@ impl Formula {
             }
             Node::Concat(axis, parts) => {
                 self.call(f, "concat", &parts.iter().collect::<Vec<_>>(), Some(axis.to_string()), depth)
+            }
+            // Its number of steps is one, which says nothing.
+            Node::Loop(inner) if inner.is_branch(&Operands) => {
+                self.call(f, "branch", &inner.outside().skip(1).collect::<Vec<_>>(), None, depth)
             }
             Node::Loop(inner) => self.call(f, "loop", &inner.outside().collect::<Vec<_>>(), None, depth),
             Node::Custom(custom, operands) => {

@@ -180,7 +180,7 @@ pub(super) fn carried(expr: &Expr) -> Result<()> {
 }
 
 /// An expression with the dtype that it has now, whatever it meets.
-fn strong(expr: &Expr, origin: &'static Location<'static>) -> Result<Expr> {
+pub(super) fn strong(expr: &Expr, origin: &'static Location<'static>) -> Result<Expr> {
     carried(expr)?;
     Ok(if expr.is_weak() { Expr::build_at(expr.node().clone(), false, origin) } else { expr.clone() })
 }

@@ -75,6 +75,16 @@ impl<R> Loop<R> {
         &self.body.results[self.initial.len()..]
     }
 
+    /// Whether it is a branch: one step if a guard of rank 0 holds, else none.
+    pub fn is_branch<C: Context<R>>(&self, context: &C) -> bool {
+        let is_one = |count: &R| match context.node(count) {
+            Node::Scalar(value) => value.to_i64() == Some(1),
+            Node::Size(size) => size.is_one(),
+            _ => false,
+        };
+        self.guarded && self.count.as_ref().is_some_and(is_one) && context.ty(&self.initial[0]).rank() == 0
+    }
+
     /// The same over other references; `map` is called once for each, in the order of `references`.
     pub fn map<S>(&self, mut map: impl FnMut(&R) -> S) -> Loop<S> {
         let count = self.count.as_ref().map(&mut map);

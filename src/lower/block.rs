@@ -178,7 +178,10 @@ impl BlockBuilder {
                 let window = builder.lowering.positions(node, context)?;
                 self.load_window(builder, window)
             }
-            Form::View(view) => self.load(builder, &view, context)?,
+            Form::View(view) => match self.own_root(builder, &view, context) {
+                Some(value) => value,
+                None => self.load(builder, &view, context)?,
+            },
         };
         self.define(node, context.clone(), value);
         Ok(value)

@@ -13,9 +13,16 @@ use crate::program::{Node, Op, Part, Program, Reshaping};
 
 /// The inputs and the outputs.
 pub fn build(program: &Program) -> (Vec<Expr>, Vec<Expr>) {
-    let exprs = build_nodes(program, Vec::new());
-    let inputs = exprs[..program.inputs.len()].to_vec();
-    (inputs, program.outputs.iter().map(|&output| exprs[output].clone()).collect())
+    let input = |index: usize| build_node(program, &program.nodes[index], &[]);
+    let inputs: Vec<Expr> = (0..program.inputs.len()).map(input).collect();
+    let outputs = outputs(program, &inputs);
+    (inputs, outputs)
+}
+
+/// The outputs over some inputs.
+pub fn outputs(program: &Program, inputs: &[Expr]) -> Vec<Expr> {
+    let exprs = build_nodes(program, inputs.to_vec());
+    program.outputs.iter().map(|&output| exprs[output].clone()).collect()
 }
 
 /// All nodes, of which the first ones are given.

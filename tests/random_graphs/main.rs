@@ -6,6 +6,7 @@
 //!
 //! `KROTON_SEED=7 KROTON_CASES=10000 cargo test --test random_graphs` draws others.
 
+mod batches;
 mod build;
 mod cases;
 #[path = "../common/mod.rs"]
@@ -83,6 +84,9 @@ fn ways(program: &Program, row_bytes: usize) -> [Way; 10] {
 /// One in so many graphs is also run under `Check::Differential`, which compiles each node on its own.
 const CHECKED: u64 = 16;
 
+/// One in so many graphs is also run over a batch.
+const BATCHED: u64 = 4;
+
 fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
     let program = Program::new(recipe);
     let (inputs, outputs) = build::build(&program);
@@ -116,6 +120,9 @@ fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
             equal: Equal::Bounds,
         };
         run(&way, &inputs, &outputs, &program).map_err(|error| format!("checked: {error}"))?;
+    }
+    if recipe.seed.is_multiple_of(BATCHED) {
+        batches::check(&program).map_err(|error| format!("in a batch: {error}"))?;
     }
     count(&program, &expected, coverage);
     Ok(())

@@ -1,0 +1,90 @@
+//! The nodes below some expressions, numbered so that operands come before users.
+//!
+//! Equal nodes have one number, so a loop that two handles stand for is one. The walk is iterative. Knows nothing of
+//! batches.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::expr::Expr;
+use crate::graph::{Loop, Node};
+
+/// One node: a handle on it, and the numbers of its operands.
+pub(super) struct Entry {
+    pub expr: Expr,
+    pub operands: SmallVec<[usize; 3]>,
+}
+
+/// Which loop a parameter belongs to, and which of its parameters it is.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub of: usize,
+    pub position: usize,
+}
+
+/// Numbered nodes.
+#[derive(Default)]
+pub(super) struct Order {
+    pub entries: Vec<Entry>,
+    /// The loops over numbers.
+    pub loops: FxHashMap<usize, Loop<usize>>,
+    /// The owners of the parameters of these.
+    pub owners: FxHashMap<usize, Owner>,
+    /// The number of each handle that was met. Entries and roots keep handles, so that their addresses stay theirs.
+    handles: FxHashMap<usize, usize>,
+    nodes: FxHashMap<Node<usize>, usize>,
+    roots: Vec<Expr>,
+}
+
+impl Order {
+    /// The number of an expression that was met.
+    pub fn number(&self, expr: &Expr) -> Option<usize> {
+        self.handles.get(&expr.key()).copied()
+    }
+
+    /// The number of an expression, after those of all that it is made of.
+    pub fn add(&mut self, root: &Expr) -> usize {
+        self.roots.push(root.clone());
+        let mut pending = vec![root];
+        let mut number = 0;
+        while let Some(&expr) = pending.last() {
+            let before = pending.len();
+            if !self.handles.contains_key(&expr.key()) {
+                for operand in expr.node().operands().into_iter().rev() {
+                    if !self.handles.contains_key(&operand.key()) {
+                        pending.push(operand);
+                    }
+                }
+            }
+            if pending.len() == before {
+                number = self.add_node(expr);
+                pending.pop();
+            }
+        }
+        number
+    }
+
+    /// The number of an expression whose operands have theirs.
+    fn add_node(&mut self, expr: &Expr) -> usize {
+        if let Some(number) = self.number(expr) {
+            return number;
+        }
+        let mut operands = SmallVec::new();
+        let node = expr.node().map(|operand| {
+            operands.push(self.handles[&operand.key()]);
+            operands[operands.len() - 1]
+        });
+        let number = self.nodes.get(&node).copied().unwrap_or(self.entries.len());
+        if number == self.entries.len() {
+            if let Node::Loop(inner) = &node {
+                let owners = inner.body.parameters.iter().enumerate();
+                self.owners.extend(owners.map(|(position, &parameter)| (parameter, Owner { of: number, position })));
+                self.loops.insert(number, (**inner).clone());
+            }
+            self.nodes.insert(node, number);
+            self.entries.push(Entry { expr: expr.clone(), operands });
+        }
+        self.handles.insert(expr.key(), number);
+        number
+    }
+}

@@ -6,6 +6,7 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
 
+mod branch;
 mod donations;
 mod looping;
 mod settle;

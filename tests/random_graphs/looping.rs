@@ -51,7 +51,7 @@ pub fn add(p: &mut Program, op: usize, asked: Option<DType>, [a, b, c]: [usize; 
     let mut random = Random((knob ^ op << 16) as u64);
     let steps = [Steps::Times, Steps::Indexed, Steps::While, |_| Steps::Scan][op % 4](knob % 5);
     let second = (steps != Steps::While(knob % 5) || same_shape(p.shape(a), p.shape(b))).then_some(b);
-    let initial: Vec<usize> = [a].into_iter().chain(second.filter(|_| knob % 3 > 0)).collect();
+    let initial: Vec<usize> = [a].into_iter().chain(second.filter(|_| !knob.is_multiple_of(3))).collect();
     let sequence = match steps {
         Steps::Scan => match (0..p.nodes.len()).map(|i| (c + i) % p.nodes.len()).find(|&id| p.rank(id) > 0) {
             Some(sequence) => Some(sequence),

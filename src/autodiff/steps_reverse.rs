@@ -159,21 +159,23 @@ impl<'a> Back<'a> {
             let ty = self.body.node.initial[state].ty();
             let nothing =
                 || Adjoint { value: zeros(ty.dtype, ty.shape.clone()), guard: made.clone(), multiplied: false };
-            let through = found[self.body.inner[state]].clone().unwrap_or_else(nothing);
-            let guard = through.guard.clone();
-            step.needs_conditions |= step.conditions.is_empty() && guard.is_some() && !guards::is_same(&guard, made);
+            let found = found[self.body.inner[state]].clone();
+            let condition = found.clone().map_or_else(|| constant(false), condition_of);
+            let through = found.unwrap_or_else(nothing);
+            let guard = &through.guard;
+            step.needs_conditions |= step.conditions.is_empty() && guard.is_some() && !guards::is_same(guard, made);
             let after = &step.adjoints[place];
             step.next.push(match made {
                 None => through.value,
                 Some(made) if self.is_tied => cleaned(through).value + made.select(0.0, after),
                 Some(made) => made.select(through.value, after),
             });
-            if let Some(condition) = step.conditions.get(place) {
-                let guard = views::fill(&guard.unwrap_or_else(always), &ty.shape);
+            if let Some(after) = step.conditions.get(place) {
+                let condition = views::fill(&condition, &ty.shape);
                 step.next_conditions.push(match made {
-                    None => guard,
-                    Some(made) if self.is_tied => guard | (!made & condition),
-                    Some(made) => made.select(guard, condition),
+                    None => condition,
+                    Some(made) if self.is_tied => condition | (!made & after),
+                    Some(made) => made.select(condition, after),
                 });
             }
         }
@@ -208,7 +210,7 @@ impl<'a> Back<'a> {
             initial.push(given(state).map_or_else(|| zeros(ty.dtype, ty.shape.clone()), |given| given.value));
         }
         for state in self.states.iter().take(step.conditions.len()) {
-            let guard = given(state).and_then(|given| given.guard).unwrap_or_else(always);
+            let guard = given(state).map_or_else(|| constant(false), condition_of);
             initial.push(views::fill(&guard, self.body.node.initial[*state].dims()));
         }
         initial.extend(step.sums.iter().map(|(_, value)| zeros(value.dtype(), value.dims().clone())));
@@ -232,7 +234,7 @@ impl<'a> Back<'a> {
             let guard = &node.initial[0];
             initial.insert(0, guard.clone());
             parameters.insert(0, fresh_parameter(guard.ty().clone()));
-            results.insert(0, Expr::build(Node::Scalar(Scalar::Bool(false))));
+            results.insert(0, constant(false));
         }
         let (count, sequences) = (node.count.clone(), Vec::new());
         let mut made = Loop { count, guarded: node.guarded, initial, sequences, body: Region { parameters, results } };
@@ -316,8 +318,14 @@ impl<'a> Back<'a> {
 const DEEPEST_ASKED: usize = 6;
 
 #[track_caller]
-fn always() -> Expr {
-    Expr::build(Node::Scalar(Scalar::Bool(true)))
+fn constant(holds: bool) -> Expr {
+    Expr::build(Node::Scalar(Scalar::Bool(holds)))
+}
+
+/// Where an adjoint may differ from zero.
+#[track_caller]
+fn condition_of(adjoint: Adjoint) -> Expr {
+    adjoint.guard.unwrap_or_else(|| constant(true))
 }
 
 fn identity(parameter: &Expr) -> Option<InputId> {
@@ -342,7 +350,7 @@ fn seed(adjoint: &Expr, condition: &Guard, made: &Guard) -> Adjoint {
 #[track_caller]
 fn with_a_state(node: &mut Loop<Expr>) {
     if node.initial.is_empty() {
-        let nothing = Expr::build(Node::Scalar(Scalar::Bool(false)));
+        let nothing = constant(false);
         let parameter = fresh_parameter(nothing.ty().clone());
         node.initial.push(nothing);
         node.body.results.insert(0, parameter.clone());

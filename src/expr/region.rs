@@ -48,7 +48,9 @@ fn union<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Free {
 fn join(all: &mut Free, more: &Free) {
     let joined = match (&*all, more) {
         (_, None) => return,
-        (Some(all), Some(more)) if Arc::ptr_eq(all, more) || more.iter().all(|id| all.contains(id)) => return,
+        (Some(all), Some(more)) if Arc::ptr_eq(all, more) || more.iter().all(|id| all.binary_search(id).is_ok()) => {
+            return;
+        }
         (None, Some(more)) => Some(more.clone()),
         (Some(all), Some(more)) => merged(all, more),
     };

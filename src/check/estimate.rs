@@ -148,6 +148,7 @@ pub fn estimate(
         (Node::Permute(..) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..) | Node::Concat(..), _) => {
             return moved(node, operands, value, symbols);
         }
+        (Node::Barrier(_), [x, _]) => return Ok(Estimate { value, error: x.error.clone() }),
         (Node::Custom(..), _) => {
             let same = operands.iter().all(|operand| operand.error.is_none());
             return if same { Ok(Estimate::exact(value)) } else { Estimate::unknown(value) };
@@ -159,6 +160,7 @@ pub fn estimate(
             | Node::Ternary(..)
             | Node::Reduce(..)
             | Node::MatMul(_)
+            | Node::Barrier(_)
             | Node::Loop(_)
             | Node::Project(..),
             _,

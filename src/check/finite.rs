@@ -44,6 +44,7 @@ pub fn first_lost(
         | Node::Broadcast(..)
         | Node::Slice(..)
         | Node::Concat(..)
+        | Node::Barrier(_)
         | Node::Loop(_)
         | Node::Project(..) => Ok(None),
         Node::Unary(..) | Node::Binary(..) | Node::Ternary(..) | Node::Cast(..) => {

@@ -15,6 +15,7 @@
 //! dtype and the shape of its expression.
 
 mod body;
+mod derived;
 mod forward;
 mod guards;
 mod partial;

@@ -123,6 +123,7 @@ pub fn estimate(
         (Node::Permute(..) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..) | Node::Concat(..), _) => {
             return moved(node, operands, value, symbols);
         }
+        (Node::Barrier(_), [x, _]) => return Ok(Estimate { value, error: x.error.clone() }),
         (Node::Loop(_) | Node::Project(..) | Node::Custom(..), _) => {
             let same = operands.iter().all(|operand| operand.error.is_none());
             return if same { Ok(Estimate::exact(value)) } else { Estimate::unknown(value) };
@@ -133,6 +134,7 @@ pub fn estimate(
             | Node::Binary(..)
             | Node::Ternary(..)
             | Node::Reduce(..)
+            | Node::Barrier(_)
             | Node::MatMul(_),
             _,
         ) => {
@@ -166,6 +168,7 @@ pub fn repeats(rounding: &Rounding, graph: &Graph, id: NodeId) -> bool {
         | Node::Concat(..)
         | Node::Loop(_)
         | Node::Project(..)
+        | Node::Barrier(_)
         | Node::Custom(..) => true,
     }
 }

@@ -32,6 +32,7 @@ pub fn first_lost(node: &Node<NodeId>, operands: &[Array], result: &Array) -> Re
         | Node::Broadcast(..)
         | Node::Slice(..)
         | Node::Concat(..)
+        | Node::Barrier(_)
         | Node::Loop(_)
         | Node::Project(..) => Ok(None),
         Node::Unary(..) | Node::Binary(..) | Node::Ternary(..) | Node::Cast(..) => {

@@ -154,6 +154,7 @@ impl Parser {
                 Node::Concat(cursor.integer("an axis")?, self.values(cursor)?)
             }
             "matmul" => Node::MatMul(self.operands(cursor)?),
+            "barrier" => Node::Barrier(self.operands(cursor)?),
             "loop" => self.loop_node(cursor)?,
             "project" => Node::Project(cursor.integer("the number of a result")?, self.value(cursor)?),
             "custom" => {

@@ -159,8 +159,8 @@ pub fn estimate(
             | Node::Binary(..)
             | Node::Ternary(..)
             | Node::Reduce(..)
-            | Node::Barrier(_)
             | Node::MatMul(_)
+            | Node::Barrier(_)
             | Node::Loop(_)
             | Node::Project(..),
             _,

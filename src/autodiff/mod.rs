@@ -16,6 +16,7 @@
 
 mod body;
 pub mod conventions;
+mod derived;
 mod forward;
 mod guards;
 mod partial;

@@ -112,6 +112,7 @@ fn infer_node<R, C: Context<R>>(
             let Node::Loop(node) = context.node(x) else { return Err(missing()) };
             node.result_type(*index as usize, context).ok_or_else(missing)
         }
+        Node::Barrier([x, _]) => Ok(ty(x).clone()),
         Node::Custom(custom, operands) => {
             let types: Vec<&Type> = operands.iter().map(ty).collect();
             (custom.0.infer)(&types).map_err(|error| error.to_string())

@@ -229,7 +229,8 @@ impl<'a> Outline<'a> {
             | Node::MatMul(_)
             | Node::Loop(_)
             | Node::Project(..)
-            | Node::Custom(..) => false,
+            | Node::Custom(..)
+            | Node::Barrier(_) => false,
         }
     }
 

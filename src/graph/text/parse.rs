@@ -101,6 +101,7 @@ impl<'f> Parser<'f> {
                 Node::Concat(cursor.integer("an axis")?, self.values(cursor)?)
             }
             "matmul" => Node::MatMul(self.operands(cursor)?),
+            "barrier" => Node::Barrier(self.operands(cursor)?),
             "loop" => self.loop_node(cursor)?,
             "project" => Node::Project(cursor.integer("the number of a result")?, self.value(cursor)?),
             "custom" => {

@@ -211,7 +211,9 @@ pub fn spell_node(node: &Node<NodeId>, spelling: &Spelling<'_>) -> String {
         Node::Dense(array) => format!("{name} {}", listed(&array.0, spelling.elements)),
         Node::Iota(size) | Node::Size(size) => format!("{name} {}", (spelling.dim)(size)),
         Node::Unary(_, x) | Node::Cast(_, x) => format!("{name} {}", value(*x)),
-        Node::Binary(_, operands) | Node::MatMul(operands) => format!("{name} {}", values(operands, spelling)),
+        Node::Binary(_, operands) | Node::MatMul(operands) | Node::Barrier(operands) => {
+            format!("{name} {}", values(operands, spelling))
+        }
         Node::Ternary(_, operands) => format!("{name} {}", values(operands, spelling)),
         Node::Reduce(_, axes, x) => format!("{name} axes={axes:?} {}", value(*x)),
         Node::Permute(order, x) => format!("{name} order={order:?} {}", value(*x)),

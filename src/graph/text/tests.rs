@@ -70,8 +70,10 @@ pub(super) fn every_kind() -> Graph {
         })),
     );
     let project = add(g, Node::Project(1, iterate));
-    g.outputs =
-        vec![dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select];
+    let barrier = add(g, Node::Barrier([permute, size]));
+    g.outputs = vec![
+        dense, truths, point, empty, iota, size, reduce, broadcast, concat, product, project, project, select, barrier,
+    ];
     g.inputs = vec![x, count];
     graph
 }
@@ -89,7 +91,7 @@ fn every_kind_of_node_comes_back() {
         assert!(text.contains(name), "{text}");
     }
     let kinds: std::collections::HashSet<_> = again.ids().map(|id| std::mem::discriminant(again.node(id))).collect();
-    assert_eq!(kinds.len(), 19, "all kinds but host functions");
+    assert_eq!(kinds.len(), 20, "all kinds but host functions");
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn a_long_chain_prints_and_parses() {
 fn names_of_nodes_are_distinct() {
     let kinds = every_kind();
     let shapes = ["input", "parameter", "constant", "iota", "size", "cast", "permute", "reshape", "broadcast", "slice"];
-    let names = (shapes.into_iter().chain(["concat", "matmul", "loop", "project", "custom"]))
+    let names = (shapes.into_iter().chain(["concat", "matmul", "loop", "project", "custom", "barrier"]))
         .chain(UnaryOp::ALL.iter().map(|op| op.row().name))
         .chain(BinaryOp::ALL.iter().map(|op| op.row().name))
         .chain(TernaryOp::ALL.iter().map(|op| op.row().name))

@@ -37,8 +37,8 @@ pub fn evaluate(graph: &Graph, arguments: &[Array], symbols: &Symbols) -> Result
     observe(graph, arguments, symbols, &mut |_, _, _| Ok(()))
 }
 
-/// Is told of every value right after it was computed: its node, the values of the operands, and the value. Inputs,
-/// parameters, loops and their projections are not told of; nodes of a loop's body are, at every step.
+/// Is told of every value right after it was computed: its node, the values of the operands, and the value. Inputs, loops and
+/// their projections are not told of; nodes of a loop's body are, at every step, its parameters first.
 pub type Observer<'a> = dyn FnMut(NodeId, &[Array], &Array) -> Result<()> + 'a;
 
 /// As [`evaluate`], with an observer.

@@ -36,7 +36,7 @@ fn iterate_gives_the_last_state() -> Outcome {
     for compiler in everywhere() {
         let f = compiler.compile([&x], &y)?;
         assert_eq!(f.call::<Vec<f64>>((&[0.0, 1.0, -1.0],))?, [7.0, 15.0, -1.0]);
-        assert_eq!(f.call::<Vec<f64>>((&[0.0; 0],))?, []);
+        assert_eq!(f.call::<Vec<f64>>((&[0.0; 0],))?, [0.0; 0]);
     }
     Ok(())
 }

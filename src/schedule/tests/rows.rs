@@ -157,10 +157,7 @@ fn products_with_a_vector_join_and_those_of_the_transposed_matrix_close() {
 #[test]
 fn sums_over_the_rows_are_not_there_before_the_block_ends() {
     // A further product with X reads the closing one's result: that is another block.
-    let again = regression(
-        "exp %2",
-        "%6 = matmul %0, %5 : f64[%0.0, 1]\n%7 = sub %6, %3 : f64[%0.0, 1]\nreturn %7\n",
-    );
+    let again = regression("exp %2", "%6 = matmul %0, %5 : f64[%0.0, 1]\n%7 = sub %6, %3 : f64[%0.0, 1]\nreturn %7\n");
     let found = blocks(&again);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("steps 0 to 2 by rows [x.0], step 2 sums over them"), "{found:?}");

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use kroton::backend::{Backend, Executable, interpreter};
 use kroton::loops::{Block, Kernel, Nest, Operation, Statement, Target};
 use kroton::ops::{BinaryOp, UnaryOp};
-use kroton::{Array, Check, Compiler, Device, Error, Expr, OptLevel, Result, matrix, scalar, vector};
+use kroton::{
+    Array, Check, Compiler, Device, Error, Expr, OptLevel, Result, iterate, iterate_while, iterate_while_at_most,
+    matrix, scalar, vector,
+};
 use ndarray::{Array2, array};
 
 const DEVICES: [Device; 3] = [Device::Cpu, Device::Loops, Device::Interpreter];
@@ -138,9 +141,10 @@ impl Backend for Wrong {
 impl Wrong {
     fn spoil(&self, nest: &mut Nest) {
         match nest {
-            Nest::Map { body, .. } => body.iter_mut().for_each(|nest| self.spoil(nest)),
+            Nest::Map { body, .. } | Nest::Sequential { body, .. } | Nest::While { body, .. } => {
+                body.iter_mut().for_each(|nest| self.spoil(nest));
+            }
             Nest::Block(block) | Nest::Reduce { body: block, .. } => self.spoil_block(block),
-            other => panic!("{other:?}"),
         }
     }
 
@@ -206,6 +210,71 @@ fn what_only_goes_wrong_together_is_found_at_the_output() {
     let engine = Arc::new(Fused(interpreter::engine()));
     let f = checked(Check::Differential).engine(engine).compile([&x], (-x.exp(), &x + 1.0)).unwrap();
     says(f.call::<(Vec<f64>, Vec<f64>)>((&[0.0],)), &["output 0 is 1.0 where the oracle has -1.0 at index [0]"]);
+}
+
+/// Steps of functions that are not exact: bounds are carried from step to step.
+#[test]
+fn a_wrong_op_in_a_loop_is_found() {
+    let x = vector::<f64>("x");
+    let [elementwise] = iterate(3, [&x], |[y]| [(-0.5 * y).exp()]).unwrap();
+    let [by_steps] = iterate(3, [&x], |[y]| [(-0.5 * &y).exp() / y.sum(..)]).unwrap();
+    let [guarded] = iterate_while_at_most(9, |[y]| y.gt(0.5), [&x], |[y]| [(-0.25 * y).exp()]).unwrap();
+    let swap = |operation| match operation {
+        Operation::Unary(UnaryOp::Exp, x) => Operation::Unary(UnaryOp::Exp2, x),
+        other => other,
+    };
+    for y in [&elementwise, &by_steps, &guarded] {
+        let f = on_wrong_engine(swap).compile([&x], y).unwrap();
+        says(f.call::<Vec<f64>>((&[1.0, 2.0],)), &["where the oracle has", "allows a difference of at most"]);
+        for device in DEVICES {
+            let f = checked(Check::Differential).device(device).compile([&x], y).unwrap();
+            f.call::<Vec<f64>>((&[1.0, 2.0],)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn elements_that_have_stopped_may_lose_their_numbers() {
+    let x = vector::<f64>("x");
+    let [deep] = iterate_while(|[x]| x.gt(1.0), [&x], |[x]| [(x - 1.0).sqrt()]).unwrap();
+    let (line, [deeper]) = (line!(), iterate_while(|[x]| x.gt(1.0), [&x], |[x]| [(x - 2.0).sqrt()]).unwrap());
+    for device in DEVICES {
+        let f = checked(Check::Nan).device(device).compile([&x], &deep).unwrap();
+        let roots: Vec<f64> = f.call((&[5.0, 0.2, 3.0],)).unwrap();
+        assert_eq!(roots, [1.0, 0.2, (2_f64.sqrt() - 1.0).sqrt()]);
+        let f = checked(Check::Nan).device(device).compile([&x], &deeper).unwrap();
+        let place = ["`sqrt` gives NaN at index [1] from -0.5", &at(line)];
+        says(f.call::<Vec<f64>>((&[11.0, 1.5, 0.2],)), &place);
+        // In a later step, where the first element has stopped.
+        says(f.call::<Vec<f64>>((&[0.0, 4.25],)), &["at index [1] from -0.5", &at(line)]);
+    }
+}
+
+/// Draws by rejection are loops in which elements stop, and compute functions of what is accepted only.
+#[test]
+fn gamma_and_poisson_numbers_pass() {
+    let p = vector::<f64>("p");
+    let key = kroton::random::key(4);
+    let draws = (kroton::random::gamma::<f64>(&key, &p, [p.len()]), kroton::random::poisson(&key, &p, [p.len()]));
+    let parameters: Vec<f64> = (0..600).map(|i| 0.01 * 1.05_f64.powi(i)).collect();
+    for check in [Check::Nan, Check::Differential] {
+        let f = checked(check).compile([&p], draws.clone()).unwrap();
+        f.call::<(Vec<f64>, Vec<i64>)>((&parameters,)).unwrap();
+    }
+}
+
+/// Without fused multiply-add, functions have bounds of their own.
+#[test]
+fn every_instruction_set_is_held_to_its_own_bounds() {
+    let x = vector::<f32>("x");
+    let data: Vec<f32> = (1..4000).map(|i| 1e-3 * i as f32 * 1.001_f32.powi(i % 700)).collect();
+    let outputs: Vec<Expr> =
+        [x.erfc(), x.sinh(), x.sin(), x.ln(), x.asinh(), (-&x).exp(), x.tanh(), x.cbrt(), x.log1p()].into();
+    for set in kroton::InstructionSet::ALL {
+        let compiler = checked(Check::Differential).isa(set);
+        let Ok(f) = compiler.compile([&x], outputs.clone()) else { continue };
+        f.call::<Vec<Array>>((&data,)).unwrap();
+    }
 }
 
 fn everything(x: &Expr, w: &Expr) -> Vec<Expr> {

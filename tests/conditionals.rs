@@ -4,9 +4,9 @@ mod common;
 
 use common::{engines, scalars};
 use kroton::{
-    Arg, Array, Compiler, DType, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile, cond,
-    constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random, scalar,
-    to_text, vector, vmap,
+    Arg, Array, Compiler, DType, Device, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile,
+    cond, constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random,
+    scalar, to_text, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -262,6 +262,43 @@ fn gradients_of_a_batch_of_branches() {
         assert_eq!(f64s(&results[0]), [0.75, 9.0, 9.0], "{name}");
         assert_eq!(f64s(&results[1]), [2.0, 0.0, -6.0], "{name}");
         assert_eq!((f64s(&results[2]), f64s(&results[3])), (vec![0.75, 9.0, 9.0], vec![-4.0]), "{name}");
+    }
+}
+
+#[test]
+fn operands_are_read_where_they_are() {
+    let (p, x, m) = (scalar::<bool>("p"), vector::<f64>("x"), matrix::<f64>("m"));
+    let [y] = cond(&p, [&x, &m], |[x, m]| [m.matmul(x)], |[x, m]| [m.sum(1) + x.max(..)]).unwrap();
+    let f = Compiler::new().device(Device::Cpu).compile([&p, &x, &m], &y).unwrap();
+    let plan = f.dump(Stage::Schedule).unwrap();
+    // A state for the predicate and one for the result, none for an operand.
+    assert!(plan.contains("state_1") && plan.contains("captured_1") && !plan.contains("state_2"), "{plan}");
+    // A state that stays what it is may be asked for, and may start from a constant.
+    let [kept, sum, _] =
+        iterate(3, [&x, &x, &constant(2.0)], |[kept, sum, two]| [kept.clone(), (sum + kept.sum(..)) * &two, two])
+            .unwrap();
+    let results = agree(&[&x], &[kept, sum], &[Arg::from(&[1.0, 2.0])]);
+    assert_eq!((f64s(&results[0]), f64s(&results[1])), (vec![1.0, 2.0], vec![50.0, 58.0]));
+}
+
+#[test]
+fn results_go_where_the_caller_says() {
+    let (p, m) = (scalar::<bool>("p"), matrix::<f64>("m"));
+    let [y, total] =
+        cond(&p, [&m], |[m]| [m.matmul(&m), m.sum(..)], |[m]| [m.transpose() + m.max(..), m.min(..)]).unwrap();
+    let values = array![[1.0, 2.0], [3.0, 4.0]];
+    for (name, device) in engines() {
+        let f = Compiler::new().device(device).compile([&p, &m], (&y, &total)).unwrap();
+        for (p_value, expected, sum) in
+            [(true, array![[7.0, 10.0], [15.0, 22.0]], 10.0), (false, array![[5.0, 7.0], [6.0, 8.0]], 1.0)]
+        {
+            let mut wide = Array2::<f64>::zeros((2, 6));
+            let mut out_total = 0.0;
+            let out = wide.slice_mut(ndarray::s![..;-1, 1..;3]);
+            f.call_into((p_value, &values), (out, &mut out_total)).unwrap();
+            assert_eq!((wide.slice(ndarray::s![..;-1, 1..;3]).to_owned(), out_total), (expected, sum), "{name}");
+            assert!(wide.slice(ndarray::s![.., ..;3]).iter().all(|&x| x == 0.0), "{name}: {wide}");
+        }
     }
 }
 

@@ -288,3 +288,36 @@ fn derivatives_of_loops_are_loops_on_the_device() -> Result<()> {
     check(&[&rows, &start, &w], &outputs, lengths.iter().map(call).collect());
     Ok(())
 }
+
+/// A loop of at most one step is a branch: the device is given none of it if it is not taken.
+#[test]
+fn a_branch_is_not_taken_in_vain() -> Result<()> {
+    let Some(engine) = Engine::new("gpu", WHOLE) else { return Ok(()) };
+    let (x, limit) = (vector::<f32>("x"), scalar::<f32>("limit"));
+    let [y] = iterate_while_at_most(
+        1,
+        |[x]| x.sum(..).gt(&limit),
+        [&x],
+        |[x]| {
+            let steps = (0..40).fold(x.clone(), |x, _| &x - x.mean(..));
+            [steps.exp()]
+        },
+    )?;
+    let f = engine.compiler().compile([&x, &limit], y)?;
+    let call = |limit: f32| -> Result<(f32, u64)> {
+        let (args, before) = ([Arg::from(&[1.0_f32, 1.0]), Arg::from(&limit)], engine.gpu.dispatches());
+        let result: Vec<f32> = f.call(&args[..])?;
+        Ok((result[1], engine.gpu.dispatches() - before))
+    };
+    // Other tests raise the counter too, but not all the time.
+    let least = |limit| {
+        (0..20).map(|_| call(limit)).try_fold((0.0, u64::MAX), |(_, least), result| {
+            let (value, dispatches) = result?;
+            Ok::<_, kroton::Error>((value, least.min(dispatches)))
+        })
+    };
+    let (taken, left) = (least(0.0)?, least(9.0)?);
+    assert_eq!((taken.0, left.0), (1.0, 1.0));
+    assert!(taken.1 >= 40 && left.1 < 10, "{} dispatches, and {}", taken.1, left.1);
+    Ok(())
+}

@@ -17,8 +17,12 @@ mod cases;
 mod common;
 #[path = "random_graphs/evaluate.rs"]
 mod evaluate;
+#[path = "random_graphs/evaluate_loops.rs"]
+mod evaluate_loops;
 #[path = "random_graphs/idioms.rs"]
 mod idioms;
+#[path = "random_graphs/looping.rs"]
+mod looping;
 #[path = "random_graphs/phrases.rs"]
 mod phrases;
 #[allow(dead_code)] // the rest is for the host
@@ -83,7 +87,7 @@ fn check(engine: &Engine, recipe: &Recipe, coverage: &Coverage) -> Result<(), St
 
 /// Whether a graph has f64 in it that the device lacks.
 fn needs_f64(engine: &Engine, program: &Program) -> bool {
-    !engine.computes(DType::F64) && program.nodes.iter().any(|node| node.dtype == DType::F64)
+    !engine.computes(DType::F64) && program.any(&|node| node.dtype == DType::F64)
 }
 
 /// On the device, and every third case on one of the lesser ones each.

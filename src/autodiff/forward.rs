@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use crate::autodiff::partial::Partial;
 use crate::autodiff::reverse::{no_rule, too_deep};
-use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, stable, steps_forward, views, zeros};
+use crate::autodiff::tape::{Entry, Role, Tape};
+use crate::autodiff::{derived, reductions, rules, stable, steps_forward, views, zeros};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::Node;
@@ -42,21 +42,27 @@ pub(super) fn sweep(
     for (target, seed) in seeds {
         add(&mut tangents[target], seed);
     }
-    let mut loops: FxHashMap<usize, Vec<Option<Expr>>> = FxHashMap::default();
+    // The tangents of the results of loops, and of values that have a derivation.
+    let mut results: FxHashMap<usize, Vec<Option<Expr>>> = FxHashMap::default();
     let wanted = |number: &usize| active[*number] && reached[*number] && !tape.entries[*number].is_leaf;
     for number in (0..tape.entries.len()).filter(wanted) {
         let entry = &tape.entries[number];
-        let tangent = match entry.expr.node() {
-            Node::Loop(_) => {
-                let Some(body) = tape.body(number) else { return Err(too_deep(&entry.expr)) };
-                let outer: Vec<Option<Expr>> = body.outer.iter().map(|&outer| tangents[outer].clone()).collect();
-                loops.insert(number, steps_forward::push(&body, &outer, directions)?);
+        let result = |index: usize| results.get(&entry.operands[0]).and_then(|results| results.get(index)?.clone());
+        let tangent = match (&entry.role, entry.expr.node()) {
+            (Role::Values(derivation), _) => {
+                let operands: Vec<Option<Expr>> = entry.operands.iter().map(|&x| tangents[x].clone()).collect();
+                results.insert(number, derived::push(tape, number, derivation, &operands, directions)?);
                 None
             }
-            Node::Project(index, _) => {
-                loops.get(&entry.operands[0]).and_then(|results| results.get(*index as usize)?.clone())
+            (Role::Value(index), _) => result(*index),
+            (Role::Node, Node::Loop(_)) => {
+                let Some(body) = tape.body(number) else { return Err(too_deep(&entry.expr)) };
+                let outer: Vec<Option<Expr>> = body.outer.iter().map(|&outer| tangents[outer].clone()).collect();
+                results.insert(number, steps_forward::push(&body, &outer, directions)?);
+                None
             }
-            _ => tangent_of(entry, tape, &tangents, directions)?,
+            (Role::Node, Node::Project(index, _)) => result(*index as usize),
+            (Role::Node, _) => tangent_of(entry, tape, &tangents, directions)?,
         };
         if let Some(tangent) = tangent {
             add(&mut tangents[number], tangent);
@@ -109,6 +115,8 @@ fn term(result: &Expr, operands: &[&Expr], position: usize, tangent: &Expr, lead
             let axes: SmallVec<[u32; 3]> = axes.iter().map(|axis| lead as u32 + axis).collect();
             return Ok(partial.apply(tangent).map(|moved| reductions::sum_over(&moved, &axes)));
         }
+        Node::Barrier(_) if position > 0 => Partial::Zero,
+        Node::Barrier(_) => Partial::One,
         Node::Cast(dtype, _) => return Ok(Some(tangent.cast_to(*dtype))),
         Node::Permute(order, _) => return Ok(Some(views::permute_behind(tangent, order, lead))),
         Node::Reshape(shape, _) => return Ok(Some(views::reshape(tangent, behind(tangent, lead, shape)))),

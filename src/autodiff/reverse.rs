@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 
 use crate::autodiff::guards::{self, Guard, Guards};
 use crate::autodiff::partial::Partial;
-use crate::autodiff::tape::{Entry, Tape};
-use crate::autodiff::{reductions, rules, stable, steps_reverse, views, zeros};
+use crate::autodiff::tape::{Entry, Role, Tape};
+use crate::autodiff::{derived, reductions, rules, stable, steps_reverse, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::regions::DEEPEST;
@@ -31,8 +31,8 @@ struct Sweep<'a> {
     guards: Guards,
     /// For each node, the contributions of the users that have been visited.
     pending: Vec<SmallVec<[Adjoint; 2]>>,
-    /// For each loop, the adjoints of its results.
-    loops: FxHashMap<usize, Vec<Option<Adjoint>>>,
+    /// The adjoints of the results of each loop, and of the values of each derivation.
+    results: FxHashMap<usize, Vec<Option<Adjoint>>>,
 }
 
 /// The adjoints of some inputs, given that of `f`.
@@ -69,15 +69,15 @@ pub(super) fn sweep(
 ) -> Result<Vec<Option<Adjoint>>> {
     let count = tape.entries.len();
     let (active, pending) = (tape.active(moving), vec![SmallVec::new(); count]);
-    let (guards, loops) = (Guards::default(), FxHashMap::default());
-    let mut sweep = Sweep { tape, active, is_target, guards, pending, loops };
+    let (guards, results) = (Guards::default(), FxHashMap::default());
+    let mut sweep = Sweep { tape, active, is_target, guards, pending, results };
     for (number, seed) in seeds {
         sweep.pending[number].push(seed);
     }
     let mut found: Vec<Option<Adjoint>> = vec![None; count];
     for number in (0..count).rev() {
-        if let Some(results) = sweep.loops.remove(&number) {
-            sweep.visit_loop(number, results)?;
+        if let Some(results) = sweep.results.remove(&number) {
+            sweep.visit_results(number, results)?;
         } else if let Some(adjoint) = sweep.collect(number) {
             sweep.visit(number, &adjoint)?;
             found[number] = Some(adjoint);
@@ -163,11 +163,16 @@ impl Sweep<'_> {
     /// Hands the adjoint of a node on to its operands.
     #[track_caller]
     fn visit(&mut self, number: usize, adjoint: &Adjoint) -> Result<()> {
-        let Entry { expr: result, operands: numbers, is_leaf } = self.tape.entries[number].clone();
-        if let (Node::Project(index, _), false) = (result.node(), is_leaf) {
-            let results = self.loops.entry(numbers[0]).or_default();
-            results.resize(results.len().max(*index as usize + 1), None);
-            results[*index as usize] = Some(adjoint.clone());
+        let Entry { expr: result, operands: numbers, is_leaf, role } = self.tape.entries[number].clone();
+        let index = match (role, result.node()) {
+            (Role::Value(index), _) => Some(index),
+            (Role::Node, Node::Project(index, _)) if !is_leaf => Some(*index as usize),
+            (Role::Node | Role::Values(_), _) => None,
+        };
+        if let Some(index) = index {
+            let results = self.results.entry(numbers[0]).or_default();
+            results.resize(results.len().max(index + 1), None);
+            results[index] = Some(adjoint.clone());
             return Ok(());
         }
         let mut operands: SmallVec<[Expr; 3]> = SmallVec::new();
@@ -188,12 +193,19 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Hands the adjoints of the results of a loop on to what it takes from outside.
+    /// Hands the adjoints of the results of a loop, or of the values of a derivation, on to what these take from outside.
     #[track_caller]
-    fn visit_loop(&mut self, number: usize, results: Vec<Option<Adjoint>>) -> Result<()> {
-        let Some(body) = self.tape.body(number) else { return Err(too_deep(&self.tape.entries[number].expr)) };
-        let active = body.flags(&self.active);
-        for (outer, contribution) in steps_reverse::pull(&body, &active, results)? {
+    fn visit_results(&mut self, number: usize, results: Vec<Option<Adjoint>>) -> Result<()> {
+        let entry = &self.tape.entries[number];
+        let contributions = if let Role::Values(derivation) = &entry.role {
+            let active: Vec<bool> = entry.operands.iter().map(|&operand| self.active[operand]).collect();
+            derived::pull(self.tape, number, derivation, &active, results)?
+        } else {
+            let Some(body) = self.tape.body(number) else { return Err(too_deep(&entry.expr)) };
+            let active = body.flags(&self.active);
+            steps_reverse::pull(&body, &active, results)?
+        };
+        for (outer, contribution) in contributions {
             self.contribute(outer, contribution);
         }
         Ok(())
@@ -220,6 +232,7 @@ impl Sweep<'_> {
                 let partial = rules::ternary(*op, position, [&operands[0], &operands[1], &operands[2]]);
                 Ok(self.multiply(&partial, adjoint))
             }
+            Node::Barrier(_) => Ok((position == 0).then(|| adjoint.clone())),
             Node::Cast(..) => Ok(Some(Adjoint { value: adjoint.value.cast_to(x.dtype()), ..adjoint.clone() })),
             Node::Reduce(op, axes, _) => {
                 let kept = moved(result, operands, position, start, adjoint)?;

@@ -9,10 +9,13 @@
 //! Invariants: the same function; what the caller asks derivatives by stays what it is, and a formula of which such an
 //! expression is an inner part is left alone. Each node is looked at once.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::number;
-use crate::autodiff::tape::Tape;
+use crate::autodiff::tape::{Role, Tape};
 use crate::autodiff::views::keep_axes;
 use crate::dtype::Scalar;
 use crate::expr::Expr;
@@ -30,7 +33,7 @@ pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Ex
     for &target in &targets {
         fixed[target] = true;
     }
-    let mut forms = Forms { tape, fixed, stable: Vec::new() };
+    let mut forms = Forms { tape, fixed, stable: Vec::new(), values: FxHashMap::default() };
     for number in 0..forms.tape.entries.len() {
         let stable = forms.form(number).unwrap_or_else(|| forms.rebuilt(number));
         forms.stable.push(stable);
@@ -39,7 +42,7 @@ pub(super) fn stabilized(tape: Tape, roots: &[Expr], inputs: &[Expr]) -> (Vec<Ex
     (found(roots), found(targets))
 }
 
-/// What a leaf looks like: no form has it.
+/// What a leaf looks like, and a value with a derivation: no form has it.
 const OPAQUE: Node<Expr> = Node::Scalar(Scalar::F64(f64::NAN));
 
 struct Forms {
@@ -48,6 +51,8 @@ struct Forms {
     fixed: Vec<bool>,
     /// The stable forms of the nodes so far.
     stable: Vec<Expr>,
+    /// The values of derivations over stable forms, by the number of the entry of all values.
+    values: FxHashMap<usize, Vec<Expr>>,
 }
 
 /// A logistic function: of the argument, or of its negative.
@@ -61,6 +66,9 @@ impl Forms {
     fn node(&self, number: usize) -> &Node<Expr> {
         let entry = &self.tape.entries[number];
         let node = entry.expr.node();
+        if !matches!(entry.role, Role::Node) {
+            return &OPAQUE;
+        }
         match node {
             _ if !entry.is_leaf => node,
             // The operands of a leaf have no numbers.
@@ -75,17 +83,31 @@ impl Forms {
     }
 
     /// The same node over the stable forms of its operands.
-    fn rebuilt(&self, number: usize) -> Expr {
+    fn rebuilt(&mut self, number: usize) -> Expr {
         let entry = &self.tape.entries[number];
         let pairs = || entry.operands.iter().map(|&at| (&self.tape.entries[at].expr, &self.stable[at]));
         if entry.is_leaf || pairs().all(|(old, new)| old.key() == new.key()) {
-            return entry.expr.clone();
+            return self.value(number).unwrap_or_else(|| entry.expr.clone());
+        }
+        if let Role::Values(derivation) = &entry.role {
+            let operands: Vec<Expr> = entry.operands.iter().map(|&at| self.stable[at].clone()).collect();
+            let values = Arc::new(derivation.over_operands(&operands)).values();
+            let expr = entry.expr.clone();
+            self.values.insert(number, values);
+            return expr;
         }
         let (mut old, new): (Vec<Expr>, Vec<Expr>) = pairs().map(|(old, new)| (old.clone(), new.clone())).unzip();
         if let Node::Loop(_) = entry.expr.node() {
             old = self.tape.loop_operands(&entry.expr).to_vec();
         }
         rebuilt(&entry.expr, &old, &new)
+    }
+
+    /// A value of a derivation that was rebuilt.
+    fn value(&self, number: usize) -> Option<Expr> {
+        let entry = &self.tape.entries[number];
+        let Role::Value(index) = entry.role else { return None };
+        self.values.get(&entry.operands[0])?.get(index).cloned()
     }
 
     /// The operand of an inner node with this op.
@@ -321,13 +343,13 @@ fn finite_or_zero(largest: &Expr) -> Expr {
 
 /// ln Σ eˣ over axes, which vanish.
 fn log_sum_exp(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let shift = finite_or_zero(&x.reduce(ReduceOp::Max, axes.clone()));
+    let shift = finite_or_zero(&x.at_least_nothing().reduce(ReduceOp::Max, axes.clone()));
     (x - keep_axes(&shift, axes, 0)).exp().reduce(ReduceOp::Sum, axes.clone()).ln() + shift
 }
 
 /// x − m − ln Σ eˣ⁻ᵐ.
 fn log_softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let shift = finite_or_zero(&x.reduce(ReduceOp::Max, axes.clone()));
+    let shift = finite_or_zero(&x.at_least_nothing().reduce(ReduceOp::Max, axes.clone()));
     let difference = x - keep_axes(&shift, axes, 0);
     let sum = difference.exp().reduce(ReduceOp::Sum, axes.clone());
     difference - keep_axes(&sum, axes, 0).ln()
@@ -335,7 +357,7 @@ fn log_softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
 
 /// eˣ⁻ᵐ / Σ eˣ⁻ᵐ, with m = 0 where no exponential over- or underflows.
 fn softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let largest = x.reduce(ReduceOp::Max, axes.clone());
+    let largest = x.at_least_nothing().reduce(ReduceOp::Max, axes.clone());
     let needed = largest.abs().gt(stable::safe_exponent(x.dtype())) & largest.is_finite();
     let shift = needed.select(&largest, 0.0).stop_gradient();
     let exponential = (x - keep_axes(&shift, axes, 0)).exp();

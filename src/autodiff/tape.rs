@@ -3,17 +3,22 @@
 //! Equal nodes get one number, as in an arena, so what was written twice is differentiated once, and an expression is
 //! found in another one however its handle came about. A loop is one node, whose operands are what it takes from outside
 //! and then what its body does; the nodes of the body have a tape of their own (`body.rs`), which ends at its *leaves*.
+//! Values whose derivatives are not those of their nodes come after one entry for all of them, whose operands are what
+//! they are made of; what lies between is on no tape.
 //! The walk is iterative. Knows nothing of derivatives.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::autodiff::body::Body;
 use crate::expr::Expr;
+use crate::expr::derivation::{Derivation, Derived};
 use crate::graph::Node;
 use crate::graph::regions::DEEPEST;
+use crate::ops::UnaryOp;
 
 /// One node: a handle on it, and the numbers of its operands. A leaf has none, whatever its node says.
 #[derive(Clone)]
@@ -21,6 +26,25 @@ pub(super) struct Entry {
     pub expr: Expr,
     pub operands: SmallVec<[usize; 3]>,
     pub is_leaf: bool,
+    pub role: Role,
+}
+
+/// What an entry stands for.
+#[derive(Clone)]
+pub(super) enum Role {
+    /// Its expression.
+    Node,
+    /// All values of a derivation: its expression is one of them, its operands those of the derivation, then what it
+    /// captured.
+    Values(Arc<Derivation>),
+    /// The value of this index; its operand is the entry of all.
+    Value(usize),
+}
+
+impl Entry {
+    fn is_loop(&self) -> bool {
+        matches!((&self.role, self.expr.node()), (Role::Node, Node::Loop(_)))
+    }
 }
 
 /// Numbered nodes.
@@ -37,6 +61,10 @@ pub(super) struct Tape {
     /// How many bodies this lies in.
     depth: usize,
     bodies: FxHashMap<usize, Rc<Body>>,
+    /// The entries of all values, by the address of the derivation.
+    derivations: FxHashMap<usize, usize>,
+    /// The number of each value, by the entry of all and its index.
+    values: FxHashMap<(usize, usize), usize>,
 }
 
 impl Tape {
@@ -45,7 +73,7 @@ impl Tape {
         let mut tape = Tape { depth, ..Tape::default() };
         for (leaf, handles) in leaves {
             let number = tape.entries.len();
-            tape.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true });
+            tape.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true, role: Role::Node });
             for handle in handles.iter().chain([leaf]) {
                 tape.met.push(handle.clone());
                 tape.handles.insert(handle.key(), number);
@@ -78,7 +106,9 @@ impl Tape {
     }
 
     fn for_each_operand(&mut self, expr: &Expr, visit: &mut dyn FnMut(&FxHashMap<usize, usize>, &Expr)) {
-        if let Node::Loop(_) = expr.node() {
+        if let Some(Derived { of, .. }) = expr.derived() {
+            of.operands.iter().chain(of.captured()).for_each(|operand| visit(&self.handles, operand));
+        } else if let Node::Loop(_) = expr.node() {
             let operands = self.loops.entry(expr.key()).or_insert_with(|| expr.level_operands());
             operands.iter().for_each(|operand| visit(&self.handles, operand));
         } else {
@@ -94,9 +124,10 @@ impl Tape {
         let mut operands = SmallVec::new();
         self.for_each_operand(expr, &mut |handles, operand| operands.push(handles[&operand.key()]));
         let next = self.entries.len();
-        let number = match expr.node() {
-            Node::Loop(_) => next,
-            node => {
+        let number = match (expr.derived(), expr.node()) {
+            (Some(derived), _) => self.add_value(expr, derived, operands.clone()),
+            (None, Node::Loop(_)) => next,
+            (None, node) => {
                 let mut numbers = operands.iter();
                 // There are as many numbers as operands.
                 let node = node.map(|_| numbers.next().copied().unwrap_or_default());
@@ -104,10 +135,33 @@ impl Tape {
             }
         };
         if number == next {
-            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
+            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false, role: Role::Node });
         }
         self.handles.insert(expr.key(), number);
         number
+    }
+
+    /// The number of one value of a derivation, whose operands have theirs.
+    fn add_value(&mut self, expr: &Expr, Derived { of, index }: &Derived, operands: SmallVec<[usize; 3]>) -> usize {
+        let mut entry = |operands, role| {
+            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false, role });
+            self.entries.len() - 1
+        };
+        let all = self.derivations.entry(Arc::as_ptr(of) as usize);
+        let all = *all.or_insert_with(|| entry(operands, Role::Values(of.clone())));
+        let value = self.values.entry((all, *index));
+        *value.or_insert_with(|| entry(SmallVec::from_slice(&[all]), Role::Value(*index)))
+    }
+
+    /// Whether a value is on the tape, given the entry of all values.
+    pub fn has_value(&self, all: usize, index: usize) -> bool {
+        self.values.contains_key(&(all, index))
+    }
+
+    /// Another tape in the same bodies, which ends at these expressions.
+    pub fn ending_at(&self, leaves: &[Expr]) -> Tape {
+        let leaves: Vec<(Expr, Vec<Expr>)> = leaves.iter().map(|leaf| (leaf.clone(), Vec::new())).collect();
+        Tape::of_body(&leaves, self.depth)
     }
 
     /// The operands of a loop as handles, in the order of the numbers of its entry.
@@ -117,7 +171,7 @@ impl Tape {
 
     /// Makes the tapes of the bodies of all loops.
     pub fn open(&mut self) {
-        let is_loop = |entry: &Entry| !entry.is_leaf && matches!(entry.expr.node(), Node::Loop(_));
+        let is_loop = |entry: &Entry| !entry.is_leaf && entry.is_loop();
         let loops: Vec<usize> = (0..self.entries.len()).filter(|&number| is_loop(&self.entries[number])).collect();
         for number in loops {
             if self.depth < DEEPEST
@@ -143,20 +197,25 @@ impl Tape {
         for (number, entry) in self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_leaf) {
             let any = entry.operands.iter().any(|&operand| active[operand]);
             active[number] |= any
-                && match entry.expr.node() {
+                && match (&entry.role, entry.expr.node()) {
+                    // Values may be floats where the first one is none.
+                    (Role::Values(_), _) => true,
+                    (Role::Value(_), _) => entry.expr.dtype().is_float(),
+                    // What is stopped would be sought for nothing.
+                    (Role::Node, Node::Unary(UnaryOp::StopGradient, _)) => false,
                     // What a loop carries beside its first state may be floats.
-                    Node::Loop(_) => {
+                    (Role::Node, Node::Loop(_)) => {
                         if let Some(body) = self.bodies.get(&number) {
                             moved.insert(number, body.moved(&body.flags(&active)));
                         }
                         true
                     }
-                    Node::Project(index, _) => {
+                    (Role::Node, Node::Project(index, _)) => {
                         let results = moved.get(&entry.operands[0]);
                         let moves = results.is_none_or(|moves| moves.get(*index as usize).is_some_and(|moves| *moves));
                         entry.expr.dtype().is_float() && moves
                     }
-                    _ => entry.expr.dtype().is_float(),
+                    (Role::Node, _) => entry.expr.dtype().is_float(),
                 };
         }
         active
@@ -169,7 +228,7 @@ impl Tape {
             reached[root] = true;
         }
         for (number, entry) in self.entries.iter().enumerate().rev() {
-            let carries = entry.expr.dtype().is_float() || matches!(entry.expr.node(), Node::Loop(_));
+            let carries = entry.expr.dtype().is_float() || entry.is_loop() || matches!(entry.role, Role::Values(_));
             if reached[number] && carries {
                 entry.operands.iter().for_each(|&operand| reached[operand] = true);
             }

@@ -108,6 +108,7 @@ pub(super) fn transpose(
         | Node::Loop(_)
         | Node::Project(..)
         | Node::Custom(..)
+        | Node::Barrier(_)
         | Node::Input(_)
         | Node::Parameter(..)
         | Node::Scalar(_)

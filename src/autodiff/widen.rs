@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::autodiff::body::Body;
+use crate::autodiff::tape::{Entry, Role};
 use crate::autodiff::views;
 use crate::expr::Expr;
 use crate::expr::region::{fresh_parameter, parameters};
@@ -17,7 +18,8 @@ use crate::shape::{Dim, Shape};
 pub(super) fn elements(body: &Body) -> Option<Shape> {
     let shape = body.node.initial.first()?.dims().clone();
     let nodes = || body.tape.entries.iter().filter(|entry| !entry.is_leaf).map(|entry| &entry.expr);
-    if !nodes().all(is_elementwise) {
+    let is_node = |entry: &Entry| matches!(entry.role, Role::Node);
+    if !body.tape.entries.iter().all(is_node) || !nodes().all(is_elementwise) {
         return None;
     }
     let mut sizes = Sizes::default();
@@ -43,7 +45,8 @@ fn is_elementwise(x: &Expr) -> bool {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => false,
+        | Node::Custom(..)
+        | Node::Barrier(_) => false,
     }
 }
 

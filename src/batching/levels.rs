@@ -28,16 +28,16 @@ pub(super) struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    /// The levels when some nodes are batched.
-    pub fn new(order: &'a Order, batched: impl Iterator<Item = usize>) -> Levels<'a> {
+    /// The levels when some nodes have at least these.
+    pub fn new(order: &'a Order, raised: impl Iterator<Item = (usize, Level)>) -> Levels<'a> {
         let mut levels = Levels { order, levels: vec![Level::Shared; order.entries.len()] };
         let mut dependents: Vec<SmallVec<[usize; 2]>> = vec![SmallVec::new(); order.entries.len()];
         for number in 0..order.entries.len() {
             levels.sources(number).iter().for_each(|&source| dependents[source].push(number));
         }
         let mut pending = Vec::new();
-        for number in batched {
-            levels.levels[number] = Level::Batched;
+        for (number, level) in raised {
+            levels.levels[number] = level;
             pending.push(number);
         }
         while let Some(raised) = pending.pop() {
@@ -69,6 +69,9 @@ impl<'a> Levels<'a> {
     /// The nodes on whose levels that of a node depends.
     fn sources(&self, number: usize) -> SmallVec<[usize; 3]> {
         let entry = &self.order.entries[number];
+        if entry.expr.derived().is_some() {
+            return entry.operands.clone();
+        }
         match entry.expr.node() {
             Node::Parameter(..) => self.order.owners.get(&number).map_or_else(SmallVec::new, |&owner| {
                 let inner = &self.order.loops[&owner.of];
@@ -95,6 +98,7 @@ impl<'a> Levels<'a> {
             | Node::Concat(..)
             | Node::MatMul(_)
             | Node::Loop(_)
+            | Node::Barrier(_)
             | Node::Custom(..) => entry.operands.clone(),
         }
     }

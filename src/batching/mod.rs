@@ -10,6 +10,7 @@
 //! but sequences and histories of loops.
 
 mod axes;
+mod derived;
 mod levels;
 mod loops;
 mod nodes;
@@ -84,7 +85,9 @@ pub fn vmap<R: IntoResults<M>, const N: usize, const M: usize>(
     let numbers = results.map(|result| order.add(&result));
     let given = elements.iter().zip(batches).filter_map(|(element, batch)| Some((order.number(element)?, batch)));
     let given: FxHashMap<usize, Expr> = given.collect();
-    let made = Batching::new(&order, size, given, origin).run()?;
+    let raised = given.keys().map(|&number| (number, Level::Batched));
+    let levels = Levels::new(&order, raised);
+    let made = Batching::new(&order, levels, size, given, origin).run()?;
     let mut failed = None;
     let batched = numbers.map(|number| {
         let result = made.batched(number);
@@ -135,7 +138,7 @@ struct Batching<'a> {
     levels: Levels<'a>,
     /// The size of the batch.
     size: Dim,
-    /// The inputs by the numbers of the parameters that stand for their elements.
+    /// What stands for some nodes: the inputs for the parameters of the body.
     given: FxHashMap<usize, Expr>,
     /// What each node became: the node itself where it is shared.
     made: Vec<Expr>,
@@ -143,6 +146,8 @@ struct Batching<'a> {
     parameters: FxHashMap<usize, Expr>,
     /// The loops whose number of steps somebody asks for.
     counted: FxHashSet<usize>,
+    /// The values of derivations that were made, by the address of the original.
+    values: FxHashMap<usize, Vec<Expr>>,
     /// The source line of what is being made.
     origin: &'static Location<'static>,
 }
@@ -150,13 +155,14 @@ struct Batching<'a> {
 impl<'a> Batching<'a> {
     fn new(
         order: &'a Order,
+        levels: Levels<'a>,
         size: Dim,
         given: FxHashMap<usize, Expr>,
         origin: &'static Location<'static>,
     ) -> Batching<'a> {
-        let levels = Levels::new(order, given.keys().copied());
-        let (made, parameters) = (Vec::with_capacity(order.entries.len()), FxHashMap::default());
-        Batching { order, levels, size, given, made, parameters, counted: loops::counted(order), origin }
+        let (parameters, values) = Default::default();
+        let made = Vec::with_capacity(order.entries.len());
+        Batching { order, levels, size, given, made, parameters, counted: loops::counted(order), values, origin }
     }
 
     /// Makes every node that differs between elements anew.
@@ -164,14 +170,13 @@ impl<'a> Batching<'a> {
         let call = self.origin;
         for (number, entry) in self.order.entries.iter().enumerate() {
             self.origin = entry.expr.origin();
-            let made = match (self.levels.of(number), entry.expr.node()) {
-                (Level::Shared, _) => entry.expr.clone(),
-                (_, Node::Parameter(..)) => match self.given.get(&number) {
-                    Some(batch) => batch.clone(),
-                    None => self.body_parameter(number),
-                },
-                (_, Node::Loop(_)) => self.remade_loop(number),
-                (_, _) => self.remade(number)?,
+            let made = match (self.levels.of(number), self.given.get(&number), entry.expr.node()) {
+                (Level::Shared, _, _) => entry.expr.clone(),
+                (_, Some(given), _) => given.clone(),
+                _ if entry.expr.derived().is_some() => self.remade_value(number)?,
+                (_, None, Node::Parameter(..)) => self.body_parameter(number),
+                (_, None, Node::Loop(_)) => self.remade_loop(number),
+                (_, None, _) => self.remade(number)?,
             };
             well_typed(&made)?;
             self.made.push(made);

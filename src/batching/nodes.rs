@@ -39,6 +39,8 @@ impl Batching<'_> {
             Node::Slice(ranges, _) => slice(ranges, self.made(operands[0])),
             Node::Concat(axis, _) => Node::Concat(axis + 1, operands.iter().map(|&part| self.batched(part)).collect()),
             Node::MatMul(_) => return Ok(self.matmul(operands[0], operands[1])),
+            // What it waits for may differ between elements where the value does not.
+            Node::Barrier(_) => Node::Barrier([self.batched(operands[0]), self.made(operands[1]).clone()]),
             Node::Custom(custom, _) => {
                 return Ok(self.one_by_one(operands, |own| Node::Custom(custom.clone(), own)));
             }

@@ -3,10 +3,13 @@
 //! Equal nodes have one number, so a loop that two handles stand for is one. The walk is iterative. Knows nothing of
 //! batches.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::expr::Expr;
+use crate::expr::derivation::Derived;
 use crate::graph::{Loop, Node};
 
 /// One node: a handle on it, and the numbers of its operands.
@@ -33,6 +36,8 @@ pub(super) struct Order {
     /// The number of each handle that was met. Entries and roots keep handles, so that their addresses stay theirs.
     handles: FxHashMap<usize, usize>,
     nodes: FxHashMap<Node<usize>, usize>,
+    /// The numbers of values that have a derivation, by its address and their index.
+    values: FxHashMap<(usize, usize), usize>,
     roots: Vec<Expr>,
 }
 
@@ -50,7 +55,7 @@ impl Order {
         while let Some(&expr) = pending.last() {
             let before = pending.len();
             if !self.handles.contains_key(&expr.key()) {
-                for operand in expr.node().operands().into_iter().rev() {
+                for operand in operands(expr).into_iter().rev() {
                     if !self.handles.contains_key(&operand.key()) {
                         pending.push(operand);
                     }
@@ -67,6 +72,15 @@ impl Order {
     /// The number of an expression whose operands have theirs.
     fn add_node(&mut self, expr: &Expr) -> usize {
         if let Some(number) = self.number(expr) {
+            return number;
+        }
+        if let Some(Derived { of, index }) = expr.derived() {
+            let number = *self.values.entry((Arc::as_ptr(of) as usize, *index)).or_insert(self.entries.len());
+            if number == self.entries.len() {
+                let operands = operands(expr).iter().map(|operand| self.handles[&operand.key()]).collect();
+                self.entries.push(Entry { expr: expr.clone(), operands });
+            }
+            self.handles.insert(expr.key(), number);
             return number;
         }
         let mut operands = SmallVec::new();
@@ -86,5 +100,13 @@ impl Order {
         }
         self.handles.insert(expr.key(), number);
         number
+    }
+}
+
+/// The operands of a node; of a value with a derivation, what this is made of.
+fn operands(expr: &Expr) -> SmallVec<[&Expr; 3]> {
+    match expr.derived() {
+        Some(derived) => derived.of.references().collect(),
+        None => expr.node().operands(),
     }
 }

@@ -10,7 +10,7 @@ use crate::check::{place_text, rows, value_text, widened};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::eval::{evaluate_node, in_order};
-use crate::graph::{Graph, Node, NodeId, Type};
+use crate::graph::{Node, NodeId, Type};
 use crate::ops::reduction::Builder;
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp};
 use crate::shape::{Dim, Symbols};
@@ -40,7 +40,7 @@ impl Estimate {
         Ok(Estimate { value, error: Some(error) })
     }
 
-    fn at(&self, position: usize) -> Bounded {
+    pub(super) fn at(&self, position: usize) -> Bounded {
         let error = self.error.as_ref().map_or(0.0, |error| error.get(position).to_f64());
         Bounded { value: self.value.get(position), error }
     }
@@ -50,7 +50,7 @@ impl Estimate {
     }
 
     /// From bounded elements to an array of this shape.
-    fn of(elements: &[Bounded], value: Array) -> Result<Estimate> {
+    pub(super) fn of(elements: &[Bounded], value: Array) -> Result<Estimate> {
         if elements.iter().all(|element| element.is_exact()) {
             return Ok(Estimate::exact(value));
         }
@@ -59,6 +59,31 @@ impl Estimate {
             error.set(position, Scalar::F64(element.error));
         }
         Ok(Estimate { value, error: Some(error) })
+    }
+
+    /// One row along axis 0.
+    pub(super) fn row(&self, number: usize) -> Result<Estimate> {
+        let mut value = Array::zeros(self.value.dtype(), &self.value.shape()[1..])?;
+        let first = number * value.len();
+        let elements: Vec<Bounded> = (first..first + value.len()).map(|position| self.at(position)).collect();
+        elements.iter().enumerate().for_each(|(position, element)| value.set(position, element.value));
+        Estimate::of(&elements, value)
+    }
+
+    /// Writes one row along axis 0.
+    pub(super) fn set_row(&mut self, number: usize, row: &Estimate) -> Result<()> {
+        if row.error.is_some() && self.error.is_none() {
+            self.error = Some(Array::zeros(DType::F64, self.value.shape())?);
+        }
+        let first = number * row.value.len();
+        for position in 0..row.value.len() {
+            let Bounded { value, error } = row.at(position);
+            self.value.set(first + position, value);
+            if let Some(errors) = &mut self.error {
+                errors.set(first + position, Scalar::F64(error));
+            }
+        }
+        Ok(())
     }
 
     /// What is wrong with another way's result, if anything is: the first element beyond its bound.
@@ -90,11 +115,11 @@ fn agrees(expected: Bounded, got: Scalar) -> bool {
     }
 }
 
-/// What a node comes to, given the oracle's value of it. Loops, their projections and host functions are the same where
-/// all they read is; what a loop does inside is up to [`repeats`].
+/// What a node comes to, given the oracle's value of it. Host functions are the same where all they read is; what loops and
+/// their projections come to is up to [`Carrier`](crate::check::looping::Carrier).
 ///
 /// # Errors
-/// `Memory`; `Internal` for operands that do not fit the node.
+/// `Memory`; `Internal` for operands that do not fit the node, and for loops.
 pub fn estimate(
     rounding: &Rounding,
     node: &Node<NodeId>,
@@ -123,7 +148,8 @@ pub fn estimate(
         (Node::Permute(..) | Node::Reshape(..) | Node::Broadcast(..) | Node::Slice(..) | Node::Concat(..), _) => {
             return moved(node, operands, value, symbols);
         }
-        (Node::Loop(_) | Node::Project(..) | Node::Custom(..), _) => {
+        (Node::Barrier(_), [x, _]) => return Ok(Estimate { value, error: x.error.clone() }),
+        (Node::Custom(..), _) => {
             let same = operands.iter().all(|operand| operand.error.is_none());
             return if same { Ok(Estimate::exact(value)) } else { Estimate::unknown(value) };
         }
@@ -133,7 +159,10 @@ pub fn estimate(
             | Node::Binary(..)
             | Node::Ternary(..)
             | Node::Reduce(..)
-            | Node::MatMul(_),
+            | Node::MatMul(_)
+            | Node::Barrier(_)
+            | Node::Loop(_)
+            | Node::Project(..),
             _,
         ) => {
             return Err(Error::Internal(format!("`{}` of {} operands", node.name(), operands.len())));
@@ -142,36 +171,8 @@ pub fn estimate(
     Estimate::of(&elements, value)
 }
 
-/// Whether a node gives the same bits wherever it reads the same: what the body of a loop must consist of.
-pub fn repeats(rounding: &Rounding, graph: &Graph, id: NodeId) -> bool {
-    match graph.node(id) {
-        Node::Unary(op, x) => rounding.repeats(op.row(), graph.ty(*x).dtype),
-        Node::Binary(op, [x, _]) => rounding.repeats(op.row(), graph.ty(*x).dtype),
-        Node::Ternary(op, [_, x, _]) => {
-            let fuses = rounding.fuses || *op != TernaryOp::MulAdd || !graph.ty(*x).dtype.is_float();
-            fuses && rounding.repeats(op.row(), graph.ty(*x).dtype)
-        }
-        Node::Reduce(_, _, x) | Node::Cast(_, x) => rounding.is_deterministic() || !graph.ty(*x).dtype.is_float(),
-        Node::MatMul([x, _]) => !graph.ty(*x).dtype.is_float(),
-        Node::Input(_)
-        | Node::Parameter(..)
-        | Node::Scalar(_)
-        | Node::Dense(_)
-        | Node::Iota(_)
-        | Node::Size(_)
-        | Node::Permute(..)
-        | Node::Reshape(..)
-        | Node::Broadcast(..)
-        | Node::Slice(..)
-        | Node::Concat(..)
-        | Node::Loop(_)
-        | Node::Project(..)
-        | Node::Custom(..) => true,
-    }
-}
-
 /// An operand repeated to the shape of the result.
-fn repeated(x: &Estimate, result: &Array) -> Result<Estimate> {
+pub(super) fn repeated(x: &Estimate, result: &Array) -> Result<Estimate> {
     let error = x.error.as_ref().map(|error| widened(error, result.shape())).transpose()?;
     Ok(Estimate { value: widened(&x.value, result.shape())?, error })
 }

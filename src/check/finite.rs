@@ -11,14 +11,26 @@ use crate::graph::{Node, NodeId};
 /// How many elements of a row are told.
 const TOLD: usize = 4;
 
-/// What a node made NaN or infinite, if it did: the first such element, its value, and what it was made of.
+/// What a node made NaN or infinite, if it did: the first such element, its value, and what it was made of. Elements that do
+/// not count are passed over.
 ///
 /// # Errors
 /// `Memory`.
-pub fn first_lost(node: &Node<NodeId>, operands: &[Array], result: &Array) -> Result<Option<String>> {
-    if !result.dtype().is_float() || !(0..result.len()).any(|position| is_lost(result.get(position))) {
+pub fn first_lost(
+    node: &Node<NodeId>,
+    operands: &[Array],
+    result: &Array,
+    counts: &dyn Fn(usize) -> bool,
+) -> Result<Option<String>> {
+    let lost = |&position: &usize| is_lost(result.get(position)) && counts(position);
+    if !result.dtype().is_float() || !(0..result.len()).any(|position| lost(&position)) {
         return Ok(None);
     }
+    let found = |name: &str, made_of: &dyn Fn(usize) -> Vec<Scalar>| {
+        let mut causes = (0..result.len()).filter(lost).map(|position| (position, made_of(position)));
+        let (position, values) = causes.find(|(_, values)| !values.iter().any(|&value| is_lost(value)))?;
+        Some(message(name, result, position, &values))
+    };
     match node {
         // They hold what others made, or what the user wrote.
         Node::Input(_)
@@ -32,17 +44,18 @@ pub fn first_lost(node: &Node<NodeId>, operands: &[Array], result: &Array) -> Re
         | Node::Broadcast(..)
         | Node::Slice(..)
         | Node::Concat(..)
+        | Node::Barrier(_)
         | Node::Loop(_)
         | Node::Project(..) => Ok(None),
         Node::Unary(..) | Node::Binary(..) | Node::Ternary(..) | Node::Cast(..) => {
             let operands = operands.iter().map(|x| widened(x, result.shape())).collect::<Result<Vec<_>>>()?;
-            Ok(found(node.name(), result, |position| operands.iter().map(|x| x.get(position)).collect()))
+            Ok(found(node.name(), &|position| operands.iter().map(|x| x.get(position)).collect()))
         }
         Node::Reduce(_, axes, _) => {
             let (elements, length) = rows(&operands[0], axes)?;
             let row =
                 |result: usize| (result * length..(result + 1) * length).map(|place| elements.get(place)).collect();
-            Ok(found(node.name(), result, row))
+            Ok(found(node.name(), &row))
         }
         Node::MatMul(_) => {
             let (a, b) = (&operands[0], &operands[1]);
@@ -51,11 +64,11 @@ pub fn first_lost(node: &Node<NodeId>, operands: &[Array], result: &Array) -> Re
                 let (row, column) = (position / columns, position % columns);
                 (0..inner).flat_map(|k| [a.get(row * inner + k), b.get(k * columns + column)]).collect()
             };
-            Ok(found(node.name(), result, pairs))
+            Ok(found(node.name(), &pairs))
         }
         Node::Custom(custom, _) => {
             let all = |_| operands.iter().flat_map(|x| (0..x.len()).map(|position| x.get(position))).collect();
-            Ok(found(&custom.0.name, result, all))
+            Ok(found(&custom.0.name, &all))
         }
     }
 }
@@ -64,13 +77,10 @@ fn is_lost(value: Scalar) -> bool {
     value.dtype().is_float() && !value.to_f64().is_finite()
 }
 
-fn found(name: &str, result: &Array, made_of: impl Fn(usize) -> Vec<Scalar>) -> Option<String> {
-    let lost = (0..result.len()).filter(|&position| is_lost(result.get(position)));
-    let mut causes = lost.map(|position| (position, made_of(position)));
-    let (position, values) = causes.find(|(_, values)| !values.iter().any(|&value| is_lost(value)))?;
+fn message(name: &str, result: &Array, position: usize, made_of: &[Scalar]) -> String {
     let kind = if result.get(position).is_nan() { "NaN" } else { "inf" };
     let sign = if result.get(position).to_f64() == f64::NEG_INFINITY { "-" } else { "" };
-    Some(format!("`{name}` gives {sign}{kind}{} from {}", place_text(result.shape(), position), told(&values)))
+    format!("`{name}` gives {sign}{kind}{} from {}", place_text(result.shape(), position), told(made_of))
 }
 
 /// Few values in full; of many, the extremes as well.

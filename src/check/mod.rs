@@ -1,12 +1,13 @@
 //! What numeric checks look at: which element a node made NaN or infinite, and how far a result may lie from the oracle's.
 //!
 //! `bounded` carries an error bound through elementwise ops, `rounding` says what an engine promises of them, `estimate`
-//! carries bounds through nodes, `finite` finds where numbers end. Knows graphs, values and the op table; nothing of the
+//! carries bounds through nodes, `looping` through graphs and the steps of loops, `finite` finds where numbers end. Knows graphs, values and the op table; nothing of the
 //! engines, and not where values come from.
 
 pub mod bounded;
 pub mod estimate;
 pub mod finite;
+pub mod looping;
 pub mod rounding;
 
 use smallvec::SmallVec;

@@ -24,6 +24,9 @@ pub struct Rounding {
 /// The arithmetic of the host, and rules of the optimizer.
 pub const HOST: Rounding = Rounding { bound: Row::ulp_bound, fuses: true, keeps_subnormals: true, rewrites: true };
 
+/// The arithmetic of a host without fused multiply-add, whose functions have bounds of their own, and rules of the optimizer.
+pub const BASELINE: Rounding = Rounding { bound: Row::baseline_bound, ..HOST };
+
 /// The arithmetic that is promised of GPUs, and rules of the optimizer.
 pub const GPU: Rounding = Rounding { bound: Row::gpu_bound, fuses: false, keeps_subnormals: false, rewrites: true };
 
@@ -69,11 +72,6 @@ impl Rounding {
     /// The same engine, of which nothing but what it promises is allowed for.
     pub const fn as_written(self) -> Rounding {
         Rounding { rewrites: false, ..self }
-    }
-
-    /// Whether an engine gives the bits of the definition for everything but functions with bounds.
-    pub fn is_deterministic(&self) -> bool {
-        !self.rewrites && self.keeps_subnormals
     }
 
     /// The most that a number changes when it becomes zero.

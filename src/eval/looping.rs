@@ -72,6 +72,7 @@ impl Walk<'_, '_> {
         let rows = sequences.iter().map(|sequence| row(sequence, number)).collect::<Result<Vec<_>>>()?;
         let number = Array::from_scalar(Scalar::I64(number as i64));
         for (parameter, value) in node.body.parameters.iter().zip(states.into_iter().chain(rows).chain([number])) {
+            (self.observer)(*parameter, &[], &value)?;
             self.values[parameter.index()] = Some(value);
         }
         let lifetimes = self.lifetimes;

@@ -37,8 +37,8 @@ pub fn evaluate(graph: &Graph, arguments: &[Array], symbols: &Symbols) -> Result
     observe(graph, arguments, symbols, &mut |_, _, _| Ok(()))
 }
 
-/// Is told of every value right after it was computed: its node, the values of the operands, and the value. Inputs,
-/// parameters, loops and their projections are not told of; nodes of a loop's body are, at every step.
+/// Is told of every value right after it was computed: its node, the values of the operands, and the value. Inputs, loops and
+/// their projections are not told of; nodes of a loop's body are, at every step, its parameters first.
 pub type Observer<'a> = dyn FnMut(NodeId, &[Array], &Array) -> Result<()> + 'a;
 
 /// As [`evaluate`], with an observer.
@@ -114,6 +114,10 @@ pub fn evaluate_node(node: &Node<NodeId>, operands: &[Array], result_type: &Type
         Node::MatMul(_) => {
             let [a, b] = exactly(operands)?;
             matmul::matmul(a, b)
+        }
+        Node::Barrier(_) => {
+            let [x, _] = exactly(operands)?;
+            Ok(x.clone())
         }
         Node::Custom(custom, _) => call_host(custom, operands, result_type, &shape),
     }
@@ -197,6 +201,7 @@ impl Walk<'_, '_> {
             | Node::Slice(..)
             | Node::Concat(..)
             | Node::MatMul(_)
+            | Node::Barrier(_)
             | Node::Custom(..)) => {
                 let operands =
                     node.operands().into_iter().map(|&operand| self.value(operand)).collect::<Result<Vec<_>>>()?;

@@ -6,12 +6,15 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::array::Array;
-use crate::check::estimate::{Estimate, estimate, repeats};
+use crate::check::estimate::Estimate;
 use crate::check::finite::first_lost;
+use crate::check::looping::Carrier;
 use crate::check::rounding::Rounding;
+use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::expr::compile::{Compiler, Source};
@@ -81,11 +84,17 @@ impl Checked {
     }
 
     fn check_finite(&self, arguments: &[Array], symbols: &Symbols) -> Result<()> {
+        let guards = self.guards_of_elements();
+        // Where the elements of each such loop go on, at the step that is under way.
+        let mut open: FxHashMap<NodeId, Array> = FxHashMap::default();
         let check = &mut |id: NodeId, operands: &[Array], value: &Array| {
-            if self.enclosing[id.index()].iter().any(|&region| self.stops_by_element(region)) {
-                return Ok(());
+            if let Some(&region) = guards.get(&id) {
+                open.insert(region, value.clone());
             }
-            match first_lost(self.graph.node(id), operands, value)? {
+            let enclosing = self.enclosing[id.index()].iter().filter_map(|region| open.get(region));
+            let masks: SmallVec<[&Array; 1]> = enclosing.filter(|mask| mask.shape() == value.shape()).collect();
+            let counts = |position: usize| masks.iter().all(|mask| mask.get(position) == Scalar::Bool(true));
+            match first_lost(self.graph.node(id), operands, value, &counts)? {
                 None => Ok(()),
                 Some(message) => Err(self.error(id, &message)),
             }
@@ -93,10 +102,15 @@ impl Checked {
         eval::observe(&self.graph, arguments, symbols, check).map(drop)
     }
 
-    /// Whether a node is a loop whose elements stop one by one: the oracle computes steps of those that have stopped, too,
-    /// and drops what they give.
-    fn stops_by_element(&self, id: NodeId) -> bool {
-        matches!(self.graph.node(id), Node::Loop(node) if node.guarded && self.graph.ty(node.initial[0]).rank() > 0)
+    /// The guards of loops whose elements stop one by one, with their loops. The oracle computes steps of elements that have
+    /// stopped, too, and drops what they give.
+    fn guards_of_elements(&self) -> FxHashMap<NodeId, NodeId> {
+        let guard = |id: NodeId| {
+            let Node::Loop(node) = self.graph.node(id) else { return None };
+            let stops_by_element = node.guarded && self.graph.ty(node.initial[0]).rank() > 0;
+            stops_by_element.then(|| (node.body.parameters[0], id))
+        };
+        self.graph.ids().filter_map(guard).collect()
     }
 
     /// The oracle's values of all nodes outside loops, and of the outputs.
@@ -114,40 +128,21 @@ impl Checked {
     }
 
     fn check_nodes(&self, how: &Differential, values: &[Option<Array>], symbols: &Symbols) -> Result<()> {
+        let mut carrier = Carrier::new(&how.rounding, &self.graph, &self.enclosing, symbols);
         for id in self.graph.ids() {
-            let (Some(value), false) = (&values[id.index()], is_given(self.graph.node(id))) else { continue };
-            let operands = self.exact_operands(id, values)?;
-            let expected = self.estimate_node(&how.rounding, id, &operands, value, symbols)?;
-            let got = self.run_alone(how, id, values, symbols)?;
-            if let Some(difference) = expected.refutes(&got) {
-                let node = text::describe_node(&self.graph, id);
-                return Err(self.error(id, &format!("`{node}` gives {difference}")));
+            let Some(value) = &values[id.index()] else { continue };
+            carrier.carry(id, Some(value.clone()))?;
+            if !is_given(self.graph.node(id)) {
+                let got = self.run_alone(how, id, values, symbols)?;
+                if let Some(difference) = carrier.get(id)?.refutes(&got) {
+                    let node = text::describe_node(&self.graph, id);
+                    return Err(self.error(id, &format!("`{node}` gives {difference}")));
+                }
             }
+            // The next ones are run on the oracle's values.
+            carrier.set(id, Estimate::exact(value.clone()));
         }
         Ok(())
-    }
-
-    fn exact_operands(&self, id: NodeId, values: &[Option<Array>]) -> Result<Vec<Estimate>> {
-        let outside = |operand: &&&NodeId| values[operand.index()].is_some();
-        let operands = self.graph.node(id).operands();
-        operands.iter().filter(outside).map(|operand| Ok(Estimate::exact(value_of(values, **operand)?))).collect()
-    }
-
-    /// What a node comes to; a loop is as good as the worst of its body.
-    fn estimate_node(
-        &self,
-        rounding: &Rounding,
-        id: NodeId,
-        operands: &[Estimate],
-        value: &Array,
-        symbols: &Symbols,
-    ) -> Result<Estimate> {
-        let node = self.graph.node(id);
-        let steps = matches!(node, Node::Loop(_) | Node::Project(..));
-        if steps && !self.inside(id).into_iter().all(|inner| repeats(rounding, &self.graph, inner)) {
-            return Estimate::unknown(value.clone());
-        }
-        estimate(rounding, node, operands, value.clone(), symbols)
     }
 
     /// The nodes that run when a node runs: itself, and for what a loop gives, the loop and all that is in it.
@@ -224,14 +219,11 @@ impl Checked {
         arguments: &[Array],
         symbols: &Symbols,
     ) -> Result<()> {
-        let mut estimates: Vec<Option<Estimate>> = vec![None; values.len()];
+        let mut carrier = Carrier::new(&how.rounding, &self.graph, &self.enclosing, symbols);
         for id in self.graph.ids() {
-            let Some(value) = &values[id.index()] else { continue };
-            let mut operands = Vec::new();
-            for operand in self.graph.node(id).operands() {
-                operands.extend(estimates[operand.index()].clone());
+            if let Some(value) = &values[id.index()] {
+                carrier.carry(id, Some(value.clone()))?;
             }
-            estimates[id.index()] = Some(self.estimate_node(&how.rounding, id, &operands, value, symbols)?);
         }
         let empty = |id: &NodeId| {
             let value = value_of(values, *id)?;
@@ -240,8 +232,7 @@ impl Checked {
         let mut results = self.graph.outputs.iter().map(empty).collect::<Result<Vec<_>>>()?;
         run_on_arrays(&*self.implementation, arguments, &mut results, symbols)?;
         for (index, (id, got)) in self.graph.outputs.iter().zip(&results).enumerate() {
-            let expected = estimates[id.index()].as_ref();
-            if let Some(difference) = expected.and_then(|expected| expected.refutes(got)) {
+            if let Some(difference) = carrier.get(*id)?.refutes(got) {
                 return Err(self.error(*id, &format!("output {index} is {difference}")));
             }
         }

@@ -95,7 +95,8 @@ fn size_of_node(expr: &Expr, operand: &dyn Fn(&Expr) -> Dim) -> Option<Dim> {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => None,
+        | Node::Custom(..)
+        | Node::Barrier(_) => None,
     }
 }
 

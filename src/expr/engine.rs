@@ -107,6 +107,7 @@ fn cost_text(before: &Cost, after: &Cost) -> String {
         row("nodes", before.nodes as u128, after.nodes as u128),
         row("kernels", before.kernels as u128, after.kernels as u128),
         row("bytes", before.bytes, after.bytes),
+        row("memory", before.memory, after.memory),
         row("operations", before.operations, after.operations),
     ]
     .concat()

@@ -101,7 +101,9 @@ impl Formula {
             Node::Unary(UnaryOp::Not, x) => self.prefix(f, '!', x, depth),
             Node::Binary(op, [a, b]) if infix(*op).is_some() => self.write_infix(f, *op, a, b, depth),
             Node::Unary(_, x) | Node::Project(_, x) => self.call(f, node.name(), &[x], None, depth),
-            Node::Binary(_, [a, b]) | Node::MatMul([a, b]) => self.call(f, node.name(), &[a, b], None, depth),
+            Node::Binary(_, [a, b]) | Node::MatMul([a, b]) | Node::Barrier([a, b]) => {
+                self.call(f, node.name(), &[a, b], None, depth)
+            }
             Node::Ternary(_, [a, b, c]) => self.call(f, node.name(), &[a, b, c], None, depth),
             // What stands for an expression that cannot be built; see `Expr::invalid`.
             Node::Cast(_, x) if expr.error().is_some() => self.call(f, "ill_typed", &[x], None, depth),

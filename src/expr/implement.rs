@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::backend::{Backend, Parallelism, cpu, interpreter};
-use crate::check::rounding;
+use crate::check::rounding::{self, Rounding};
 use crate::error::{Error, Result};
 use crate::expr::checked::{Checked, Differential, Kind};
 use crate::expr::compile::{Compiler, Source};
@@ -27,9 +27,9 @@ impl Compiler {
             Check::None => return Ok(implementation),
             Check::Nan => (Kind::Nan, self.stabilized(unified)?),
             Check::Differential => {
-                let exact = if device == Device::Gpu { rounding::GPU } else { rounding::HOST };
                 let compiler = Compiler { device: Some(device), ..self.for_nodes() };
-                let kind = Kind::Differential(Box::new(Differential { compiler, rounding: exact.as_written() }));
+                let rounding = self.promised(device)?.as_written();
+                let kind = Kind::Differential(Box::new(Differential { compiler, rounding }));
                 (kind, self.rewrite(unified, self.fuses(device)?)?.0)
             }
         };
@@ -66,6 +66,15 @@ impl Compiler {
 
     fn host_engine(&self) -> Result<Arc<dyn Backend>> {
         self.engine.clone().map_or_else(|| cpu::engine(self.isa.unwrap_or_default()), Ok)
+    }
+
+    /// What a device promises of its arithmetic.
+    fn promised(&self, device: Device) -> Result<Rounding> {
+        Ok(match device {
+            Device::Gpu => rounding::GPU,
+            Device::Cpu if !self.fuses(device)? => rounding::BASELINE,
+            Device::Cpu | Device::Loops | Device::Interpreter | Device::Auto => rounding::HOST,
+        })
     }
 
     /// Whether a device has a fused multiply-add that the optimizer may use.
@@ -139,5 +148,29 @@ impl Compiler {
                 Ok(Parallelism { pool: Some(threads::pool(threads)?), threshold: self.parallel_threshold })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::InstructionSet;
+    use crate::dtype::DType;
+    use crate::ops::UnaryOp;
+
+    /// The checks allow a device what its rows promise.
+    #[test]
+    fn devices_promise_what_their_rows_say() {
+        let row = UnaryOp::Erfc.row();
+        let promised = |compiler: Compiler, device| {
+            let bounds = compiler.promised(device).unwrap().bounds(row, DType::F64);
+            (bounds.own as f32, bounds.other as f32)
+        };
+        let (own, gpu) = (row.ulp_bound(DType::F64), row.gpu_bound(DType::F64));
+        let baseline = if cfg!(target_arch = "x86_64") { row.baseline_bound(DType::F64) } else { own };
+        assert_eq!(promised(Compiler::new().isa(InstructionSet::Baseline), Device::Cpu), (own, baseline));
+        assert_eq!(promised(Compiler::new(), Device::Loops), (own, own));
+        assert_eq!(promised(Compiler::new(), Device::Gpu), (own, gpu));
+        assert!(own < row.baseline_bound(DType::F64) && own < gpu);
     }
 }

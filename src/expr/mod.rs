@@ -10,12 +10,15 @@
 
 pub mod axes;
 mod checked;
+pub mod checkpoint;
 pub mod compile;
 pub mod compose;
 pub mod conditional;
 pub mod constant;
 pub mod constructors;
 pub mod convert;
+pub mod custom_gradient;
+pub(crate) mod derivation;
 mod dims;
 pub mod elementwise;
 mod engine;
@@ -38,6 +41,8 @@ pub mod random;
 pub mod reductions;
 pub(crate) mod region;
 pub mod results;
+#[cfg(feature = "files")]
+pub mod saved;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;
@@ -60,6 +65,7 @@ use std::sync::Arc;
 use crate::dtype::{DType, Scalar};
 use crate::error::Error;
 use crate::expr::axes::IntoAxis;
+use crate::expr::derivation::Derived;
 use crate::graph::{Constraint, Context, Node, Type, describe, infer};
 use crate::shape::{Dim, Shape, element_count};
 
@@ -81,6 +87,8 @@ struct ExprNode {
     weak: bool,
     origin: &'static Location<'static>,
     error: Option<Arc<Error>>,
+    /// How derivatives are had, where that is not what the node says; no stage behind expressions knows of it.
+    derived: Option<Derived>,
     free: region::Free,
 }
 
@@ -91,14 +99,20 @@ const TAKEN: Node<Expr> = Node::Scalar(Scalar::Bool(false));
 impl Drop for ExprNode {
     fn drop(&mut self) {
         let mut pending = Vec::new();
-        let take = |node: &mut Node<Expr>, pending: &mut Vec<Expr>| {
-            std::mem::replace(node, TAKEN).for_each_operand(|operand| pending.push(operand.clone()));
-        };
-        take(&mut self.node, &mut pending);
+        self.take_apart(&mut pending);
         while let Some(expr) = pending.pop() {
             if let Some(mut last) = Arc::into_inner(expr.0) {
-                take(&mut last.node, &mut pending);
+                last.take_apart(&mut pending);
             }
+        }
+    }
+}
+
+impl ExprNode {
+    fn take_apart(&mut self, pending: &mut Vec<Expr>) {
+        std::mem::replace(&mut self.node, TAKEN).for_each_operand(|operand| pending.push(operand.clone()));
+        if let Some(derivation) = self.derived.take().and_then(|derived| Arc::into_inner(derived.of)) {
+            derivation.for_each_part(|part| pending.push(part.clone()));
         }
     }
 }
@@ -217,7 +231,7 @@ impl Expr {
         match infer(&node, &Operands, &mut Vec::new()) {
             Ok(ty) => {
                 let free = region::free(&node);
-                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, free }))
+                Expr(Arc::new(ExprNode { node, ty, weak, origin, error: None, derived: None, free }))
             }
             Err(message) => Expr::failed(node, message, origin),
         }
@@ -232,7 +246,20 @@ impl Expr {
     fn with_error(node: Node<Expr>, error: Arc<Error>, origin: &'static Location<'static>) -> Expr {
         let ty = node.operands().first().map(|first| first.0.ty.clone());
         let ty = ty.unwrap_or_else(|| Type::scalar(DType::F64));
-        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), free: None }))
+        Expr(Arc::new(ExprNode { node, ty, weak: false, origin, error: Some(error), derived: None, free: None }))
+    }
+
+    /// The same value, of which derivatives are had in another way.
+    pub(crate) fn with_derivation(&self, derived: Derived) -> Expr {
+        let ExprNode { node, ty, weak, origin, error, .. } = &*self.0;
+        let free = region::union(derived.of.references());
+        let (node, ty, error, derived) = (node.clone(), ty.clone(), error.clone(), Some(derived));
+        Expr(Arc::new(ExprNode { node, ty, weak: *weak, origin, error, derived, free }))
+    }
+
+    /// How derivatives are had, where that is not what the node says.
+    pub(crate) fn derived(&self) -> Option<&Derived> {
+        self.0.derived.as_ref()
     }
 
     /// This expression made ill-typed.

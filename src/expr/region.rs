@@ -39,7 +39,7 @@ pub(super) fn free(node: &Node<Expr>) -> Free {
     }
 }
 
-fn union<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Free {
+pub(super) fn union<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Free {
     let mut all = Free::None;
     exprs.for_each(|expr| join(&mut all, &expr.0.free));
     all
@@ -48,7 +48,9 @@ fn union<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Free {
 fn join(all: &mut Free, more: &Free) {
     let joined = match (&*all, more) {
         (_, None) => return,
-        (Some(all), Some(more)) if Arc::ptr_eq(all, more) || more.iter().all(|id| all.contains(id)) => return,
+        (Some(all), Some(more)) if Arc::ptr_eq(all, more) || more.iter().all(|id| all.binary_search(id).is_ok()) => {
+            return;
+        }
         (None, Some(more)) => Some(more.clone()),
         (Some(all), Some(more)) => merged(all, more),
     };
@@ -82,13 +84,17 @@ impl Expr {
         self.0.free.iter().flat_map(|free| free.iter()).any(|id| parameters.contains(id))
     }
 
-    /// The operands on the level of this expression: of a loop, what it takes from outside and then what its body does.
+    /// The operands on the level of this expression: of a loop, what it takes from outside and then what its body does; of
+    /// a value with a derivation, what this is made of.
     pub(crate) fn level_operands(&self) -> Vec<Expr> {
         operands_within(self, 0)
     }
 }
 
 fn operands_within(expr: &Expr, depth: usize) -> Vec<Expr> {
+    if let Some(derived) = expr.derived() {
+        return derived.of.references().cloned().collect();
+    }
     match expr.node() {
         Node::Loop(node) => node.outside().cloned().chain(captured_within(node, depth)).collect(),
         node => node.operands().into_iter().cloned().collect(),

@@ -5,9 +5,12 @@
 //!
 //! Invariants: what does not change stays the same handle; the recursion is as deep as loops nest.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::expr::Expr;
+use crate::expr::derivation::Derived;
 use crate::expr::region::{captured, fresh_parameter, parameters};
 use crate::graph::{Loop, Node, Region};
 use crate::shape::InputId;
@@ -18,6 +21,8 @@ pub(crate) struct Substitution {
     scope: FxHashSet<InputId>,
     parameters: FxHashMap<InputId, Expr>,
     known: FxHashMap<usize, Expr>,
+    /// The values of derivations that were rebuilt, by the address of the original.
+    values: FxHashMap<usize, Vec<Expr>>,
     /// What was met: the addresses of what lives stay its own.
     met: Vec<Expr>,
 }
@@ -25,12 +30,13 @@ pub(crate) struct Substitution {
 impl Substitution {
     /// One that replaces nothing yet.
     pub fn new(scope: FxHashSet<InputId>) -> Substitution {
-        Substitution { scope, parameters: FxHashMap::default(), known: FxHashMap::default(), met: Vec::new() }
+        let (parameters, known, values) = Default::default();
+        Substitution { scope, parameters, known, values, met: Vec::new() }
     }
 
     /// Lets an expression stand for another one; for a parameter, whichever handle it is met by.
     pub fn replace(&mut self, old: &Expr, new: Expr) {
-        if let Node::Parameter(id, _) = old.node() {
+        if let (Node::Parameter(id, _), None) = (old.node(), old.derived()) {
             self.parameters.insert(*id, new.clone());
         }
         self.remember(old, new);
@@ -47,8 +53,8 @@ impl Substitution {
         while let Some(expr) = pending.last().cloned() {
             let before = pending.len();
             if !self.known.contains_key(&expr.key()) {
-                let found = match expr.node() {
-                    Node::Parameter(id, _) => self.parameters.get(id).cloned(),
+                let found = match (expr.node(), expr.derived()) {
+                    (Node::Parameter(id, _), None) => self.parameters.get(id).cloned(),
                     _ => None,
                 };
                 match found {
@@ -59,7 +65,8 @@ impl Substitution {
                         pending.extend(operands.iter().filter(|x| !self.known.contains_key(&x.key())).cloned());
                         if pending.len() == before {
                             let new: Vec<Expr> = operands.iter().map(|x| self.known[&x.key()].clone()).collect();
-                            self.remember(&expr, rebuilt(&expr, &operands, &new));
+                            let image = self.rebuilt(&expr, &operands, &new);
+                            self.remember(&expr, image);
                         }
                     }
                 }
@@ -70,9 +77,18 @@ impl Substitution {
         }
         self.known[&root.key()].clone()
     }
+
+    fn rebuilt(&mut self, expr: &Expr, old: &[Expr], new: &[Expr]) -> Expr {
+        let Some(Derived { of, index }) = expr.derived() else { return rebuilt(expr, old, new) };
+        if old.iter().zip(new).all(|(old, new)| old.key() == new.key()) {
+            return expr.clone();
+        }
+        let values = self.values.entry(Arc::as_ptr(of) as usize);
+        values.or_insert_with(|| Arc::new(of.over(new)).values())[*index].clone()
+    }
 }
 
-/// The same node over other operands, `old` being those of its level; the same handle if they are the same.
+/// The same node over other operands, without its derivation, `old` being those of its level; the same handle if they are the same.
 pub(crate) fn rebuilt(expr: &Expr, old: &[Expr], new: &[Expr]) -> Expr {
     if old.iter().zip(new).all(|(old, new)| old.key() == new.key()) {
         return expr.clone();
@@ -125,9 +141,9 @@ mod tests {
             old.iter().map(|x| if x.key() == product.key() { sum.clone() } else { x.clone() }).collect();
         let second = Expr::build(Node::Project(0, rebuilt(made, &old, &new)));
         let f = compile([&x, &y], [&first, &second]).unwrap();
-        let results: Vec<f64> = f.call((2.0, 3.0)).unwrap();
+        let results: (f64, f64) = f.call((2.0, 3.0)).unwrap();
         let by_hand = |p: f64| (0..3).fold(2.0, |s: f64, _| (0..2).fold(s, |t, _| t * p + s) + p);
-        assert_eq!(results, [by_hand(6.0), by_hand(5.0)]);
+        assert_eq!(results, (by_hand(6.0), by_hand(5.0)));
         assert_eq!(rebuilt(made, &old, &old).key(), made.key());
     }
 }

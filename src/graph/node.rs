@@ -189,6 +189,9 @@ pub enum Node<R> {
     Project(u32, R),
     /// A function of the host.
     Custom(Custom, Vec<R>),
+    /// The first value, unseen by rules: what is computed from it is computed again, not before the second is there,
+    /// although it was computed from the value itself before.
+    Barrier([R; 2]),
 }
 
 impl<R> Node<R> {
@@ -205,7 +208,9 @@ impl<R> Node<R> {
             | Node::Broadcast(_, x)
             | Node::Slice(_, x)
             | Node::Project(_, x) => visit(x),
-            Node::Binary(_, operands) | Node::MatMul(operands) => operands.iter().for_each(visit),
+            Node::Binary(_, operands) | Node::MatMul(operands) | Node::Barrier(operands) => {
+                operands.iter().for_each(visit);
+            }
             Node::Ternary(_, operands) => operands.iter().for_each(visit),
             Node::Concat(_, operands) | Node::Custom(_, operands) => operands.iter().for_each(visit),
             Node::Loop(node) => node.references().for_each(visit),
@@ -216,6 +221,15 @@ impl<R> Node<R> {
     pub fn operands(&self) -> SmallVec<[&R; 3]> {
         let mut operands = SmallVec::new();
         self.for_each_operand(|operand| operands.push(operand));
+        operands
+    }
+
+    /// The operands whose elements matter, in order: all but what a barrier waits for.
+    pub fn read_operands(&self) -> SmallVec<[&R; 3]> {
+        let mut operands = self.operands();
+        if let Node::Barrier(_) = self {
+            operands.truncate(1);
+        }
         operands
     }
 
@@ -242,6 +256,7 @@ impl<R> Node<R> {
             Node::Loop(node) => Node::Loop(Box::new(node.map(map))),
             Node::Project(index, x) => Node::Project(*index, map(x)),
             Node::Custom(custom, operands) => Node::Custom(custom.clone(), operands.iter().map(map).collect()),
+            Node::Barrier([x, after]) => Node::Barrier([map(x), map(after)]),
         }
     }
 
@@ -271,7 +286,8 @@ impl<R> Node<R> {
             | Node::MatMul(_)
             | Node::Loop(_)
             | Node::Project(..)
-            | Node::Custom(..)) => other,
+            | Node::Custom(..)
+            | Node::Barrier(_)) => other,
         }
     }
 
@@ -297,6 +313,7 @@ impl<R> Node<R> {
             Node::Loop(_) => "loop",
             Node::Project(..) => "project",
             Node::Custom(..) => "custom",
+            Node::Barrier(_) => "barrier",
         }
     }
 }

@@ -135,7 +135,8 @@ fn check_symbols(graph: &Graph, id: NodeId, inputs: &FxHashMap<InputId, Type>) -
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => {}
+        | Node::Custom(..)
+        | Node::Barrier(_) => {}
     }
     if known { Ok(()) } else { Err(broken(graph, id, "a size refers to no listed input")) }
 }

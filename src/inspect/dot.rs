@@ -59,6 +59,7 @@ fn style(node: &Node<NodeId>) -> (&'static str, &'static str) {
         Node::MatMul(_) => ("hexagon", "gold"),
         Node::Loop(_) | Node::Project(..) => ("box3d", "plum"),
         Node::Custom(..) => ("component", "pink"),
+        Node::Barrier(_) => ("cds", "white"),
     }
 }
 

@@ -15,8 +15,11 @@ pub fn step(lowering: &mut Lowering<'_>, step: &schedule::LoopStep, name: &str) 
         return Err(Error::Internal(format!("%{} is no loop", step.node.0)));
     };
     let mut windows = |nodes: &[NodeId]| nodes.iter().map(|&node| whole(lowering, node)).collect::<Result<Vec<_>>>();
-    let (initial, sequences, captured) = (windows(&node.initial)?, windows(&node.sequences)?, windows(&step.captured)?);
-    let results = step.results.iter().map(|result| result.map(|node| lowering.result_window(node)).transpose());
+    let states: Vec<NodeId> = step.states.iter().map(|&state| node.initial[state]).collect();
+    let (initial, sequences, captured) = (windows(&states)?, windows(&node.sequences)?, windows(&step.captured)?);
+    let others = &step.results[node.initial.len()..];
+    let results = step.states.iter().map(|&state| &step.results[state]).chain(others);
+    let results = results.map(|result| result.map(|node| lowering.result_window(node)).transpose());
     let results = results.collect::<Result<_>>()?;
     let emitted = node.emitted().iter().map(|&row| (graph.ty(row).dtype, graph.ty(row).shape.clone())).collect();
     let steps = match (node.count, node.sequences.first()) {

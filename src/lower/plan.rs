@@ -255,6 +255,14 @@ impl<K> MatMulStep<K> {
 }
 
 impl LoopHead {
+    /// Whether it is one step or none, by a guard of rank 0, and nobody asks for more than its states.
+    pub fn is_branch(&self) -> bool {
+        let steps = matches!(&self.steps, Steps::Known(steps) if steps.is_one());
+        let guard = self.guarded && self.initial.first().is_some_and(|(_, shape)| shape.is_empty());
+        let states_only = self.results.last().is_none_or(Option::is_none) && self.emitted.is_empty();
+        steps && guard && states_only && self.sequences.is_empty() && !self.takes_index
+    }
+
     /// The windows that the loop itself reads or writes; those of its body are of its body's memory.
     pub fn windows(&self) -> impl Iterator<Item = &Window> {
         let count = if let Steps::Computed(window) = &self.steps { Some(window) } else { None };

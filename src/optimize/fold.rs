@@ -84,7 +84,8 @@ fn value_of(rewriter: &Rewriter, id: NodeId, exact: bool) -> Option<Scalar> {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => None,
+        | Node::Custom(..)
+        | Node::Barrier(_) => None,
     }
 }
 

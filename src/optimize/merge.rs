@@ -85,7 +85,8 @@ fn identity_view(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => None,
+        | Node::Custom(..)
+        | Node::Barrier(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! layouts decide, and leaves the rest to a `Replay`.
 
 mod block;
+mod branch;
 mod donations;
 mod library;
 mod looping;

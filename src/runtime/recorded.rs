@@ -215,10 +215,29 @@ impl Recording {
 }
 
 impl Recorded<'_> {
+    /// How many outputs there are.
+    #[inline]
+    pub fn outputs(&self) -> usize {
+        self.recording.outputs.len()
+    }
+
+    /// The dtype and the shape of an output.
+    #[inline]
+    pub fn output(&self, output: usize) -> (DType, &[usize]) {
+        let Output { dtype, shape, .. } = &self.recording.outputs[output];
+        (*dtype, shape)
+    }
+
     /// The outputs, and the arguments that may become them.
     pub fn specs(&self, donations: &[Option<usize>]) -> SmallVec<[OutputSpec<'_>; 2]> {
+        self.first_specs(self.outputs(), donations)
+    }
+
+    /// The first of these.
+    #[inline]
+    pub fn first_specs(&self, count: usize, donations: &[Option<usize>]) -> SmallVec<[OutputSpec<'_>; 2]> {
         let mut specs = SmallVec::new();
-        for (index, output) in self.recording.outputs.iter().enumerate() {
+        for (index, output) in self.recording.outputs[..count].iter().enumerate() {
             let (dtype, shape, donor) = (output.dtype, &output.shape, donor(donations, index, self.arguments));
             specs.push(OutputSpec { title: "", dtype, shape, site: &Site::Host, donor });
         }
@@ -276,7 +295,9 @@ impl Recorded<'_> {
         for place in places {
             outputs.push(place.on_host()?.pointer);
         }
-        outputs.extend(others.iter().copied().flatten());
+        for address in others.iter().copied().flatten() {
+            outputs.push(address);
+        }
         if outputs.len() != self.recording.outputs.len() {
             return Err(Error::Internal("a recorded call with too few places".to_string()));
         }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::array::Array;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::runtime::function::{Bound, Function, Inner};
 use crate::runtime::site::Site;
@@ -67,6 +68,12 @@ impl State {
         State { variables, updates }
     }
 
+    /// The variables.
+    #[cfg(feature = "files")]
+    pub fn variables(&self) -> &[Arc<Variable>] {
+        &self.variables
+    }
+
     /// How many variables there are.
     #[inline]
     pub fn len(&self) -> usize {
@@ -107,7 +114,10 @@ impl State {
 
     /// The arguments of a call at a site, from values that have copies there.
     fn arguments_at<'a>(&self, site: &Site, own: &'a [Arg<'_>], before: &'a [Snapshot]) -> Result<Arguments<'a>> {
-        let mut arguments = State::arguments(own, std::iter::empty());
+        let mut arguments = Arguments::new();
+        for argument in own {
+            arguments.push(argument.lent());
+        }
         for (variable, snapshot) in self.variables.iter().zip(before) {
             arguments.push(snapshot.value.at(site).ok_or_else(|| variable.nowhere())?);
         }
@@ -120,6 +130,7 @@ impl State {
         if !locked.iter().zip(before).all(|(current, snapshot)| current.is_still(snapshot)) {
             return false;
         }
+        self.count(&mut locked);
         let old = self.replace(&mut locked, values.into_iter().enumerate());
         drop(locked);
         // Memory is given back outside the locks.
@@ -127,29 +138,17 @@ impl State {
         true
     }
 
-    /// Says that all updated values are replaced: by these, else in their own memory. Gives the old ones.
+    /// Says that there are new values for all that are updated, in other memory or in that of the old ones.
     #[inline]
-    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Value)>) -> Values {
-        let mut old = Values::new();
+    fn count(&self, locked: &mut [Locked<'_>]) {
         for &index in &self.updates {
             locked[index].count();
         }
-        for (number, value) in values {
-            old.push(locked[self.updates[number]].replace(value));
-        }
-        old
     }
 
-    #[inline]
-    fn arguments<'a>(own: &'a [Arg<'_>], values: impl Iterator<Item = &'a Array>) -> Arguments<'a> {
-        let mut arguments = Arguments::new();
-        for argument in own {
-            arguments.push(argument.lent());
-        }
-        for value in values {
-            arguments.push(Arg::from(value));
-        }
-        arguments
+    /// Puts values, by the numbers of their updates, in the places of old ones, which it gives.
+    fn replace(&self, locked: &mut [Locked<'_>], values: impl IntoIterator<Item = (usize, Value)>) -> Values {
+        values.into_iter().map(|(number, value)| locked[self.updates[number]].replace(value)).collect()
     }
 }
 
@@ -204,29 +203,34 @@ impl Function {
             new.addresses.push(locked[index].own_address());
         }
         let result = {
-            let mut values: SmallVec<[&Array; 4]> = SmallVec::new();
-            for current in &locked {
-                values.push(current.on_host()?);
+            // Made where it stays: to move so many bytes takes longer than to fill in the few that count.
+            let mut arguments = Arguments::new();
+            for argument in own {
+                arguments.push(argument.lent());
             }
-            let arguments = State::arguments(own, values.iter().copied());
+            for current in &locked {
+                arguments.push(Arg::from(current.on_host()?));
+            }
             let recorded = recordings.of_new_memory(inputs, &arguments)?;
             if !recorded.runs_alone() {
                 return None;
             }
-            let specs = recorded.specs(&[]);
-            let (own_specs, new_specs) = specs.split_at(specs.len() - state.updates.len());
-            for (number, (spec, &index)) in new_specs.iter().zip(&state.updates).enumerate() {
-                let (output, argument) = (own_specs.len() + number, own.len() + index);
+            let own_outputs = recorded.outputs() - state.updates.len();
+            for (number, &index) in state.updates.iter().enumerate() {
+                let (output, argument) = (own_outputs + number, own.len() + index);
+                let (dtype, shape) = recorded.output(output);
                 // A value of rank 0 has been read when the arguments were made.
-                let is_read_first = spec.shape.is_empty() || donations.get(output) == Some(&Some(argument));
+                let is_read_first = shape.is_empty() || donations.get(output) == Some(&Some(argument));
                 let is_replaced =
-                    is_read_first && recorded.is_written_last(output) && values[index].shape() == spec.shape;
-                if let Err(error) = new.place(number, is_replaced, spec) {
+                    is_read_first && recorded.is_written_last(output) && arguments[argument].shape() == shape;
+                if !(is_replaced && new.addresses[number].is_some())
+                    && let Err(error) = new.make(number, dtype, shape)
+                {
                     return Some(Err(error));
                 }
             }
             let mut fits = true;
-            let result = produce(own_specs, &mut |places| {
+            let result = produce(&recorded.first_specs(own_outputs, &[]), &mut |places| {
                 fits = recorded.has_first_places(places);
                 // SAFETY: just checked. A new value is made in memory that nobody else holds: its own, of the size recorded, or
                 // that of the value that it replaces, which is locked, is of the same shape, and of which the launch reads
@@ -236,10 +240,13 @@ impl Function {
             fits.then_some(result)?
         };
         if result.is_ok() {
-            let old =
-                state.replace(&mut locked, new.arrays.into_iter().map(|(number, array)| (number, Value::Host(array))));
-            drop(locked);
-            drop(old);
+            state.count(&mut locked);
+            if !new.arrays.is_empty() {
+                let values = new.arrays.drain(..).map(|(number, array)| (number, Value::Host(array)));
+                let old = state.replace(&mut locked, values);
+                drop(locked);
+                drop(old);
+            }
         }
         Some(result)
     }
@@ -299,6 +306,7 @@ impl Function {
             variable.bring_without_keeping(snapshot, &site)?;
         }
         let commit = |values: Values| {
+            state.count(&mut locked);
             state.replace(&mut locked, values.into_iter().enumerate());
             true
         };
@@ -335,13 +343,9 @@ impl Function {
 }
 
 impl NewValues {
-    /// Decides where the next value is made.
-    #[inline]
-    fn place(&mut self, number: usize, is_replaced: bool, spec: &OutputSpec<'_>) -> Result<()> {
-        if is_replaced && self.addresses[number].is_some() {
-            return Ok(());
-        }
-        let array = Array::uninitialized(spec.dtype, spec.shape)?;
+    /// Makes memory for the next value of an update.
+    fn make(&mut self, number: usize, dtype: DType, shape: &[usize]) -> Result<()> {
+        let array = Array::uninitialized(dtype, shape)?;
         self.addresses[number] = Some(array.address());
         self.arrays.push((number, array));
         Ok(())

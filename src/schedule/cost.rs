@@ -17,6 +17,8 @@ pub struct Cost {
     pub kernels: usize,
     /// What kernels read and write, each array once for each kernel.
     pub bytes: u128,
+    /// The bytes of intermediate values that are in memory at the same time, those of row blocks counted whole.
+    pub memory: u128,
     /// Elements computed, of all nodes in all kernels; elements taken by reductions.
     pub operations: u128,
 }
@@ -28,7 +30,7 @@ impl Schedule {
     /// `Internal` for a size that has no value then.
     pub fn cost(&self, graph: &Graph, size: i64) -> Result<Cost> {
         let nodes = graph.live().into_iter().filter(|&live| live).count();
-        let mut cost = Cost { nodes, kernels: self.steps.len(), ..Cost::default() };
+        let mut cost = Cost { nodes, kernels: self.steps.len(), memory: self.memory(size)?, ..Cost::default() };
         let materialized: Vec<bool> = self.places.iter().map(Option::is_some).collect();
         for step in &self.steps {
             let roots = roots_of(step);
@@ -51,6 +53,19 @@ impl Schedule {
         }
         Ok(cost)
     }
+
+    /// The bytes of all slots, and of those of the largest body of a loop.
+    fn memory(&self, size: i64) -> Result<u128> {
+        let slots = self.slots.iter().map(|slot| Ok(count([&slot.count], size)?.saturating_mul(slot.element as u128)));
+        let own = slots.sum::<Result<u128>>()?;
+        let mut largest = 0;
+        for step in &self.steps {
+            if let Step::Loop(step) = step {
+                largest = step.schedule.memory(size)?.max(largest);
+            }
+        }
+        Ok(own + largest)
+    }
 }
 
 /// What a step writes.
@@ -64,7 +79,11 @@ fn roots_of(step: &Step) -> Vec<NodeId> {
 }
 
 fn elements(graph: &Graph, node: NodeId, size: i64) -> Result<u128> {
-    graph.ty(node).shape.iter().try_fold(1_u128, |count, dim| {
+    count(&graph.ty(node).shape, size)
+}
+
+fn count<'a>(sizes: impl IntoIterator<Item = &'a Dim>, size: i64) -> Result<u128> {
+    sizes.into_iter().try_fold(1_u128, |count, dim| {
         let length = dim.substitute(&|_| Dim::from(size)).constant();
         let length =
             length.ok_or_else(|| Error::Internal("a size has no value where all symbols have one".to_string()))?;

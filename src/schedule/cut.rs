@@ -93,7 +93,7 @@ impl Cutting<'_> {
     fn exact_size(&self, id: NodeId) -> Size {
         let mut walk = Walk::new(self.graph, self.forms, self.materialized);
         walk.root(id);
-        let Cone { statements, loads } = walk.finish();
+        let Cone { statements, loads, .. } = walk.finish();
         Size { statements, loads: loads.len() }
     }
 

@@ -36,6 +36,8 @@ pub struct View {
     pub axes: SmallVec<[Option<ViewAxis>; 3]>,
     /// Where the window starts, for axes that do not start at zero.
     pub starts: SmallVec<[(u32, Dim); 1]>,
+    /// What is to be there before it is read.
+    pub after: SmallVec<[NodeId; 1]>,
 }
 
 /// How a node is had.
@@ -53,7 +55,8 @@ impl View {
     /// The whole of a node.
     pub fn whole(source: NodeId, shape: &Shape) -> View {
         let axes = (0..shape.len() as u32).map(|axis| Some(ViewAxis { axis, step: 1 })).collect();
-        View { source, shape: shape.clone(), reshaped: false, axes, starts: SmallVec::new() }
+        let (starts, after) = Default::default();
+        View { source, shape: shape.clone(), reshaped: false, axes, starts, after }
     }
 
     /// Whether it walks along all axes of the source in order, from the first element on.
@@ -75,6 +78,13 @@ impl View {
             if from[own].is_one() && !to[index].is_one() { None } else { self.axes[own] }
         };
         View { axes: (0..to.len()).map(axis).collect(), ..self.clone() }
+    }
+
+    /// The same, not before a node is there.
+    fn waiting(&self, after: NodeId) -> View {
+        let mut view = self.clone();
+        view.after.push(after);
+        view
     }
 
     fn sliced(&self, ranges: &[SliceRange]) -> View {
@@ -158,6 +168,13 @@ impl Table<'_> {
                 self.whole(id)
             }
             Node::Project(..) => self.memory(id),
+            Node::Barrier([x, after]) => {
+                if let Form::Constant(value) = self.forms[x.index()] {
+                    return Form::Constant(value);
+                }
+                self.force(*x);
+                self.map_view(*x, |view| view.waiting(*after))
+            }
             Node::Permute(order, x) => self.map_view(*x, |view| view.permuted(order)),
             Node::Broadcast(to, x) => self.map_view(*x, |view| view.broadcast(&graph.ty(*x).shape, to)),
             Node::Slice(ranges, x) => {
@@ -213,15 +230,15 @@ impl Table<'_> {
         // A slice that only ends earlier walks like the whole; the sizes tell.
         let all = |view: &View| view.is_whole() && view.shape == self.graph.ty(operand).shape;
         let contiguous = self.view(operand).filter(|view| all(view) && self.is_linear(view.source));
-        let source = contiguous.map_or_else(
+        let (source, after) = contiguous.map_or_else(
             || {
                 self.materialized[operand.index()] = true;
-                operand
+                (operand, smallvec![])
             },
-            |view| view.source,
+            |view| (view.source, view.after),
         );
         let axes = (0..shape.len() as u32).map(|axis| Some(ViewAxis { axis, step: 1 })).collect();
-        Form::View(View { source, shape: shape.clone(), reshaped: true, axes, starts: smallvec![] })
+        Form::View(View { source, shape: shape.clone(), reshaped: true, axes, starts: smallvec![], after })
     }
 
     /// Whether the elements of a source can be read in order as another shape.

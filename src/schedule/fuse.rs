@@ -87,7 +87,7 @@ fn choose_shared(
         };
         let rank = squeeze(&graph.ty(id).shape).len();
         let reduces = matches!(graph.node(id), Node::Reduce(..));
-        for &&operand in &graph.node(id).operands() {
+        for &&operand in &graph.node(id).read_operands() {
             let place = &mut users[operand.index()];
             *place = match (*place, kernel) {
                 (Users::None, kernel) => kernel,

@@ -80,7 +80,8 @@ struct Grouping<'a> {
 
 impl Grouping<'_> {
     fn place(&mut self, piece: Piece) {
-        let level = piece.cone.sources().iter().map(|source| self.levels[source.index()]).max().unwrap_or(0);
+        let before = piece.cone.sources().into_iter().chain(piece.cone.after.iter().copied());
+        let level = before.map(|node| self.levels[node.index()]).max().unwrap_or(0);
         match piece.work {
             Work::Steps(node, steps) => {
                 self.levels[node.index()] = level + 1;
@@ -109,8 +110,10 @@ impl Grouping<'_> {
         let mut deepest = cone.loads.iter().filter(|load| level > 0 && self.levels[load.source.index()] == level);
         let first = deepest.clone().next()?;
         let group = self.group_of[first.source.index()]?;
+        let is_made =
+            |after: &NodeId| self.levels[after.index()] < level || self.group_of[after.index()] == Some(group);
         let same = |load: &Load| self.group_of[load.source.index()] == Some(group) && load.is_elementwise(self.graph);
-        deepest.all(same).then_some(group)
+        (deepest.all(same) && cone.after.iter().all(is_made)).then_some(group)
     }
 
     fn joinable(&self, group: usize, key: &Key, cone: &Cone) -> bool {

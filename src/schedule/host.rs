@@ -32,7 +32,7 @@ pub fn of_host(graph: &Graph, live: &[bool], target: &Target) -> Result<Vec<bool
 
 /// A type of a node or its operands that the target does not compute with, and the feature that it lacks.
 fn missing<'a>(graph: &'a Graph, id: NodeId, target: &Target) -> Option<(&'a Type, &'static str)> {
-    let operands = graph.node(id).operands();
+    let operands = graph.node(id).read_operands();
     let mut types = std::iter::once(graph.ty(id)).chain(operands.into_iter().map(|&operand| graph.ty(operand)));
     types.find_map(|ty| Some((ty, target.missing_feature(ty.dtype)?)))
 }
@@ -54,6 +54,7 @@ fn needs_loop(graph: &Graph, id: NodeId) -> bool {
         | Node::Reshape(..)
         | Node::Broadcast(..)
         | Node::Slice(..)
+        | Node::Barrier(_)
         | Node::Custom(..) => !is_single(graph, id),
     }
 }
@@ -96,10 +97,10 @@ pub fn separate(graph: &Graph, live: &[bool], forms: &[Form], of_host: &[bool], 
                 Form::Constant(_) => true,
                 Form::View(view) => is_readable(graph, view, materialized),
                 Form::Inline => {
-                    of_host[id.index()] || graph.node(id).operands().iter().all(|operand| at_hand[operand.index()])
+                    of_host[id.index()] || graph.node(id).read_operands().iter().all(|operand| at_hand[operand.index()])
                 }
             };
-        for &&operand in &graph.node(id).operands() {
+        for &&operand in &graph.node(id).read_operands() {
             let (index, hosted) = (operand.index(), of_host[operand.index()]);
             let passes = if of_host[id.index()] { !hosted && !at_hand[index] } else { hosted };
             materialized[index] |= passes && !matches!(forms[index], Form::View(_) if hosted);

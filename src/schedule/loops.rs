@@ -26,6 +26,9 @@ pub struct LoopStep {
     pub results: Vec<Option<NodeId>>,
     /// The nodes outside that the body reads: its first inputs.
     pub captured: Vec<NodeId>,
+    /// The states that have memory of their own: not those that stay what they are and that nobody asks for after the
+    /// last step, which the body reads where they come from.
+    pub states: Vec<usize>,
     /// Whether a step changes nothing where the guard does not hold.
     pub masked: bool,
     /// The body.
@@ -73,11 +76,14 @@ impl Loops {
                 steps.insert(id, Step::Nest(Box::new(NestStep { node: id, results, captured, members })));
                 continue;
             }
-            // A device had better go on than be asked after every step.
-            let masked = node.guarded && (graph.ty(node.initial[0]).rank() > 0 || target.shaders.is_some());
-            let (body, captured) = outline.body(node, masked)?;
+            // A device had better go on than be asked after every step; a branch that is not taken is not computed.
+            let goes_on = target.shaders.is_some() && !node.is_branch(graph);
+            let masked = node.guarded && (graph.ty(node.initial[0]).rank() > 0 || goes_on);
+            let states = carried(node, &results);
+            let (body, captured) = outline.body(node, masked, &states)?;
             let schedule = schedule(&body, target)?;
-            steps.insert(id, Step::Loop(Box::new(LoopStep { node: id, results, captured, masked, body, schedule })));
+            let step = LoopStep { node: id, results, captured, states, masked, body, schedule };
+            steps.insert(id, Step::Loop(Box::new(step)));
         }
         Ok(Loops { steps, inside })
     }
@@ -108,6 +114,13 @@ impl LoopStep {
         let known = outside.first().copied().filter(is_known_count);
         outside.into_iter().skip(usize::from(known.is_some())).chain(self.captured.iter().copied())
     }
+}
+
+/// The states of a loop that change, or that somebody asks for.
+fn carried(node: &Loop<NodeId>, results: &[Option<NodeId>]) -> Vec<usize> {
+    let is_guard = |state: usize| node.guarded && state == 0;
+    let changes = |state: usize| node.next()[state] != node.body.parameters[state];
+    (0..node.initial.len()).filter(|&state| is_guard(state) || changes(state) || results[state].is_some()).collect()
 }
 
 /// The projections of loops.
@@ -144,21 +157,28 @@ impl<'a> Outline<'a> {
     }
 
     /// The graph, and the nodes outside that its first inputs stand for.
-    fn body(mut self, node: &Loop<NodeId>, masked: bool) -> Result<(Graph, Vec<NodeId>)> {
-        let captured = self.captured(node);
+    fn body(mut self, node: &Loop<NodeId>, masked: bool, states: &[usize]) -> Result<(Graph, Vec<NodeId>)> {
+        let is_carried = |number: &usize| *number >= node.initial.len() || states.contains(number);
+        let same: FxHashMap<NodeId, NodeId> = (0..node.initial.len())
+            .filter(|state| !is_carried(state))
+            .map(|state| (node.body.parameters[state], node.initial[state]))
+            .collect();
+        let captured = self.captured(node, same.values().copied());
         for (number, &outer) in captured.iter().enumerate() {
             self.input(outer, format!("captured_{number}"))?;
         }
-        for (number, &parameter) in node.body.parameters.iter().enumerate() {
+        for (number, &parameter) in node.body.parameters.iter().enumerate().filter(|(number, _)| is_carried(number)) {
             self.input(parameter, parameter_name(node, number))?;
         }
         for id in std::mem::take(&mut self.members) {
-            if !self.made.contains_key(&id) {
+            if let Some(initial) = same.get(&id) {
+                self.made.insert(id, self.made[initial]);
+            } else if !self.made.contains_key(&id) {
                 self.copy(id)?;
             }
         }
-        let results: Vec<NodeId> = node.body.results.iter().map(|result| self.made[result]).collect();
-        for (number, &result) in results.iter().enumerate() {
+        for (number, result) in node.body.results.iter().enumerate().filter(|(number, _)| is_carried(number)) {
+            let result = self.made[result];
             let output = if masked { self.guarded(node, number, result)? } else { result };
             self.body.outputs.push(output);
         }
@@ -180,8 +200,11 @@ impl<'a> Outline<'a> {
     }
 
     /// What the body takes from outside and cannot make itself; what it can is made.
-    fn captured(&mut self, node: &Loop<NodeId>) -> Vec<NodeId> {
-        let outside = self.outside(node);
+    fn captured(&mut self, node: &Loop<NodeId>, more: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+        let mut outside = self.outside(node);
+        outside.extend(more);
+        outside.sort_unstable();
+        outside.dedup();
         let (remade, captured): (Vec<NodeId>, Vec<NodeId>) = outside.into_iter().partition(|&x| self.is_free(x));
         self.members = remade.into_iter().chain(std::mem::take(&mut self.members)).collect();
         captured
@@ -206,7 +229,8 @@ impl<'a> Outline<'a> {
             | Node::MatMul(_)
             | Node::Loop(_)
             | Node::Project(..)
-            | Node::Custom(..) => false,
+            | Node::Custom(..)
+            | Node::Barrier(_) => false,
         }
     }
 

@@ -52,7 +52,8 @@ fn is_elementwise(graph: &Graph, id: NodeId) -> bool {
         | Node::MatMul(_)
         | Node::Loop(_)
         | Node::Project(..)
-        | Node::Custom(..) => false,
+        | Node::Custom(..)
+        | Node::Barrier(_) => false,
     }
 }
 

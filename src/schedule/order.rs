@@ -12,9 +12,9 @@ use crate::schedule::walk::Cone;
 /// The same steps in an order in which kernels that can be one block follow each other: what a step reads comes
 /// right before it, what it reads row by row last.
 pub fn order(graph: &Graph, steps: &[Step], cones: &[Cone]) -> Vec<usize> {
-    let mut makers: FxHashMap<NodeId, Vec<usize>> = FxHashMap::default();
+    let mut makers_of: FxHashMap<NodeId, Vec<usize>> = FxHashMap::default();
     for (index, step) in steps.iter().enumerate() {
-        step.written().into_iter().for_each(|node| makers.entry(node).or_default().push(index));
+        step.written().into_iter().for_each(|node| makers_of.entry(node).or_default().push(index));
     }
     let mut is_read = vec![false; steps.len()];
     let mut before: Vec<Vec<usize>> = Vec::with_capacity(steps.len());
@@ -23,8 +23,10 @@ pub fn order(graph: &Graph, steps: &[Step], cones: &[Cone]) -> Vec<usize> {
         let loads = parts.first().map_or_else(|| Vec::from_iter(cone.loads.iter()), |part| part.loads.iter().collect());
         let mut makers: Vec<(bool, usize)> = Vec::from_iter(loads.into_iter().flat_map(|load| {
             let row_by_row = !parts.is_empty() && load.leading_axes(graph) > 0;
-            makers.get(&load.source).into_iter().flatten().map(move |&maker| (row_by_row, maker))
+            makers_of.get(&load.source).into_iter().flatten().map(move |&maker| (row_by_row, maker))
         }));
+        let awaited = cone.after.iter().flat_map(|node| makers_of.get(node).into_iter().flatten());
+        makers.extend(awaited.map(|&maker| (false, maker)));
         makers.retain(|&(_, maker)| maker != index);
         makers.iter().for_each(|&(_, maker)| is_read[maker] = true);
         // Taken from the end.

@@ -5,7 +5,7 @@
 //! static-1 axes.
 
 use indexmap::IndexSet;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::graph::{Graph, Node, NodeId};
@@ -137,6 +137,8 @@ pub struct Cone {
     pub statements: usize,
     /// The memory that is read; sequences and sizes that are made where they are used are none.
     pub loads: IndexSet<Load, FxBuildHasher>,
+    /// What is in memory before any of it is computed, though it may not be read.
+    pub after: FxHashSet<NodeId>,
 }
 
 impl Cone {
@@ -154,14 +156,23 @@ pub struct Walk<'a> {
     graph: &'a Graph,
     forms: &'a [Form],
     materialized: &'a [bool],
-    seen: rustc_hash::FxHashSet<(NodeId, Context)>,
+    seen: FxHashSet<(NodeId, Context)>,
+    /// The nodes that something waits for.
+    awaited: FxHashSet<NodeId>,
     cone: Cone,
 }
 
 impl<'a> Walk<'a> {
     /// An empty walk.
     pub fn new(graph: &'a Graph, forms: &'a [Form], materialized: &'a [bool]) -> Walk<'a> {
-        Walk { graph, forms, materialized, seen: Default::default(), cone: Cone::default() }
+        Walk {
+            graph,
+            forms,
+            materialized,
+            seen: Default::default(),
+            awaited: Default::default(),
+            cone: Cone::default(),
+        }
     }
 
     /// What was found.
@@ -241,6 +252,25 @@ impl<'a> Walk<'a> {
         let is_virtual = matches!(self.graph.node(view.source), Node::Iota(_) | Node::Size(_));
         if !is_virtual || self.materialized[view.source.index()] {
             self.cone.loads.insert(Load::new(view, context));
+        }
+        view.after.iter().for_each(|&after| self.wait(after));
+    }
+
+    /// Notes the memory that a node is in, or is computed from.
+    fn wait(&mut self, node: NodeId) {
+        let mut pending = vec![node];
+        while let Some(node) = pending.pop() {
+            if !self.awaited.insert(node) {
+                continue;
+            }
+            match &self.forms[node.index()] {
+                _ if self.materialized[node.index()] => {
+                    self.cone.after.insert(node);
+                }
+                Form::View(view) if view.source != node => pending.push(view.source),
+                Form::View(_) | Form::Constant(_) => {}
+                Form::Inline => pending.extend(self.graph.node(node).operands().into_iter().copied()),
+            }
         }
     }
 

@@ -1,10 +1,14 @@
 //! A program as expressions of the crate, through its public interface.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use kroton::expr::{apply_binary, apply_reduce, apply_ternary, apply_unary};
-use kroton::{Expr, Scalar, constant};
+use kroton::{Expr, Scalar, constant, iterate, iterate_indexed, iterate_while_at_most, scan};
 use ndarray::SliceInfoElem;
 
 use crate::common::with_element;
+use crate::looping::{Loop, Steps};
 use crate::program::{Node, Op, Part, Program, Reshaping};
 
 /// The inputs and the outputs.
@@ -17,14 +21,60 @@ pub fn build(program: &Program) -> (Vec<Expr>, Vec<Expr>) {
 
 /// The outputs over some inputs.
 pub fn outputs(program: &Program, inputs: &[Expr]) -> Vec<Expr> {
-    let mut exprs = inputs.to_vec();
-    for (index, node) in program.nodes.iter().enumerate().skip(inputs.len()) {
-        let expr = build_node(program, node, &exprs);
+    let exprs = build_nodes(program, inputs.to_vec());
+    program.outputs.iter().map(|&output| exprs[output].clone()).collect()
+}
+
+/// All nodes, of which the first ones are given.
+fn build_nodes(program: &Program, given: Vec<Expr>) -> Vec<Expr> {
+    let mut exprs = given;
+    let mut loops: HashMap<*const Loop, Vec<Expr>> = HashMap::new();
+    for (index, node) in program.nodes.iter().enumerate().skip(exprs.len()) {
+        let expr = if let Op::Loop(of, result) = &node.op {
+            loops.entry(Arc::as_ptr(of)).or_insert_with(|| build_loop(of, &exprs))[*result].clone()
+        } else {
+            build_node(program, node, &exprs)
+        };
         assert_eq!(expr.dtype(), node.dtype, "the dtype of node {index}, {:?}", node.op);
         assert_eq!(expr.rank(), node.shape.len(), "the rank of node {index}, {:?}", node.op);
         exprs.push(expr);
     }
-    program.outputs.iter().map(|&output| exprs[output].clone()).collect()
+    exprs
+}
+
+/// The results of a loop.
+fn build_loop(of: &Loop, exprs: &[Expr]) -> Vec<Expr> {
+    match *of.initial {
+        [a] => build_loop_of(of, [&exprs[a]], exprs),
+        [a, b] => build_loop_of(of, [&exprs[a], &exprs[b]], exprs),
+        _ => panic!("{} states", of.initial.len()),
+    }
+}
+
+fn build_loop_of<const N: usize>(of: &Loop, initial: [&Expr; N], exprs: &[Expr]) -> Vec<Expr> {
+    let captured = of.captured.iter().map(|&x| exprs[x].clone());
+    let build = |given: Option<Expr>, states: [Expr; N]| {
+        build_nodes(&of.body, states.into_iter().chain(given).chain(captured.clone()).collect())
+    };
+    let next = |made: &[Expr]| -> [Expr; N] { std::array::from_fn(|state| made[of.next[state]].clone()) };
+    let condition = |states: [Expr; N]| build_nodes(of.condition.as_ref().unwrap(), states.into()).pop().unwrap();
+    let results = match of.steps {
+        Steps::Times(steps) => iterate(steps as i64, initial, |states| next(&build(None, states))),
+        Steps::Indexed(steps) => {
+            iterate_indexed(steps as i64, initial, |index, states| next(&build(Some(index.cast::<i64>()), states)))
+        }
+        Steps::While(steps) => {
+            iterate_while_at_most(steps as i64, condition, initial, |states| next(&build(None, states)))
+        }
+        Steps::Scan => {
+            let scanned = scan(&exprs[of.sequence.unwrap()], initial, |row, states| {
+                let made = build(Some(row), states);
+                (next(&made), [made[of.emitted.unwrap()].clone()])
+            });
+            return scanned.map(|(last, [history])| last.into_iter().chain([history]).collect()).unwrap();
+        }
+    };
+    results.unwrap().into()
 }
 
 fn build_node(program: &Program, node: &Node, exprs: &[Expr]) -> Expr {
@@ -47,6 +97,7 @@ fn build_node(program: &Program, node: &Node, exprs: &[Expr]) -> Expr {
         Op::Slice(parts, x) => exprs[*x].slice(parts.iter().map(slice_part).collect::<Vec<_>>()),
         Op::Concat(axis, [a, b]) => kroton::concat([&exprs[*a], &exprs[*b]], *axis as i64),
         Op::MatMul([a, b]) => exprs[*a].matmul(&exprs[*b]),
+        Op::Parameter | Op::Loop(..) => panic!("{:?} is built with its loop", node.op),
     }
 }
 

@@ -8,13 +8,19 @@ use kroton::{DType, Scalar};
 
 use crate::bounded::{Bounded, binary, cast, rounded, ternary, ulp, unary};
 use crate::common::in_order;
+use crate::evaluate_loops::evaluate_loop;
 use crate::program::{Node, Op, Part, Program, values_of};
 use crate::rounding::{Bounds, Rounding};
 
 /// The elements of every node, as an engine with this arithmetic may find them.
 pub fn evaluate(program: &Program, rounding: &Rounding) -> Vec<Vec<Bounded>> {
-    let mut values: Vec<Vec<Bounded>> = Vec::new();
-    for node in &program.nodes {
+    evaluate_nodes(program, rounding, Vec::new())
+}
+
+/// All nodes, of which the first ones are given.
+pub fn evaluate_nodes(program: &Program, rounding: &Rounding, given: Vec<Vec<Bounded>>) -> Vec<Vec<Bounded>> {
+    let mut values = given;
+    for node in &program.nodes[values.len()..] {
         let elements = evaluate_node(program, rounding, node, &values);
         assert_eq!(elements.len(), values_of(&node.shape).iter().product::<usize>(), "{node:?}");
         values.push(elements);
@@ -93,6 +99,8 @@ fn evaluate_node(program: &Program, rounding: &Rounding, node: &Node, values: &[
             };
             indices(&shape).iter().map(pick).collect()
         }
+        Op::Parameter => panic!("a parameter without its loop"),
+        Op::Loop(of, result) => evaluate_loop(rounding, of, &shape_of, values).swap_remove(*result),
         Op::MatMul([a, b]) => matmul(rounding, node.dtype, [&values[*a], &values[*b]], shape_of(*a)[1], &shape),
     }
 }

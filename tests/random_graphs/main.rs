@@ -12,7 +12,9 @@ mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod evaluate;
+mod evaluate_loops;
 mod idioms;
+mod looping;
 mod phrases;
 mod program;
 #[allow(dead_code)] // the rest is for GPUs
@@ -41,6 +43,8 @@ struct Coverage {
     bounded: AtomicUsize,
     /// Functions that run kernels for some rows at a time.
     by_rows: AtomicUsize,
+    /// Loops that are nests in kernels, and loops step by step.
+    loops: [AtomicUsize; 2],
 }
 
 fn run(way: &Way, inputs: &[Expr], outputs: &[Expr], program: &Program) -> kroton::Result<(Vec<Array>, Function)> {
@@ -95,7 +99,14 @@ fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
         if let Some(difference) = misplaced(&got, &program, &expected, way.equal) {
             return Err(say(&difference));
         }
-        let by_rows = f.dump(Stage::Schedule).is_ok_and(|plan| plan.contains("by rows"));
+        let plan = f.dump(Stage::Schedule).unwrap_or_default();
+        if way.name == "optimized, cpu" {
+            let steps = plan.lines().filter(|line| line.contains(": loop ") && line.starts_with("step"));
+            let (nests, others): (Vec<&str>, Vec<&str>) = steps.partition(|line| line.contains("in one kernel"));
+            coverage.loops[0].fetch_add(nests.len(), Ordering::Relaxed);
+            coverage.loops[1].fetch_add(others.len(), Ordering::Relaxed);
+        }
+        let by_rows = plan.contains("by rows");
         coverage.by_rows.fetch_add(usize::from(by_rows && way.name.ends_with("cpu by rows")), Ordering::Relaxed);
         let trace = f.dump(Stage::Optimized).map_err(|error| say(&error))?;
         let fired = trace.lines().filter_map(|line| Some(line.split_once('/')?.1.split_once(": ")?.0.to_string()));
@@ -133,7 +144,8 @@ fn count(program: &Program, expected: &[Vec<Bounded>], coverage: &Coverage) {
             Op::Slice(..) => ("slice".into(), node.dtype),
             Op::Concat(..) => ("concat".into(), node.dtype),
             Op::MatMul(_) => ("matmul".into(), node.dtype),
-            Op::Input(_) | Op::Constant(_) | Op::Dense(_) | Op::Iota | Op::Size(..) => continue,
+            Op::Loop(..) => ("loop".into(), node.dtype),
+            Op::Input(_) | Op::Constant(_) | Op::Dense(_) | Op::Iota | Op::Size(..) | Op::Parameter => continue,
         };
         seen.insert((name, dtype));
     }
@@ -150,7 +162,7 @@ fn everything() -> BTreeSet<(String, DType)> {
         let binary = BinaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
         let ternary = TernaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
         let reductions = ReduceOp::ALL.iter().filter(|op| op.accepts(dtype)).map(|op| op.to_string());
-        let views = ["permute", "reshape", "broadcast", "slice", "concat"].map(String::from);
+        let views = ["permute", "reshape", "broadcast", "slice", "concat", "loop"].map(String::from);
         let casts = DType::ALL.into_iter().filter(|&to| to != dtype).map(|to| format!("cast to {to}"));
         let names = unary.chain(binary).chain(ternary).chain(reductions).chain(views).chain(casts);
         all.extend(names.map(|name| (name, dtype)));
@@ -189,4 +201,10 @@ fn random_graphs_agree_on_every_engine() {
     let by_rows = coverage.by_rows.into_inner();
     println!("{by_rows} graphs had row blocks");
     assert!(by_rows * 100 > cases as usize || cases < 2000, "only {by_rows} graphs had row blocks");
+    let [nests, others] = coverage.loops.map(AtomicUsize::into_inner);
+    println!("{nests} loops in kernels, {others} step by step");
+    assert!(
+        nests * 100 > cases as usize && others * 100 > cases as usize || cases < 2000,
+        "{nests} and {others} loops"
+    );
 }

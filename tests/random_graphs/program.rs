@@ -2,10 +2,13 @@
 //!
 //! Nodes are typed as they are added (`steps.rs` chooses them). Nothing here knows expressions, or what nodes compute.
 
+use std::sync::Arc;
+
 use kroton::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use kroton::{DType, Scalar};
 
 use crate::common::Argument;
+use crate::looping::Loop;
 use crate::recipe::Recipe;
 
 /// A size of the call; `fixed` if the graph surely knows it when compiling (a fixed 1 broadcasts).
@@ -74,6 +77,10 @@ pub enum Op {
     Slice(Vec<Part>, usize),
     Concat(usize, [usize; 2]),
     MatMul([usize; 2]),
+    /// What a body is given: among its first nodes.
+    Parameter,
+    /// A result of a loop: its last states, then the history.
+    Loop(Arc<Loop>, usize),
 }
 
 /// A node with its type.
@@ -92,6 +99,8 @@ pub struct Program {
     pub outputs: Vec<usize>,
     /// The widest float that is in it.
     pub float: DType,
+    /// How many loops it is in.
+    pub depth: usize,
 }
 
 /// The most elements of a node.
@@ -100,7 +109,7 @@ const LARGEST: usize = 300;
 impl Program {
     /// The program of a recipe.
     pub fn new(recipe: &Recipe) -> Program {
-        let mut program = Program { nodes: vec![], inputs: vec![], outputs: vec![], float: recipe.float };
+        let mut program = Program::empty(recipe.float, 0);
         for (index, input) in recipe.inputs.iter().enumerate() {
             program.add_input(index, input, recipe);
         }
@@ -116,9 +125,26 @@ impl Program {
         program
     }
 
+    fn empty(float: DType, depth: usize) -> Program {
+        Program { nodes: vec![], inputs: vec![], outputs: vec![], float, depth }
+    }
+
+    /// An empty one for the body of a loop.
+    pub fn within(&self) -> Program {
+        Program::empty(self.float, self.depth + 1)
+    }
+
+    /// Whether any node is such, here or in a loop.
+    pub fn any(&self, is_such: &dyn Fn(&Node) -> bool) -> bool {
+        self.nodes.iter().any(|node| {
+            let inside = |of: &Loop| of.body.any(is_such) || of.condition.iter().any(|program| program.any(is_such));
+            is_such(node) || matches!(&node.op, Op::Loop(of, _) if inside(of))
+        })
+    }
+
     /// Whether a float matrix product is in it, whose order of summation is free.
     pub fn has_float_matmul(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(node.op, Op::MatMul(_)) && node.dtype.is_float())
+        self.any(&|node| matches!(node.op, Op::MatMul(_)) && node.dtype.is_float())
     }
 
     pub fn push(&mut self, op: Op, dtype: DType, shape: Shape) -> usize {

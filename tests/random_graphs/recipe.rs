@@ -48,6 +48,7 @@ pub enum Kind {
     Size,
     Idiom,
     Phrase,
+    Loop,
 }
 
 /// A step: a kind, and numbers that choose the op, the dtype and the operands.
@@ -83,9 +84,10 @@ impl Recipe {
     }
 }
 
-fn kinds() -> Vec<Kind> {
+/// How often each kind is drawn.
+pub const KINDS: [(Kind, usize); 18] = {
     use Kind::*;
-    let weights = [
+    [
         (Unary, 5),
         (Binary, 8),
         (BinaryWithConstant, 4),
@@ -103,8 +105,12 @@ fn kinds() -> Vec<Kind> {
         (Size, 1),
         (Idiom, 3),
         (Phrase, 7),
-    ];
-    weights.into_iter().flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()
+        (Loop, 2),
+    ]
+};
+
+fn kinds() -> Vec<Kind> {
+    KINDS.into_iter().flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()
 }
 
 fn dim() -> impl Strategy<Value = DimRecipe> {

@@ -66,6 +66,7 @@ impl Program {
                 let b = self.partner(&self.shape(a).clone(), b).unwrap_or(a);
                 crate::phrases::add(self, op, step.dtype, a, b, knob);
             }
+            Kind::Loop => crate::looping::add(self, op, step.dtype, [a, b, c], knob),
         }
     }
 

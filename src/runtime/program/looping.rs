@@ -17,11 +17,11 @@ use crate::runtime::windows::{size, sizes};
 use crate::shape::{Shape, byte_size, row_major_strides};
 
 /// An array in memory, strides in elements.
-struct Placed {
-    pointer: *mut u8,
-    dtype: DType,
-    shape: Sizes<usize>,
-    strides: SmallVec<[isize; 4]>,
+pub(super) struct Placed {
+    pub pointer: *mut u8,
+    pub dtype: DType,
+    pub shape: Sizes<usize>,
+    pub strides: SmallVec<[isize; 4]>,
 }
 
 /// A state: what it is now, and room for what comes next.
@@ -44,7 +44,7 @@ struct History {
 }
 
 impl Placed {
-    fn memory(&self, offset: isize) -> Memory<'_> {
+    pub fn memory(&self, offset: isize) -> Memory<'_> {
         let pointer = self.pointer.wrapping_offset(offset);
         Memory { pointer, dtype: self.dtype, shape: &self.shape, strides: &self.strides }
     }
@@ -149,6 +149,10 @@ impl Frame<'_> {
         parallelism: &Parallelism,
     ) -> Result<()> {
         let body = body.ok_or_else(|| Error::Internal("a loop without a body".to_string()))?;
+        if step.is_branch() {
+            // SAFETY: passed on.
+            return unsafe { self.run_branch(step, body, parallelism) };
+        }
         // SAFETY: the windows are valid for their shapes; what was allocated has room for them.
         unsafe {
             let most = self.most_steps(&step.steps)?;
@@ -181,7 +185,7 @@ impl Frame<'_> {
         }
     }
 
-    fn placed(&mut self, window: &Window, shape: &Shape) -> Result<Placed> {
+    pub(super) fn placed(&mut self, window: &Window, shape: &Shape) -> Result<Placed> {
         let Located { pointer, strides } = self.located(window, shape.len())?;
         Ok(Placed { pointer, dtype: window.dtype, shape: sizes(shape, self.symbols)?, strides })
     }

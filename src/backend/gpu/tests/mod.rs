@@ -3,6 +3,7 @@
 mod adapters;
 mod failures;
 mod memory;
+mod philox;
 mod pipelines;
 mod recorders;
 mod threads;

@@ -34,3 +34,22 @@ fn chain_with_first_call(ops: usize) {
 fn gradient_of_chain(ops: usize) {
     divan::black_box(expressions::gradient_of_chain(ops).expect("a well-typed expression"));
 }
+
+#[divan::bench(args = [10, 100, 1_000])]
+fn gradient_of_layers(ops: usize) {
+    divan::black_box(expressions::gradient_of_layers(ops).expect("a well-typed expression"));
+}
+
+/// The optimizer alone.
+#[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 10)]
+fn optimizer(bencher: divan::Bencher<'_, '_>, nodes: usize) {
+    bencher
+        .with_inputs(|| expressions::graph_of_gradient(nodes).expect("a well-typed expression"))
+        .bench_values(|graph| expressions::optimized(graph).expect("a graph that can be optimized"));
+}
+
+/// From expressions to a function.
+#[divan::bench(args = [10_000, 100_000], sample_count = 5)]
+fn long_chain(ops: usize) {
+    divan::black_box(expressions::chain(ops).expect("a well-typed expression"));
+}

@@ -270,9 +270,10 @@ pub(crate) use with_element;
 
 macro_rules! cast_number {
     ($value:expr, $dtype:expr) => {{
-        let value = $value;
+        // In one array, so that the zero has the type of the value.
+        let [value, zero] = [$value, 0 as _];
         match $dtype {
-            DType::Bool => Scalar::Bool(value != (0 as _)),
+            DType::Bool => Scalar::Bool(value != zero),
             DType::I8 => Scalar::I8(value as i8),
             DType::U8 => Scalar::U8(value as u8),
             DType::I32 => Scalar::I32(value as i32),

@@ -7,7 +7,7 @@ use std::panic::Location;
 
 /// What went wrong, by stage.
 ///
-/// The variants say who is to act: `Build`, `Argument` and `Shape` are the caller's to mend, `Memory` and
+/// The variants say who is to act: `Build`, `Argument` and `Shape` are the caller's to mend, `Memory`, `File` and
 /// `Device` the machine's, `Internal` is always a bug of Kroton.
 ///
 /// ```
@@ -53,6 +53,9 @@ pub enum Error {
         /// What was expected and what was found.
         message: String,
     },
+    /// A file that cannot be read or written, or that does not hold what it should.
+    #[error("{0}")]
+    File(String),
     /// A numeric check that failed.
     #[error("{0}")]
     NumericCheck(String),

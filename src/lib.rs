@@ -64,6 +64,8 @@ pub use expr::join::{concat, stack};
 pub use expr::linear::{dot, matmul};
 pub use expr::random;
 pub use expr::results::IntoResults;
+#[cfg(feature = "files")]
+pub use expr::saved::{Saved, load, save};
 pub use expr::scan::{Sequences, scan, scan_until};
 pub use expr::settings::{Check, Device, OnUnused, OptLevel};
 pub use expr::shared::{Shared, shared, shared_with_dims};

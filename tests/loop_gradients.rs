@@ -319,3 +319,17 @@ fn loops_deep_and_many() {
     jvp(&y, [(&x, 1.0)]).unwrap();
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
+
+#[test]
+fn what_bodies_take_from_outside_is_looked_at_where_they_use_it() {
+    let (x, flag) = (vector::<f64>("x"), scalar::<bool>("flag"));
+    let root = x.sqrt();
+    // The slope of the root is infinite at 0.
+    let [a] = iterate(2, [&x], |[s]| [x.gt(0.5).select(&s + &root, s * 2.0)]).unwrap();
+    let [b] = iterate_while_at_most(2, |[s]| s.gt(0.5), [&x], |[s]| [s + &root]).unwrap();
+    let [c, _] = iterate_while_at_most(1, |[_, go]| go, [&x, &flag], |[s, go]| [s + &root, !go]).unwrap();
+    let ([d], [], _) = scan_until(&root, [&constant(0.0)], |row, [s]| ([s + &row], [], row.ge(1.0))).unwrap();
+    let outputs = [a.sum(..), b.sum(..), c.sum(..), d].map(|loss| grad(&loss, [&x]).unwrap().remove(0));
+    let results = agree(&[&x, &flag], &outputs, &[Arg::from(&[1.0, 0.0]), Arg::from(&false)]);
+    assert_eq!(results, [[2.0, 4.0], [2.0, 1.0], [1.0, 1.0], [0.5, 0.0]]);
+}

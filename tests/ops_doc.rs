@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use kroton::DType;
+use kroton::autodiff::conventions::{self, Convention};
 use kroton::ops::{BinaryOp, Outcome, ReduceOp, Row, TernaryOp, UnaryOp};
 
 const HEAD: &str = "# Operations
@@ -19,16 +20,21 @@ An *exact* op gives the same bits on every engine, but for what [gpu.md](gpu.md)
 errors against the exact result in units in the last place (ULP), on the CPU and on GPUs; in brackets, where they differ,
 those of x86-64 processors without FMA (`InstructionSet::Baseline`). `gamma`, `lgamma` and `digamma` keep their bound for
 x > 0 outside neighbourhoods of their roots; elsewhere they are within 4 ULP of max(|result|, 1), 5 without FMA.
+
+The last column says what a derivative is where there is none; where it is empty, there is one wherever the value is finite.
 ";
 
 fn bound(floats: bool, bound: f32) -> String {
     if floats && bound > 0.0 { bound.to_string() } else { String::new() }
 }
 
-fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = &'static Row>) {
-    let _ = write!(text, "\n## {title}\n\n| op | takes | gives | | exact | CPU f32 | CPU f64 | GPU f32 | GPU f64 |\n");
-    let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|");
-    for row in rows {
+fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = (&'static Row, Convention)>) {
+    let _ = write!(
+        text,
+        "\n## {title}\n\n| op | takes | gives | | exact | CPU f32 | CPU f64 | GPU f32 | GPU f64 | derivative |\n"
+    );
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|---|---|---|");
+    for (row, convention) in rows {
         let gives = match row.outcome {
             Outcome::Same => "the same",
             Outcome::Truth => "bool",
@@ -44,7 +50,7 @@ fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = &'static Row>
         };
         let _ = writeln!(
             text,
-            "| `{}` | {} | {gives} | {} | {} | {} | {} | {} | {} |",
+            "| `{}` | {} | {gives} | {} | {} | {} | {} | {} | {} | {} |",
             row.name,
             row.class.describe(),
             row.doc.replace('|', "\\|"),
@@ -53,6 +59,7 @@ fn rows(text: &mut String, title: &str, rows: impl Iterator<Item = &'static Row>
             cpu(row.ulp.f64, row.baseline.f64),
             bound(floats, row.gpu.f32),
             bound(floats, row.gpu.f64),
+            convention.words,
         );
     }
 }
@@ -62,7 +69,7 @@ fn reductions(text: &mut String) {
         text,
         "\n## Reductions\n\nThe order in which elements are merged is part of the definition (see \
          `src/ops/reduction.rs`), so that every engine and every number\nof threads gives the same bits.\n\n\
-         | reduction | takes | gives | |\n|---|---|---|---|\n"
+         | reduction | takes | gives | | derivative |\n|---|---|---|---|---|\n"
     );
     for op in ReduceOp::ALL {
         let takes: Vec<DType> = DType::ALL.into_iter().filter(|&dtype| op.accepts(dtype)).collect();
@@ -73,19 +80,20 @@ fn reductions(text: &mut String) {
             false if same => "the same",
             false => "i64, u64 or the float",
         };
+        let words = conventions::reduction(*op).words;
         let takes = match takes.len() {
             9 => "every dtype".to_string(),
             _ => takes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(", "),
         };
-        let _ = writeln!(text, "| `{op}` | {takes} | {gives} | {} |", op.doc().replace('|', "\\|"));
+        let _ = writeln!(text, "| `{op}` | {takes} | {gives} | {} | {} |", op.doc().replace('|', "\\|"), words);
     }
 }
 
 fn page() -> String {
     let mut text = HEAD.to_string();
-    rows(&mut text, "One operand", UnaryOp::ALL.iter().map(|op| op.row()));
-    rows(&mut text, "Two operands", BinaryOp::ALL.iter().map(|op| op.row()));
-    rows(&mut text, "Three operands", TernaryOp::ALL.iter().map(|op| op.row()));
+    rows(&mut text, "One operand", UnaryOp::ALL.iter().map(|&op| (op.row(), conventions::unary(op))));
+    rows(&mut text, "Two operands", BinaryOp::ALL.iter().map(|&op| (op.row(), conventions::binary(op))));
+    rows(&mut text, "Three operands", TernaryOp::ALL.iter().map(|&op| (op.row(), conventions::ternary(op))));
     reductions(&mut text);
     text
 }

@@ -1,6 +1,7 @@
 //! The programs of a chapter on parallel processing, as a user would write them, against plain Rust.
 //!
-//! Every function runs on the oracle, on the loop interpreter and as machine code, with one thread and with several.
+//! Every function runs on the oracle, on the loop interpreter, as machine code with one thread and with several, and on a GPU
+//! that has f64, if there is one.
 
 use std::time::Duration;
 
@@ -12,15 +13,20 @@ use ndarray::{Array1, Array2, array};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// All ways to run a function on the host.
-fn everywhere() -> [Compiler; 5] {
-    [
+/// All ways to run a function.
+fn everywhere() -> Vec<Compiler> {
+    let mut compilers = vec![
         Compiler::new().device(Device::Interpreter),
         Compiler::new().device(Device::Loops),
         Compiler::new().threads(1),
         Compiler::new().threads(2).parallel_threshold(1),
         Compiler::new().threads(8).parallel_threshold(1),
-    ]
+    ];
+    #[cfg(feature = "gpu")]
+    if kroton::backend::gpu::testing::device().is_some_and(|gpu| gpu.target().has_f64) {
+        compilers.push(Compiler::new().device(Device::Gpu));
+    }
+    compilers
 }
 
 #[test]
@@ -30,7 +36,7 @@ fn iterate_gives_the_last_state() -> Outcome {
     for compiler in everywhere() {
         let f = compiler.compile([&x], &y)?;
         assert_eq!(f.call::<Vec<f64>>((&[0.0, 1.0, -1.0],))?, [7.0, 15.0, -1.0]);
-        assert_eq!(f.call::<Vec<f64>>((&[0.0; 0],))?, []);
+        assert_eq!(f.call::<Vec<f64>>((&[0.0; 0],))?, [0.0; 0]);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Row blocks against the oracle and against kernels that run whole: the same bits for any ranges of rows, threads,
 //! layouts and sizes.
 
-use kroton::{Arg, Array, Compiler, Device, Expr, Function, OptLevel, Stage, arange, matrix, tensor, vector};
+use kroton::{Arg, Array, Compiler, Device, Expr, Function, OptLevel, Stage, arange, grad, matrix, tensor, vector};
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, IxDyn, Slice, arr0, s};
 
 /// Bytes that give ranges of a single row, of a few, and of uneven many.
@@ -156,4 +156,75 @@ fn results_may_have_gaps_and_the_callers_pool_runs_the_ranges() {
         assert_eq!(out.slice(s![..;-2, ..]).t(), whole);
         assert_eq!(out.slice(s![..;2, ..]).sum(), 0.0);
     }
+}
+
+/// A function with products that sum over the rows of a matrix, in ranges of rows and whole, beside the same function whose
+/// products are not in row blocks. All of the first have the same bits.
+fn products_in_ranges(name: &str, inputs: &[Expr], outputs: &[Expr], arguments: &[&[ArrayViewD<'_, f64>]]) {
+    let compile = |compiler: Compiler| compiler.compile(inputs, outputs).unwrap();
+    let apart = compile(Compiler::new().row_bytes(0));
+    let way = |threads: usize, bytes: usize| compile(Compiler::new().threads(threads).row_bytes(bytes));
+    let ways =
+        [(1, usize::MAX), (3, usize::MAX), (1, 1), (3, 1), (1, 300_000), (2, 300_000)].map(|(threads, bytes)| {
+            let f = way(threads, bytes);
+            let plan = f.dump(Stage::Schedule).unwrap();
+            assert!(plan.contains("sums over them"), "{name}: {plan}");
+            f
+        });
+    for arrays in arguments {
+        let args: Vec<Arg<'_>> = arrays.iter().map(Arg::from).collect();
+        let near: Vec<Array> = apart.call(args.as_slice()).unwrap();
+        let got = ways.each_ref().map(|f| f.call::<Vec<Array>>(args.as_slice()).unwrap());
+        let shape = arrays[0].shape();
+        for number in 0..outputs.len() {
+            assert_eq!(got[0][number].shape(), near[number].shape());
+            for other in &got {
+                assert!(bits(&other[number]) == bits(&got[0][number]), "{name} {number} {shape:?}");
+            }
+            let [a, b] = [&got[0][number], &near[number]].map(|array| array.as_slice::<f64>().unwrap());
+            let scale = b.iter().filter(|x| x.is_finite()).fold(1.0, |scale: f64, x| scale.max(x.abs()));
+            let is_near = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-11 * scale;
+            assert!(a.iter().zip(b).all(is_near), "{name} {number} {shape:?}: {a:?} is far from {b:?}");
+        }
+    }
+}
+
+/// A matrix of each size in each layout, with a vector of its rows and one of its columns.
+fn regressions(check: impl Fn(&[&[ArrayViewD<'_, f64>]])) {
+    for (rows, columns) in [(5000, 50), (9001, 3), (4096, 1), (3000, 17), (0, 4), (7, 0), (1, 5), (300, 300)] {
+        let (x, turned) = (numbers(&[rows, columns]), numbers(&[columns, rows]));
+        let mut sparse = numbers(&[2 * rows + 1, 2 * columns + 1]);
+        sparse.slice_axis_inplace(Axis(0), Slice::new(1, None, 2));
+        sparse.slice_axis_inplace(Axis(1), Slice::new(1, None, -2));
+        let mut broken = x.clone();
+        if let Some(value) = broken.last_mut() {
+            *value = f64::NAN;
+        }
+        if let Some(value) = broken.first_mut() {
+            *value = f64::INFINITY;
+        }
+        let (y, w) = (numbers(&[rows]).mapv(f64::signum), numbers(&[columns]) / 100.0);
+        let [y, w] = [y.view(), w.view()];
+        let all = [x.view(), turned.t(), sparse.view(), broken.view()].map(|x| [x, y.clone(), w.clone()]);
+        check(&all.each_ref().map(|arrays| arrays.as_slice()));
+    }
+}
+
+#[test]
+fn regressions_read_their_matrix_once() {
+    let inputs = [matrix::<f64>("x"), vector::<f64>("y"), vector::<f64>("w")];
+    let [x, y, w] = &inputs;
+    let losses = [
+        ("logistic", (-y * x.dot(w)).softplus().mean(..)),
+        ("least squares", (x.dot(w) - y).square().mean(..)),
+        ("Poisson", ((x.dot(w) / 50.0).exp() - y * x.dot(w) / 50.0).sum(..)),
+    ];
+    for (name, loss) in losses {
+        let slope = grad(&loss, [w]).unwrap().remove(0);
+        regressions(|arguments| products_in_ranges(name, &inputs, &[loss.clone(), slope.clone()], arguments));
+    }
+    // The vector may come first, on either side.
+    let residuals = w.dot(x.transpose()) - y;
+    let outputs = [residuals.dot(x), residuals.dot(x * 2.0), x.transpose().dot(&residuals), residuals.clone()];
+    regressions(|arguments| products_in_ranges("sides", &inputs, &outputs, arguments));
 }

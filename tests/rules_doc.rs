@@ -1,4 +1,5 @@
-//! docs/rewrite-rules.md is the rule tables in prose: this test generates it from the rows and compares.
+//! docs/rewrite-rules.md is the rule tables in prose: this test generates it from the rows and compares. And what a function
+//! says of the rules that fired for it.
 //!
 //! `KROTON_UPDATE=1 cargo test --test rules_doc` rewrites the file.
 
@@ -20,7 +21,8 @@ before and costs after.
   formats of floats (E5M2, and E4M3 with infinities), on boundary grids of the others, on near misses, and, for rules of one float, on all
   of f32 (`cargo test --release --lib every_f32 -- --ignored`; a fixed part in every run). View rules are compared on examples and random graphs.
 - **accuracy** rules change rounding for the better. Both sides are measured against 448-bit arithmetic: nowhere is the right one worse by
-  more than one ULP (of max(|result|, 1) near roots), and where a rule claims to gain, the left one errs by more than four.
+  more than one ULP (of max(|result|, 1) near roots, and where exponentials are summed), and where a rule claims to gain, the left one
+  errs by more than four.
 - **fast** rules are for `OptLevel::Fast`: the error may grow by more, and what is finite may overflow.
 
 `?x` is any expression, `c` a constant; commutative ops match in both orders.
@@ -79,4 +81,24 @@ fn the_page_is_the_tables() {
          `KROTON_UPDATE=1 cargo test --test rules_doc`",
         first.map(|line| line + 1)
     );
+}
+
+#[test]
+fn a_function_says_which_rules_fired_where_and_what_they_saved() {
+    let x = kroton::vector::<f64>("x");
+    let line = line!() + 1;
+    let y = -(-&x) + (1.0 + &x).ln();
+    let f = kroton::Compiler::new().optimize(kroton::OptLevel::Full).compile([&x], y).unwrap();
+    let text = f.dump(kroton::Stage::Optimized).unwrap();
+    let (_, report) = text.split_once("\n\n").expect("a graph, an empty line, what fired");
+    for fired in ["/involution: neg(neg(x)) → x", "/log1p: ln(add(x, 1.0)) → log1p(x)"] {
+        let at = report.lines().find(|line| line.contains(fired)).unwrap_or_else(|| panic!("{fired}: {report}"));
+        assert!(at.contains(&format!("  at tests/rules_doc.rs:{line}:")), "{at}");
+    }
+    let costs: Vec<String> = report
+        .lines()
+        .filter_map(|line| line.strip_prefix("//   "))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(costs, ["nodes 7 → 3", "kernels 1 → 1", "bytes 16000 → 16000", "operations 5000 → 2000"], "{report}");
 }

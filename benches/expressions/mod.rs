@@ -4,7 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kroton::{Compiler, Expr, Function, Result, vector};
+use kroton::graph::{Graph, text};
+use kroton::{Compiler, Expr, Function, Result, matrix, optimize, vector};
 
 /// A constant that no expression of this process had before.
 fn new_constant() -> f64 {
@@ -57,8 +58,8 @@ pub fn black_scholes_with_first_call() -> Result<f64> {
     Ok(out[2])
 }
 
-/// The gradient of a chain of so many ops, compiled.
-pub fn gradient_of_chain(ops: usize) -> Result<Function> {
+/// A vector and the gradient by it of a chain of so many elementwise ops.
+fn slope_of_chain(ops: usize) -> Result<(Expr, Expr)> {
     let x = vector::<f64>("x");
     let mut y = x.clone();
     for op in 0..ops {
@@ -70,5 +71,40 @@ pub fn gradient_of_chain(ops: usize) -> Result<Function> {
         };
     }
     let slope = kroton::grad(&y.sum(..), [&x])?.remove(0);
+    Ok((x, slope))
+}
+
+/// The gradient of a chain of so many elementwise ops, compiled.
+pub fn gradient_of_chain(ops: usize) -> Result<Function> {
+    let (x, slope) = slope_of_chain(ops)?;
     Compiler::new().threads(1).compile([&x], slope)
+}
+
+/// The gradients by weights and data of a chain of so many ops, of which every tenth is a matrix product and every tenth a
+/// reduction; compiled.
+pub fn gradient_of_layers(ops: usize) -> Result<Function> {
+    let (x, w) = (matrix::<f64>("x"), matrix::<f64>("w"));
+    let mut y = x.clone();
+    for op in 0..ops {
+        y = match op % 10 {
+            0 => y.matmul(&w),
+            5 => &y - y.mean_keepdims(1),
+            1 | 4 | 7 => y.tanh(),
+            2 | 8 => y * new_constant(),
+            _ => y + new_constant(),
+        };
+    }
+    let slopes = kroton::grad(&y.square().sum(..), [&x, &w])?;
+    Compiler::new().threads(1).compile([&x, &w], slopes)
+}
+
+/// The graph of the gradient of a chain, of about so many nodes, for the optimizer.
+pub fn graph_of_gradient(nodes: usize) -> Result<Graph> {
+    let (x, slope) = slope_of_chain(nodes / 3)?;
+    Ok(text::parse(&kroton::to_text([&x], slope)?)?.0)
+}
+
+/// Optimizes a graph.
+pub fn optimized(graph: Graph) -> Result<Graph> {
+    Ok(optimize::optimize(graph, &optimize::Options::default())?.0)
 }

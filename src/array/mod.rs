@@ -5,6 +5,8 @@
 
 mod block;
 mod convert;
+#[cfg(feature = "files")]
+pub mod file;
 
 pub use block::{Block, pool_bytes};
 

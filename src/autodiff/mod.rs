@@ -3,8 +3,8 @@
 //! A derivative is an expression like any other, so it can be differentiated again. Reverse mode (`reverse.rs`) and
 //! forward mode (`forward.rs`) walk the same list of nodes (`tape.rs`) and share the partial derivatives of every op:
 //! `rules.rs` has those of elementwise ops, `reductions.rs` those of reductions, `views.rs` the transposes of views,
-//! joins and matrix products. `stable.rs` gives formulas that overflow another form before. `guards.rs` keeps a NaN of the
-//! branch that a `select` does not take out of gradients.
+//! joins and matrix products. `conventions.rs` says what holds where there is no derivative. `stable.rs` gives formulas that
+//! overflow another form before. `guards.rs` keeps a NaN of the branch that a `select` does not take out of gradients.
 //!
 //! A loop is one node on the tape; its body (`body.rs`) has a tape of its own. The tangents of a loop are those of a loop
 //! with more states (`steps_forward.rs`), its adjoints those of a loop that walks back (`steps_reverse.rs`) along histories
@@ -15,6 +15,7 @@
 //! dtype and the shape of its expression.
 
 mod body;
+pub mod conventions;
 mod derived;
 mod forward;
 mod guards;

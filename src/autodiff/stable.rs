@@ -343,13 +343,13 @@ fn finite_or_zero(largest: &Expr) -> Expr {
 
 /// ln Σ eˣ over axes, which vanish.
 fn log_sum_exp(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let shift = finite_or_zero(&x.reduce(ReduceOp::Max, axes.clone()));
+    let shift = finite_or_zero(&x.at_least_nothing().reduce(ReduceOp::Max, axes.clone()));
     (x - keep_axes(&shift, axes, 0)).exp().reduce(ReduceOp::Sum, axes.clone()).ln() + shift
 }
 
 /// x − m − ln Σ eˣ⁻ᵐ.
 fn log_softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let shift = finite_or_zero(&x.reduce(ReduceOp::Max, axes.clone()));
+    let shift = finite_or_zero(&x.at_least_nothing().reduce(ReduceOp::Max, axes.clone()));
     let difference = x - keep_axes(&shift, axes, 0);
     let sum = difference.exp().reduce(ReduceOp::Sum, axes.clone());
     difference - keep_axes(&sum, axes, 0).ln()
@@ -357,7 +357,7 @@ fn log_softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
 
 /// eˣ⁻ᵐ / Σ eˣ⁻ᵐ, with m = 0 where no exponential over- or underflows.
 fn softmax(x: &Expr, axes: &SmallVec<[u32; 3]>) -> Expr {
-    let largest = x.reduce(ReduceOp::Max, axes.clone());
+    let largest = x.at_least_nothing().reduce(ReduceOp::Max, axes.clone());
     let needed = largest.abs().gt(stable::safe_exponent(x.dtype())) & largest.is_finite();
     let shift = needed.select(&largest, 0.0).stop_gradient();
     let exponential = (x - keep_axes(&shift, axes, 0)).exp();

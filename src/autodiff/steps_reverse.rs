@@ -73,9 +73,9 @@ struct StepBack {
     next: Vec<Expr>,
     next_conditions: Vec<Expr>,
     /// What is added to the adjoints of what the body takes from outside, by the place in `Body::outer`.
-    sums: Vec<(usize, Expr)>,
+    sums: Vec<(usize, Expr, Guard)>,
     /// The adjoints of the rows of sequences.
-    emitted: Vec<(usize, Expr)>,
+    emitted: Vec<(usize, Expr, Guard)>,
     /// Whether there are conditions that it was not given.
     needs_conditions: bool,
 }
@@ -140,12 +140,14 @@ impl<'a> Back<'a> {
         let is_target = vec![false; body.tape.entries.len()];
         let found = reverse::sweep(&body.tape, &self.moving, is_target, seeds)?;
         self.add_states(&mut step, &found, &made);
+        let ends = self.is_single && body.node.guarded;
         for place in (body.node.initial.len()..body.inner.len()).filter(|&place| self.active[place]) {
             if let Some(adjoint) = &found[body.inner[place]] {
+                let guard = adjoint.guard.clone().or_else(|| ends.then(|| constant(true)));
                 let value = cleaned(adjoint.clone()).value;
                 let row = place - body.node.initial.len();
                 let is_row = row < body.node.sequences.len();
-                if is_row { step.emitted.push((row, value)) } else { step.sums.push((place, value)) }
+                if is_row { step.emitted.push((row, value, guard)) } else { step.sums.push((place, value, guard)) }
             }
         }
         Ok(step)
@@ -184,11 +186,16 @@ impl<'a> Back<'a> {
     /// The loop over the steps, and what it comes to.
     #[track_caller]
     fn run(&self, step: &StepBack) -> Result<Vec<(usize, Adjoint)>> {
-        let sums: Vec<Expr> = step.sums.iter().map(|(_, value)| fresh_parameter(value.ty().clone())).collect();
-        let added: Vec<Expr> = sums.iter().zip(&step.sums).map(|(sum, (_, value))| sum + value).collect();
-        let next = step.next.iter().chain(&step.next_conditions).cloned().chain(added);
-        let results = next.chain(step.emitted.iter().map(|(_, value)| value.clone())).collect();
-        let states = step.adjoints.iter().chain(&step.conditions).cloned().chain(sums).collect();
+        let sums: Vec<Expr> = step.sums.iter().map(|(_, value, _)| fresh_parameter(value.ty().clone())).collect();
+        let added = sums.iter().zip(&step.sums).map(|(sum, (_, value, _))| sum + value);
+        // Where any step contributes.
+        let guards: Vec<Expr> = step.sums.iter().filter_map(whole_guard).collect();
+        let anywhere: Vec<Expr> = guards.iter().map(|guard| fresh_parameter(guard.ty().clone())).collect();
+        let reached = anywhere.iter().zip(&guards).map(|(before, guard)| before | guard);
+        let next = step.next.iter().chain(&step.next_conditions).cloned().chain(added).chain(reached);
+        let emitted = step.emitted.iter().map(|(_, value, _)| value.clone());
+        let results = next.chain(emitted).chain(step.emitted.iter().filter_map(whole_guard)).collect();
+        let states = step.adjoints.iter().chain(&step.conditions).chain(&sums).chain(&anywhere).cloned().collect();
         let initial = self.initial(step);
         let node = if self.is_single {
             self.single(Region { parameters: states, results }, initial)
@@ -207,13 +214,17 @@ impl<'a> Back<'a> {
         let mut initial = Vec::new();
         for state in &self.states {
             let ty = self.body.node.initial[*state].ty();
-            initial.push(given(state).map_or_else(|| zeros(ty.dtype, ty.shape.clone()), |given| given.value));
+            // Where elements are added to others, they are to be zero where nobody looks at them.
+            let value = |given: Adjoint| if self.is_tied { cleaned(given).value } else { given.value };
+            initial.push(given(state).map_or_else(|| zeros(ty.dtype, ty.shape.clone()), value));
         }
         for state in self.states.iter().take(step.conditions.len()) {
             let guard = given(state).map_or_else(|| constant(false), condition_of);
             initial.push(views::fill(&guard, self.body.node.initial[*state].dims()));
         }
-        initial.extend(step.sums.iter().map(|(_, value)| zeros(value.dtype(), value.dims().clone())));
+        initial.extend(step.sums.iter().map(|(_, value, _)| zeros(value.dtype(), value.dims().clone())));
+        let nowhere = |guard: Expr| views::fill(&constant(false), guard.dims());
+        initial.extend(step.sums.iter().filter_map(whole_guard).map(nowhere));
         initial
     }
 
@@ -293,7 +304,6 @@ impl<'a> Back<'a> {
     fn contributions(&self, step: &StepBack, made: &Expr, first: usize) -> Vec<(usize, Adjoint)> {
         let project =
             |number: usize| Expr::build_at(Node::Project((first + number) as u32, made.clone()), false, made.origin());
-        let certain = |value: Expr| Adjoint { value, guard: None, multiplied: false };
         let mut contributions = Vec::new();
         let states = self.states.len();
         for (place, &state) in self.states.iter().enumerate().filter(|(_, state)| self.active[**state]) {
@@ -302,13 +312,20 @@ impl<'a> Back<'a> {
             contributions.push((self.body.outer[state], Adjoint { value: project(place), guard, multiplied }));
         }
         let sums = states + step.conditions.len();
-        for (number, (place, _)) in step.sums.iter().enumerate() {
-            contributions.push((self.body.outer[*place], certain(project(sums + number))));
+        let mut guards = (sums + step.sums.len()..).map(&project);
+        for (number, (place, _, guard)) in step.sums.iter().enumerate() {
+            let guard = guard.as_ref().and_then(|_| guards.next());
+            contributions
+                .push((self.body.outer[*place], Adjoint { value: project(sums + number), guard, multiplied: false }));
         }
-        let emitted = (sums + step.sums.len()).max(1);
-        for (number, (row, _)) in step.emitted.iter().enumerate() {
-            let adjoint = widen::narrowed(&project(emitted + number).flip(0), &self.sequences[*row]);
-            contributions.push((self.body.outer[self.body.node.initial.len() + row], certain(adjoint)));
+        let guarded = step.sums.iter().filter_map(whole_guard).count();
+        let emitted = (sums + step.sums.len() + guarded).max(1);
+        let mut guards = (emitted + step.emitted.len()..).map(&project);
+        for (number, (row, _, guard)) in step.emitted.iter().enumerate() {
+            let whole = |history: Expr| widen::narrowed(&history.flip(0), &self.sequences[*row]);
+            let guard = guard.as_ref().and_then(|_| guards.next()).map(whole);
+            let adjoint = Adjoint { value: whole(project(emitted + number)), guard, multiplied: false };
+            contributions.push((self.body.outer[self.body.node.initial.len() + row], adjoint));
         }
         contributions
     }
@@ -320,6 +337,12 @@ const DEEPEST_ASKED: usize = 6;
 #[track_caller]
 fn constant(holds: bool) -> Expr {
     Expr::build(Node::Scalar(Scalar::Bool(holds)))
+}
+
+/// The condition of a contribution in its shape, if it has one.
+#[track_caller]
+fn whole_guard((_, value, guard): &(usize, Expr, Guard)) -> Option<Expr> {
+    guard.as_ref().map(|guard| views::fill(guard, value.dims()))
 }
 
 /// Where an adjoint may differ from zero.

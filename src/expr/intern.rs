@@ -42,9 +42,19 @@ pub(crate) fn intern(
 /// Handles on the inputs and the outputs of a graph; nodes without a source line get that of the caller.
 #[track_caller]
 pub(crate) fn extern_graph(graph: &Graph) -> (Vec<Expr>, Vec<Expr>) {
+    extern_graph_with(graph, &FxHashMap::default())
+}
+
+/// As `extern_graph`, with these handles for these inputs.
+#[track_caller]
+pub(crate) fn extern_graph_with(graph: &Graph, known: &FxHashMap<NodeId, Expr>) -> (Vec<Expr>, Vec<Expr>) {
     let caller = std::panic::Location::caller();
     let mut exprs: Vec<Expr> = Vec::with_capacity(graph.len());
     for id in graph.ids() {
+        if let Some(expr) = known.get(&id) {
+            exprs.push(expr.clone());
+            continue;
+        }
         let node = graph.node(id).map(|operand| exprs[operand.index()].clone());
         exprs.push(Expr::build_at(node, false, graph.origin(id).unwrap_or(caller)));
     }

@@ -41,6 +41,8 @@ pub mod random;
 pub mod reductions;
 pub(crate) mod region;
 pub mod results;
+#[cfg(feature = "files")]
+pub mod saved;
 pub mod scan;
 pub mod settings;
 pub mod shape_ops;

@@ -72,7 +72,7 @@ reductions! {
     norm norm_keepdims norm_over "F32"
         "The Euclidean norm, √Σx²; 0 when empty. Integers and bool give f64.";
     logsumexp logsumexp_keepdims logsumexp_over "F32"
-        "ln Σ exp(x) without overflow; an error at call time when empty. Integers and bool give f64.";
+        "ln Σ exp(x) without overflow; −∞ when empty. Integers and bool give f64.";
 }
 
 impl Expr {
@@ -111,7 +111,7 @@ impl Expr {
     #[track_caller]
     pub fn softmax(&self, axes: impl IntoAxes) -> Expr {
         let (axes, x) = (axes.into_axes(), self.to_float());
-        let exp = (&x - x.max_keepdims(axes.clone()).stop_gradient()).exp();
+        let exp = (&x - x.at_least_nothing().max_keepdims(axes.clone()).stop_gradient()).exp();
         &exp / exp.sum_keepdims(axes)
     }
 
@@ -124,7 +124,7 @@ impl Expr {
     #[track_caller]
     pub fn log_softmax(&self, axes: impl IntoAxes) -> Expr {
         let (axes, x) = (axes.into_axes(), self.to_float());
-        let shifted = &x - x.max_keepdims(axes.clone()).stop_gradient();
+        let shifted = &x - x.at_least_nothing().max_keepdims(axes.clone()).stop_gradient();
         &shifted - shifted.exp().sum_keepdims(axes).ln()
     }
 
@@ -251,12 +251,18 @@ impl Expr {
         self.to_float().square().reduce(ReduceOp::Sum, axes).sqrt()
     }
 
+    /// The same floats, of which the largest is −∞ where there are none.
+    #[track_caller]
+    pub(crate) fn at_least_nothing(&self) -> Expr {
+        self.maximum(f64::NEG_INFINITY)
+    }
+
     /// The shift by the largest element is left out where that is infinite, since inf − inf is NaN. The result does
     /// not depend on the shift, so derivatives take it for a constant.
     #[track_caller]
     fn logsumexp_over(&self, axes: SmallVec<[u32; 3]>) -> Expr {
         let x = self.to_float();
-        let largest = x.reduce(ReduceOp::Max, axes.clone());
+        let largest = x.at_least_nothing().reduce(ReduceOp::Max, axes.clone());
         let shift = largest.is_finite().select(&largest, 0.0).stop_gradient();
         let shifted = &x - shift.restore_axes(&x, &axes);
         shifted.exp().reduce(ReduceOp::Sum, axes).ln() + shift

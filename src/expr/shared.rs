@@ -101,6 +101,19 @@ impl Shared {
         Shared(Arc::new(Inner { expr, variable }))
     }
 
+    /// The variable that an input of a graph is to be, with its value.
+    ///
+    /// # Errors
+    /// `Argument` if the value does not fit the type of the input.
+    #[cfg(feature = "files")]
+    #[track_caller]
+    pub(super) fn of_input(input: &Input, value: Array) -> Result<Shared> {
+        let size = |dim: &crate::shape::Dim| dim.constant().and_then(|size| usize::try_from(size).ok());
+        let variable = Variable::of_input(input.id, &input.name, value, input.ty.shape.iter().map(size).collect())?;
+        names::remember(input.id, &input.name);
+        Ok(Shared(Arc::new(Inner { expr: input_of(&variable), variable: Ok(variable) })))
+    }
+
     /// The name that it was given.
     pub fn name(&self) -> &str {
         self.0.variable.as_ref().map_or("?", |variable| variable.name())

@@ -12,7 +12,7 @@ use crate::expr::shared::shared_inputs;
 use crate::graph::{Graph, Node, text};
 
 /// The graph of some outputs over some inputs as a text that [`from_text`] reads back. Shared variables become further
-/// inputs.
+/// inputs. The text says what is computed, and nothing of derivatives that a part has of its own.
 ///
 /// ```
 /// let x = kroton::vector::<f64>("x");

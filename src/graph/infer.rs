@@ -5,7 +5,7 @@
 
 use crate::dtype::DType;
 use crate::graph::node::{Node, SliceRange, Type};
-use crate::ops::ReduceOp;
+use crate::ops::{BinaryOp, ReduceOp};
 use crate::shape::{Dim, Mismatch, Shape, broadcast, element_count};
 
 /// What must hold of the sizes of a call.
@@ -93,7 +93,10 @@ fn infer_node<R, C: Context<R>>(
         }
         Node::Ternary(op, [a, b, c]) => infer_ternary(*op, ty(a), ty(b), ty(c), constraints),
         Node::Cast(dtype, x) => Ok(Type { dtype: *dtype, shape: ty(x).shape.clone() }),
-        Node::Reduce(op, axes, x) => infer_reduce(*op, axes, ty(x), constraints),
+        Node::Reduce(op, axes, x) => {
+            let may_be_empty = !op.needs_elements() || (*op == ReduceOp::Max && is_bounded_below(x, context));
+            infer_reduce(*op, axes, ty(x), may_be_empty, constraints)
+        }
         Node::Permute(order, x) => infer_permute(order, ty(x)),
         Node::Reshape(shape, x) => infer_reshape(shape, ty(x), constraints),
         Node::Broadcast(shape, x) => infer_broadcast(shape, ty(x), constraints),
@@ -181,7 +184,19 @@ fn infer_ternary(
     Ok(Type { dtype: b.dtype, shape })
 }
 
-fn infer_reduce(op: ReduceOp, axes: &[u32], x: &Type, constraints: &mut Vec<Constraint>) -> Result<Type, String> {
+/// Whether an expression says that its elements are at least −∞: then that is the largest of none of them.
+fn is_bounded_below<R, C: Context<R>>(x: &R, context: &C) -> bool {
+    let Node::Binary(BinaryOp::Maximum, [_, bound]) = context.node(x) else { return false };
+    matches!(context.node(bound), Node::Scalar(bound) if bound.dtype().is_float() && bound.to_f64() == f64::NEG_INFINITY)
+}
+
+fn infer_reduce(
+    op: ReduceOp,
+    axes: &[u32],
+    x: &Type,
+    may_be_empty: bool,
+    constraints: &mut Vec<Constraint>,
+) -> Result<Type, String> {
     if !op.accepts(x.dtype) {
         let takes = if op == ReduceOp::SquaredDeviations { "floats" } else { "bool" };
         return Err(format!("`{op}` takes {takes}, not {}", describe(x)));
@@ -189,7 +204,7 @@ fn infer_reduce(op: ReduceOp, axes: &[u32], x: &Type, constraints: &mut Vec<Cons
     if !axes.is_sorted_by(|a, b| a < b) || axes.iter().any(|&axis| axis as usize >= x.rank()) {
         return Err(format!("`{op}` over axes {axes:?} of {}", describe(x)));
     }
-    if op.needs_elements() {
+    if !may_be_empty {
         let reduced: Shape = axes.iter().map(|&axis| x.shape[axis as usize].clone()).collect();
         let count = element_count(&reduced);
         match count.constant() {

@@ -47,7 +47,8 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
             }
             schedule::Step::MatMul { node, epilogue } => {
                 let epilogue = epilogue.as_ref().map(|group| kernel::epilogue(&mut lowering, group, name));
-                Step::MatMul(Box::new(lowering.matmul(*node, epilogue.transpose()?)?))
+                let closes = schedule.blocks.iter().any(|block| block.closing.contains(&index));
+                Step::MatMul(Box::new(MatMulStep { closes, ..lowering.matmul(*node, epilogue.transpose()?)? }))
             }
             schedule::Step::Nest(step) => Step::Kernel(nest::kernel(&mut lowering, step, name)?),
             schedule::Step::Loop(step) => Step::Loop(Box::new(looping::step(&mut lowering, step, &name)?)),
@@ -169,7 +170,7 @@ impl Lowering<'_> {
         let (rows, inner) = (&self.graph.ty(a).shape[0], &self.graph.ty(a).shape[1]);
         let columns = &self.graph.ty(b).shape[1];
         let sizes = [rows.clone(), inner.clone(), columns.clone()];
-        Ok(MatMulStep { left, right, result, sizes, epilogue })
+        Ok(MatMulStep { left, right, result, sizes, epilogue, closes: false })
     }
 
     fn custom(&mut self, node: NodeId) -> Result<CustomStep> {

@@ -94,6 +94,21 @@ pub struct MatMulStep<K> {
     pub sizes: [Dim; 3],
     /// What takes the product's elements; none where the product itself is the result.
     pub epilogue: Option<Epilogue<K>>,
+    /// Whether it sums over the rows of a row block. It then adds up block by block, so that blocks can be computed apart.
+    pub closes: bool,
+}
+
+/// A product of a matrix and a vector, over two axes: the rows of a block, and the other axis of the matrix.
+#[derive(Debug, Clone)]
+pub struct ProductOverRows {
+    /// The sizes of both.
+    pub extents: [Dim; 2],
+    /// The matrix.
+    pub matrix: Window,
+    /// The vector, along the other axis; along the rows if the product sums over these.
+    pub vector: Window,
+    /// The result, along the rows; along the other axis if the product sums over the rows.
+    pub result: Window,
 }
 
 /// A call of a host function.
@@ -188,6 +203,20 @@ pub enum Role {
     Epilogue(OperandId),
 }
 
+impl Window {
+    /// The same with the first two axes of the kernel exchanged.
+    fn turned(mut self) -> Window {
+        for walk in &mut self.walks {
+            walk.kernel = match walk.kernel {
+                Axis(0) => Axis(1),
+                Axis(1) => Axis(0),
+                other => other,
+            };
+        }
+        self
+    }
+}
+
 impl<K> KernelStep<K> {
     fn role(&self) -> Role {
         if self.on_host { Role::HostLaunch } else { Role::Launch }
@@ -200,12 +229,28 @@ impl<K> KernelStep<K> {
 }
 
 impl<K> MatMulStep<K> {
+    /// The product as it runs over rows; none unless one operand is a vector and the result is written.
+    pub fn over_rows(&self) -> Option<ProductOverRows> {
+        let [rows, inner, columns] = self.sizes.clone();
+        let (left, right, result) = (self.left.clone(), self.right.clone(), self.result.clone()?);
+        let (left, right) = if self.closes { (left.turned(), right) } else { (left, right.turned()) };
+        let (matrix, vector, result, own) = match (rows.is_one(), columns.is_one()) {
+            (_, true) => (left, right, result, rows),
+            (true, false) => (right, left, result.turned(), columns),
+            (false, false) => return None,
+        };
+        Some(match self.closes {
+            true => ProductOverRows { extents: [inner, own], matrix, vector, result: result.turned() },
+            false => ProductOverRows { extents: [own, inner], matrix, vector, result },
+        })
+    }
+
     fn try_map<L, E>(self, mut map: impl FnMut(K, Role) -> Result<L, E>) -> Result<MatMulStep<L>, E> {
-        let MatMulStep { left, right, result, sizes, epilogue } = self;
+        let MatMulStep { left, right, result, sizes, epilogue, closes } = self;
         let epilogue = epilogue.map(|Epilogue { step, product }| {
             Ok(Epilogue { step: step.try_map(|kernel| map(kernel, Role::Epilogue(product)))?, product })
         });
-        Ok(MatMulStep { left, right, result, sizes, epilogue: epilogue.transpose()? })
+        Ok(MatMulStep { left, right, result, sizes, epilogue: epilogue.transpose()?, closes })
     }
 }
 

@@ -1,10 +1,10 @@
-//! What must hold of a plan's row blocks, so that kernels may run for any ranges of rows, in any order and at once.
+//! What must hold of a plan's row blocks, so that their steps may run for any ranges of rows, in any order and at once.
 //!
 //! This reads windows only: it shares nothing with the passes of `schedule` that find the blocks.
 
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Kernel, Nest};
-use crate::lower::plan::{KernelStep, Plan, Source, Step, Window};
+use crate::lower::plan::{KernelStep, Plan, ProductOverRows, Source, Step, Window};
 use crate::schedule::RowBlock;
 use crate::shape::Dim;
 
@@ -30,24 +30,33 @@ pub fn verify(plan: &Plan<Kernel>) -> Result<()> {
     Ok(())
 }
 
+/// A step of a block, over its axes.
+struct RowStep {
+    extents: Vec<Dim>,
+    windows: Vec<(Window, Access)>,
+    /// What it writes when all rows are done.
+    closes: Option<Source>,
+    /// Whether a launch may have some rows only.
+    by_rows: bool,
+}
+
 fn check(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
-    let steps = plan.steps[block.steps.clone()].iter().map(kernel).collect::<Option<Vec<_>>>();
-    let steps = steps.ok_or("a step that is no kernel of the engine")?;
+    let steps = plan.steps[block.steps.clone()].iter().map(|step| row_step(step, block.axes));
+    let steps = steps.collect::<Option<Vec<_>>>().ok_or("a step that is no kernel of the engine")?;
     let rows = steps[0].extents.get(..block.axes).filter(|rows| !rows.is_empty()).ok_or("no axes")?;
-    if !steps.iter().all(|step| step.extents.get(..block.axes) == Some(rows) && is_outer(&step.kernel, block.axes)) {
+    if !steps.iter().all(|step| step.extents.get(..block.axes) == Some(rows) && step.by_rows) {
         return Err("kernels that do not run over its rows".to_string());
     }
     let windows = |access: Access| {
-        let windows = steps.iter().enumerate().flat_map(|(number, step)| {
-            step.windows
-                .iter()
-                .zip(&step.kernel.operands)
-                .map(move |(window, operand)| (number, window, operand.access))
-        });
-        windows.filter(move |(.., own)| *own == access).map(|(number, window, _)| (number, window))
+        let windows = steps.iter().enumerate();
+        let windows = windows.flat_map(|(number, step)| step.windows.iter().map(move |window| (number, window)));
+        windows.filter(move |(_, (_, own))| *own == access).map(|(number, (window, _))| (number, window))
     };
     let is_local = |source: &Source| matches!(source, Source::Slot(slot) if block.slots.contains(slot));
     for (step, window) in windows(Access::Read).chain(windows(Access::Write)) {
+        if steps.iter().any(|step| step.closes.as_ref() == Some(&window.source)) {
+            return Err(format!("{:?} is used before all rows are done", window.source));
+        }
         let Some(first) = windows(Access::Write).find(|(_, other)| other.source == window.source) else {
             if is_local(&window.source) {
                 return Err(format!("{:?} is local and not written", window.source));
@@ -61,6 +70,10 @@ fn check(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
         if is_local(&window.source) && step < first.0 {
             return Err(format!("{:?} is local and read before it is written", window.source));
         }
+    }
+    let closed = || steps.iter().filter_map(|step| step.closes.as_ref());
+    if closed().any(is_local) || closed().any(|source| closed().filter(|other| *other == source).count() > 1) {
+        return Err("sums over all rows that are not alone in their memory".to_string());
     }
     is_alone(plan, block)
 }
@@ -79,10 +92,23 @@ fn is_alone(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
     Ok(())
 }
 
-fn kernel(step: &Step<Kernel>) -> Option<&KernelStep<Kernel>> {
+fn row_step(step: &Step<Kernel>, axes: usize) -> Option<RowStep> {
     match step {
-        Step::Kernel(step) => (!step.on_host).then_some(step),
-        Step::MatMul(_) | Step::Custom(_) | Step::Loop(_) => None,
+        Step::Kernel(KernelStep { kernel, extents, windows, on_host: false }) => {
+            let windows = windows.iter().cloned().zip(kernel.operands.iter().map(|operand| operand.access));
+            let (extents, windows) = (extents.to_vec(), windows.collect());
+            Some(RowStep { extents, windows, closes: None, by_rows: is_outer(kernel, axes) })
+        }
+        Step::MatMul(step) => {
+            let ProductOverRows { extents, matrix, vector, result } = step.over_rows()?;
+            let (mut windows, mut closes) = (vec![(matrix, Access::Read), (vector, Access::Read)], None);
+            match step.closes {
+                true => closes = Some(result.source),
+                false => windows.push((result, Access::Write)),
+            }
+            Some(RowStep { extents: extents.into(), windows, closes, by_rows: axes == 1 })
+        }
+        Step::Kernel(_) | Step::Custom(_) | Step::Loop(_) => None,
     }
 }
 

@@ -56,6 +56,10 @@ pub(super) static RULES: &[Rule] = &[
         &["binary"],
         idempotent,
     ),
+    Rule::exact("maximum_lowest", When::Float, ["(maximum ?x -inf)", "?x"], "nothing is below −∞, and NaN stays NaN").guarded(
+        "no axis of ?x has the constant size 0: the bound says what the largest of no elements is",
+        |rewriter, variables| rewriter.ty(variables[0]).shape.iter().all(|size| size.constant() != Some(0)),
+    ),
     Rule::exact("stop_gradient", When::Float, ["(stop_gradient ?x)", "?x"], "the identity; what takes derivatives has run before"),
     Rule::exact("involution", When::Any, ["(f (f ?x))", "?x"], "f(f(x)) = x, a fact of the op's row").by(
         "f an involution",

@@ -32,6 +32,20 @@ pub(super) static RULES: &[Rule] = &[
         extremum_of_broadcast,
     ),
     Rule::exact(
+        "any_of_broadcast",
+        When::Bool,
+        ["(any (broadcast ?x))", "(and (any ?x) (gt n 0))"],
+        "equal elements are true together; there is none where a size is 0",
+    )
+    .by("n the size of each repeated axis that is reduced", &["any"], quantifier_of_broadcast),
+    Rule::exact(
+        "all_of_broadcast",
+        When::Bool,
+        ["(all (broadcast ?x))", "(or (all ?x) (le n 0))"],
+        "equal elements are true together; all of none are",
+    )
+    .by("n the size of each repeated axis that is reduced", &["all"], quantifier_of_broadcast),
+    Rule::exact(
         "integer_sum_of_broadcast",
         When::Logical,
         ["(sum (broadcast ?x))", "(mul (sum ?x) n)"],
@@ -153,6 +167,23 @@ fn extremum_of_broadcast(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> 
     }
     let (x, axes) = repeated.rest(rewriter)?;
     if axes.is_empty() { Some(x) } else { rewriter.add(Node::Reduce(op, axes, x)) }
+}
+
+fn quantifier_of_broadcast(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
+    let &Node::Reduce(op, ..) = rewriter.node(id) else { return None };
+    let repeated = repeated(rewriter, id)?;
+    let (test, join) = if op == ReduceOp::Any { (BinaryOp::Gt, BinaryOp::And) } else { (BinaryOp::Le, BinaryOp::Or) };
+    let sizes: SmallVec<[Dim; 3]> =
+        repeated.repeating.iter().map(|&axis| repeated.shape[axis as usize].clone()).collect();
+    let (x, axes) = repeated.rest(rewriter)?;
+    let mut result = if axes.is_empty() { x } else { rewriter.add(Node::Reduce(op, axes, x))? };
+    for size in sizes {
+        let size = number(rewriter, size, DType::I64)?;
+        let zero = rewriter.scalar(Scalar::I64(0))?;
+        let test = rewriter.binary(test, size, zero)?;
+        result = rewriter.binary(join, result, test)?;
+    }
+    Some(result)
 }
 
 /// A number of elements in the dtype of a sum.

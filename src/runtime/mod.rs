@@ -30,6 +30,7 @@ pub mod profile;
 pub mod program;
 mod recorded;
 mod replay;
+mod row_step;
 mod rows;
 pub mod site;
 pub mod stateful;

@@ -6,8 +6,10 @@
 //! every window on them has their shape, else made beside and copied last. `settle` does everything of a call that its
 //! layouts decide, and leaves the rest to a `Replay`.
 
+mod block;
 mod branch;
 mod donations;
+mod library;
 mod looping;
 mod settle;
 
@@ -19,16 +21,14 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::array::{Array, Block};
-use crate::backend::matmul::{Matrix, matmul};
 use crate::backend::{Executable, Parallelism};
 use crate::error::{Error, Result};
 use crate::loops::{Base, Binding, Launch};
-use crate::lower::plan::{CustomStep, KernelStep, MatMulStep, Plan, RowBlock, Source, Step, Window};
+use crate::lower::plan::{KernelStep, Plan, RowBlock, Source, Step, Window};
 use crate::runtime::OutPlace;
-use crate::runtime::custom::{self, Located};
 use crate::runtime::memory::{Memory, Operand, Sizes};
 use crate::runtime::profile::{Counter, Profiler, traffic};
-use crate::runtime::rows::{CACHE, Cut, RowBase, RowLaunch, RowOperand, Rows};
+use crate::runtime::rows::{CACHE, Cut, Rows};
 use crate::runtime::windows::{locate, size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Symbols, byte_size};
@@ -172,7 +172,7 @@ impl Program {
             // SAFETY: see above.
             unsafe {
                 frame.steps(self, done..steps.start, parallelism)?;
-                cut.run(&frame.row_launches(&self.plan.steps[steps.clone()], &rows.block)?, parallelism)?;
+                cut.run(&frame.row_steps(self, &rows.block)?, parallelism)?;
             }
             done = steps.end;
         }
@@ -354,38 +354,6 @@ impl Frame<'_> {
         Ok((extents, bindings))
     }
 
-    /// The kernels of a row block, for any rows.
-    fn row_launches<'p>(
-        &mut self,
-        steps: &'p [Step<Arc<dyn Executable>>],
-        block: &RowBlock,
-    ) -> Result<Vec<RowLaunch<'p>>> {
-        let mut launches = Vec::with_capacity(steps.len());
-        for step in steps {
-            let Step::Kernel(KernelStep { kernel, extents, windows, .. }) = step else {
-                return Err(Error::Internal("a row block with a library step".to_string()));
-            };
-            let extents = sizes(extents, self.symbols)?;
-            let operands = windows.iter().map(|window| self.row_operand(window, extents.len(), block));
-            launches.push(RowLaunch { kernel: kernel.as_ref(), operands: operands.collect::<Result<_>>()?, extents });
-        }
-        Ok(launches)
-    }
-
-    fn row_operand(&mut self, window: &Window, axes: usize, block: &RowBlock) -> Result<RowOperand> {
-        let Binding { base, strides } = self.bind(window, axes)?;
-        let base = match (base, &window.source) {
-            (Base::Position(position), _) => RowBase::Position(position),
-            (Base::Host(pointer), Source::Slot(slot)) if block.slots.contains(slot) => {
-                let start = self.slots[*slot].bytes().as_ptr();
-                let place = block.slots.iter().take_while(|other| *other != slot).count();
-                RowBase::Slot(place, pointer.addr().wrapping_sub(start.addr()) as isize)
-            }
-            (Base::Host(pointer), _) => RowBase::Address(pointer.expose_provenance()),
-        };
-        Ok(RowOperand { base, strides })
-    }
-
     fn find(&mut self, source: &Source) -> Result<Found<'_>> {
         Ok(match source {
             Source::Input(argument) => {
@@ -424,47 +392,5 @@ impl Frame<'_> {
         let element = window.dtype.size() as isize;
         strides.iter_mut().for_each(|stride| *stride = stride.wrapping_mul(element));
         Ok(Binding { base: Base::Host(pointer.wrapping_offset(offset.wrapping_mul(element))), strides })
-    }
-
-    /// # Safety
-    /// As `Program::run`.
-    unsafe fn matmul(&mut self, step: &MatMulStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
-        let [rows, inner, columns] = &step.sizes;
-        let sizes = [size(rows, self.symbols)?, size(inner, self.symbols)?, size(columns, self.symbols)?];
-        let Some(result) = &step.result else {
-            return Err(Error::Internal("a matrix product of the host without a result".to_string()));
-        };
-        let dtype = result.dtype;
-        let mut matrix = |window: &Window| -> Result<Matrix> {
-            let Located { pointer, strides } = self.located(window, 2)?;
-            Ok(Matrix { pointer, row_stride: strides[0], column_stride: strides[1] })
-        };
-        let (left, right, result) = (matrix(&step.left)?, matrix(&step.right)?, matrix(result)?);
-        // SAFETY: the windows have these sizes; the result's place is read by nobody in this step.
-        unsafe { matmul(dtype, sizes, left, right, result, parallelism) };
-        Ok(())
-    }
-
-    /// A window as memory with strides in elements. Sequences are written out by the schedule before they get here.
-    fn located(&mut self, window: &Window, rank: usize) -> Result<Located> {
-        let Binding { base, mut strides } = self.bind(window, rank)?;
-        let Base::Host(pointer) = base else {
-            return Err(Error::Internal("a library step reads a sequence that is not in memory".to_string()));
-        };
-        let element = window.dtype.size() as isize;
-        strides.iter_mut().for_each(|stride| *stride /= element);
-        Ok(Located { pointer, strides })
-    }
-
-    /// # Safety
-    /// As `Program::run`.
-    unsafe fn custom(&mut self, step: &CustomStep) -> Result<()> {
-        let mut operands = Vec::with_capacity(step.operands.len());
-        for (window, shape) in &step.operands {
-            operands.push(self.located(window, shape.len())?);
-        }
-        let result = self.located(&step.result.0, step.result.1.len())?;
-        // SAFETY: the windows have the shapes of the step, and nobody reads the result's place in it.
-        unsafe { custom::call(step, self.symbols, &operands, &result) }
     }
 }

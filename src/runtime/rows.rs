@@ -1,23 +1,28 @@
-//! Running a row block: for some rows at a time, kernel after kernel, so that rows stay in the cache between kernels.
+//! Running a row block: for some rows at a time, step after step, so that rows stay in the cache between steps.
 //!
 //! A block is *cut* into ranges of one of its leading axes, with one index of each axis further out. Workers take one
 //! range after the other; memory that only the block uses is as large as a range and each worker has its own. Nothing
 //! is cut that fits into the cache whole, nor where a single row does not fit and there are too few for all threads.
+//! Where products sum over the rows, ranges are whole blocks of these sums, which are added up when all ranges are done.
 //!
-//! Invariant: the same bits as running the kernels one after the other, however a block is cut; all memory is had when
+//! Invariant: the same bits as running the steps one after the other, however a block is cut; all memory is had when
 //! the cut is made.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
 use crate::array::Block;
-use crate::backend::{Executable, Parallelism};
+use crate::backend::Parallelism;
+use crate::backend::matmul::block_columns;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::loops::{Base, Binding, Launch};
-use crate::lower::plan::{KernelStep, Plan, RowBlock, Source, Step, Window};
+use crate::loops::{Base, Binding};
+use crate::lower::plan::{Plan, ProductOverRows, RowBlock, Source, Step, Window};
 use crate::runtime::memory::Sizes;
+use crate::runtime::row_step::{At, RowProduct, RowStep};
 use crate::runtime::windows::{size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Dim, Symbols, element_count};
@@ -41,8 +46,10 @@ pub(super) struct Rows {
     pub block: RowBlock,
     /// The sizes of the shared axes.
     extents: SmallVec<[Dim; 4]>,
-    /// About how many bytes its kernels touch that differ from row to row.
+    /// About how many bytes its steps touch that differ from row to row.
     bytes: Dim,
+    /// What sums over the rows: its dtype, the rows and how many sums there are.
+    sums: Vec<(DType, [Dim; 2])>,
 }
 
 /// How a block is cut in a call.
@@ -56,39 +63,18 @@ pub(super) struct Cut {
     places: SmallVec<[usize; 4]>,
     scratch: usize,
     memory: Block,
-}
-
-/// A kernel of a block as all ranges launch it.
-pub(super) struct RowLaunch<'a> {
-    pub kernel: &'a dyn Executable,
-    pub extents: SmallVec<[usize; 4]>,
-    pub operands: SmallVec<[RowOperand; 4]>,
-}
-
-/// An operand of all rows.
-pub(super) struct RowOperand {
-    pub base: RowBase,
-    pub strides: SmallVec<[isize; 4]>,
-}
-
-/// Where an operand begins.
-#[derive(Clone, Copy)]
-pub(super) enum RowBase {
-    /// At this address, for the first row of all.
-    Address(usize),
-    /// At this position, for the first row of all.
-    Position(i64),
-    /// In a slot of the block, so far from the first row at hand.
-    Slot(usize, isize),
+    /// What each of the products that sum over the rows leaves, by step.
+    sums: Vec<Block>,
 }
 
 impl Rows {
     /// The row blocks of a plan.
     pub fn of<K>(plan: &Plan<K>) -> Vec<Rows> {
         let rows = |block: &RowBlock| {
-            let steps = || plan.steps[block.steps.clone()].iter().filter_map(kernel);
-            let extents = steps().next().map(|step| step.extents[..block.axes].into()).unwrap_or_default();
-            Rows { block: block.clone(), extents, bytes: bytes(steps(), block.axes) }
+            let steps: Vec<OverRows<'_>> = plan.steps[block.steps.clone()].iter().filter_map(over_rows).collect();
+            let extents = steps.first().map(|step| step.extents[..block.axes].into()).unwrap_or_default();
+            let sums = plan.steps[block.steps.clone()].iter().filter_map(sum).collect();
+            Rows { block: block.clone(), extents, bytes: bytes(&steps, block.axes), sums }
         };
         plan.blocks.iter().map(rows).collect()
     }
@@ -118,11 +104,29 @@ impl Rows {
             rows if rows < GRAIN => rows,
             rows => rows - rows % GRAIN,
         };
+        let sums = self.sums(symbols)?;
+        let grain = sums.iter().map(|&(dtype, [_, sums])| block_columns(dtype, sums)).max().unwrap_or(1);
+        if grain > 1 && row.saturating_mul(grain) > cache.max(CACHE) {
+            return Ok(None);
+        }
+        let rows = rows.max(grain) / grain * grain;
         let ranges = ranges(&extents, rows);
         if ranges < 2 || (row > cache && threads > 1 && ranges < threads * PER_THREAD) {
             return Ok(None);
         }
-        Cut::new(extents, rows, threads.min(ranges), &self.slots(plan), symbols).map(Some)
+        let mut cut = Cut::new(extents, rows, threads.min(ranges), &self.slots(plan), symbols)?;
+        for (dtype, sizes) in sums {
+            cut.sums.push(Block::new(RowProduct::sum_bytes(dtype, sizes).ok_or_else(too_large)?)?);
+        }
+        Ok(Some(cut))
+    }
+
+    fn sums(&self, symbols: &Symbols) -> Result<SmallVec<[(DType, [usize; 2]); 1]>> {
+        let mut sums = SmallVec::new();
+        for (dtype, [rows, other]) in &self.sums {
+            sums.push((*dtype, [size(rows, symbols)?, size(other, symbols)?]));
+        }
+        Ok(sums)
     }
 
     fn slots<'p, K>(&self, plan: &'p Plan<K>) -> SmallVec<[&'p Slot; 4]> {
@@ -132,7 +136,7 @@ impl Rows {
     /// How many threads may take part.
     fn threads<K>(&self, plan: &Plan<K>, symbols: &Symbols, who: &Parallelism) -> Result<usize> {
         let Some(threshold) = who.threshold else { return Ok(who.threads()) };
-        for step in plan.steps[self.block.steps.clone()].iter().filter_map(kernel) {
+        for step in plan.steps[self.block.steps.clone()].iter().filter_map(over_rows) {
             let elements = sizes(&step.extents, symbols)?.iter().fold(1, |count: usize, &n| count.saturating_mul(n));
             if elements >= threshold {
                 return Ok(who.threads());
@@ -142,24 +146,46 @@ impl Rows {
     }
 }
 
-fn kernel<K>(step: &Step<K>) -> Option<&KernelStep<K>> {
+/// A step of a block, over its axes.
+struct OverRows<'p> {
+    extents: SmallVec<[Dim; 4]>,
+    windows: SmallVec<[Cow<'p, Window>; 8]>,
+}
+
+fn over_rows<K>(step: &Step<K>) -> Option<OverRows<'_>> {
     match step {
-        Step::Kernel(step) => Some(step),
-        Step::MatMul(_) | Step::Custom(_) | Step::Loop(_) => None,
+        Step::Kernel(step) => {
+            let windows = step.windows.iter().map(Cow::Borrowed).collect();
+            Some(OverRows { extents: step.extents.clone(), windows })
+        }
+        Step::MatMul(step) => {
+            let ProductOverRows { extents, matrix, vector, result } = step.over_rows()?;
+            let windows = [matrix, vector, result].into_iter().map(Cow::Owned).collect();
+            Some(OverRows { extents: extents.into_iter().collect(), windows })
+        }
+        Step::Custom(_) | Step::Loop(_) => None,
     }
 }
 
-/// The bytes of all windows that move with the rows; a window that several kernels have counts once.
-fn bytes<'p, K: 'p>(steps: impl Iterator<Item = &'p KernelStep<K>>, axes: usize) -> Dim {
+/// What a step sums over the rows.
+fn sum<K>(step: &Step<K>) -> Option<(DType, [Dim; 2])> {
+    let Step::MatMul(step) = step else { return None };
+    let product = step.over_rows().filter(|_| step.closes)?;
+    Some((product.result.dtype, product.extents))
+}
+
+/// The bytes of all windows that move with the rows; a window that several steps have counts once.
+fn bytes(steps: &[OverRows<'_>], axes: usize) -> Dim {
     let mut seen: Vec<(&Source, Vec<(u32, i64)>)> = Vec::new();
     let mut sum = Dim::ZERO;
-    for (step, window) in steps.flat_map(|step| step.windows.iter().map(move |window| (step, window))) {
+    for (step, window) in steps.iter().flat_map(|step| step.windows.iter().map(move |window| (step, window))) {
         let moves = window.walks.iter().any(|walk| (walk.kernel.0 as usize) < axes);
-        let walks: Vec<(u32, i64)> = window.walks.iter().map(|walk| (walk.source, walk.step)).collect();
+        let mut walks: Vec<(u32, i64)> = window.walks.iter().map(|walk| (walk.source, walk.step)).collect();
+        walks.sort_unstable();
         let known = (&window.source, walks);
         if moves && is_memory(window) && !seen.contains(&known) {
             let sizes: Vec<Dim> =
-                window.walks.iter().map(|walk| step.extents[walk.kernel.0 as usize].clone()).collect();
+                window.walks.iter().filter_map(|walk| step.extents.get(walk.kernel.0 as usize)).cloned().collect();
             sum = sum.add(&element_count(&sizes).scale(window.dtype.size() as i64));
             seen.push(known);
         }
@@ -191,23 +217,25 @@ impl Cut {
             scratch = next.ok_or_else(too_large)?;
         }
         let memory = Block::new(scratch.checked_mul(workers).ok_or_else(too_large)?)?;
-        Ok(Cut { extents, rows, workers, places, scratch, memory })
+        Ok(Cut { extents, rows, workers, places, scratch, memory, sums: Vec::new() })
     }
 
-    /// Runs kernels over all ranges.
+    /// Runs steps over all ranges.
     ///
     /// # Safety
-    /// Each of the launches may run over its whole extents; what one of them reads of what another writes it reads at
+    /// Each of the steps may run over its whole extents; what one of them reads of what another writes it reads at
     /// its own index of the axes that are cut; slots of the block are row-major, these axes first.
     ///
     /// # Errors
-    /// The first that a launch returns.
-    pub unsafe fn run(&mut self, launches: &[RowLaunch<'_>], parallelism: &Parallelism) -> Result<()> {
+    /// The first that a step returns.
+    pub unsafe fn run(&mut self, steps: &[RowStep<'_>], parallelism: &Parallelism) -> Result<()> {
         let start = self.memory.bytes_mut().as_mut_ptr().expose_provenance();
+        let sums: SmallVec<[usize; 1]> =
+            self.sums.iter_mut().map(|sums| sums.bytes_mut().as_mut_ptr().expose_provenance()).collect();
         let (cut, ranges) = (&*self, ranges(&self.extents, self.rows));
         let (next, failed) = (AtomicUsize::new(0), OnceLock::new());
         parallelism.run(self.workers, |worker| {
-            let mut worker = Worker::new(cut, launches, start + worker * cut.scratch);
+            let mut worker = Worker::new(cut, steps, start + worker * cut.scratch, &sums);
             loop {
                 let range = next.fetch_add(1, Ordering::Relaxed);
                 if range >= ranges || failed.get().is_some() {
@@ -220,7 +248,14 @@ impl Cut {
                 }
             }
         });
-        failed.into_inner().map_or(Ok(()), Err)
+        failed.into_inner().map_or(Ok(()), Err)?;
+        for step in steps {
+            if let RowStep::Product(product) = step {
+                // SAFETY: all ranges are done.
+                unsafe { product.close(&sums)? };
+            }
+        }
+        Ok(())
     }
 
     /// The first index of a range along each axis that is cut, and its length along the last one.
@@ -247,49 +282,47 @@ fn too_large() -> Error {
 /// What a thread needs for one range after the other.
 struct Worker<'a> {
     cut: &'a Cut,
-    launches: &'a [RowLaunch<'a>],
-    bindings: Vec<SmallVec<[Binding; 4]>>,
-    extents: Vec<SmallVec<[usize; 4]>>,
+    steps: Vec<Prepared<'a>>,
     scratch: usize,
+    sums: &'a [usize],
+}
+
+/// A step, with what a launch of it is made of.
+struct Prepared<'a> {
+    step: &'a RowStep<'a>,
+    bindings: SmallVec<[Binding; 4]>,
+    extents: SmallVec<[usize; 4]>,
 }
 
 impl<'a> Worker<'a> {
-    fn new(cut: &'a Cut, launches: &'a [RowLaunch<'a>], scratch: usize) -> Worker<'a> {
-        let binding = |operand: &RowOperand| Binding { base: Base::Position(0), strides: operand.strides.clone() };
-        let bindings = launches.iter().map(|launch| launch.operands.iter().map(binding).collect()).collect();
-        let extents = launches.iter().map(|launch| launch.extents.clone()).collect();
-        Worker { cut, launches, bindings, extents, scratch }
+    fn new(cut: &'a Cut, steps: &'a [RowStep<'a>], scratch: usize, sums: &'a [usize]) -> Worker<'a> {
+        let prepared = |step: &'a RowStep<'a>| match step {
+            RowStep::Kernel(launch) => {
+                let binding = |strides: &SmallVec<_>| Binding { base: Base::Position(0), strides: strides.clone() };
+                let bindings = launch.operands.iter().map(|operand| binding(&operand.strides)).collect();
+                Prepared { step, bindings, extents: launch.extents.clone() }
+            }
+            RowStep::Product(_) => Prepared { step, bindings: SmallVec::new(), extents: SmallVec::new() },
+        };
+        Worker { cut, steps: steps.iter().map(prepared).collect(), scratch, sums }
     }
 
     /// # Safety
     /// As `Cut::run`, for the rows of this range.
     unsafe fn range(&mut self, number: usize) -> Result<()> {
-        /// The worker itself.
-        const ALONE: Parallelism = Parallelism { pool: None, threshold: Some(usize::MAX) };
-        let (first, length) = self.cut.range(number);
-        for ((launch, extents), bindings) in self.launches.iter().zip(&mut self.extents).zip(&mut self.bindings) {
-            extents[..first.len()].fill(1);
-            extents[first.len() - 1] = length;
-            for (binding, operand) in bindings.iter_mut().zip(&launch.operands) {
-                binding.base = operand.base_at(&first, self.scratch, &self.cut.places);
-            }
+        let Worker { cut, steps, scratch, sums } = self;
+        let (first, length) = cut.range(number);
+        let at = At { first: &first, length, scratch: *scratch, places: &cut.places, sums };
+        for Prepared { step, bindings, extents } in steps {
             // SAFETY: by the caller's word.
-            unsafe { launch.kernel.launch(&Launch { extents, bindings }, &ALONE)? };
+            unsafe {
+                match step {
+                    RowStep::Kernel(launch) => launch.run(&at, extents, bindings)?,
+                    RowStep::Product(product) => product.run(&at)?,
+                }
+            }
         }
         Ok(())
-    }
-}
-
-impl RowOperand {
-    fn base_at(&self, first: &[usize], scratch: usize, places: &[usize]) -> Base {
-        let steps = first.iter().zip(&self.strides).map(|(&index, &stride)| (index as isize).wrapping_mul(stride));
-        let offset = steps.fold(0_isize, isize::wrapping_add);
-        let host = |address: usize| Base::Host(std::ptr::with_exposed_provenance_mut(address));
-        match self.base {
-            RowBase::Address(address) => host(address.wrapping_add_signed(offset)),
-            RowBase::Position(position) => Base::Position(position.wrapping_add(offset as i64)),
-            RowBase::Slot(slot, start) => host((scratch + places[slot]).wrapping_add_signed(start)),
-        }
     }
 }
 
@@ -338,15 +371,6 @@ mod tests {
         assert!(matches!(error, Some(Error::Memory(_))));
     }
 
-    #[test]
-    fn operands_move_with_their_range_and_slots_stay() {
-        let at = |base: RowBase| {
-            RowOperand { base, strides: SmallVec::from_slice(&[-100, 8]) }.base_at(&[2, 3], 5000, &[0, 64])
-        };
-        assert!(matches!(at(RowBase::Address(1000)), Base::Host(pointer) if pointer.addr() == 824));
-        assert!(matches!(at(RowBase::Position(7)), Base::Position(-169)));
-        assert!(matches!(at(RowBase::Slot(1, 16)), Base::Host(pointer) if pointer.addr() == 5080));
-    }
     /// How softmax of the rows of such an array is cut: the extents up to the axis that is cut, and the rows of a range.
     fn softmax(shape: [i64; 3], cache: usize, threads: usize) -> Option<(Vec<usize>, usize, usize)> {
         let source = "kroton 1\n%0 = input \"x\" f64[?, ?, ?]\n%1 = max axes=[2] %0 : f64[%0.0, %0.1]\n\

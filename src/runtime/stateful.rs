@@ -68,6 +68,12 @@ impl State {
         State { variables, updates }
     }
 
+    /// The variables.
+    #[cfg(feature = "files")]
+    pub fn variables(&self) -> &[Arc<Variable>] {
+        &self.variables
+    }
+
     /// How many variables there are.
     #[inline]
     pub fn len(&self) -> usize {

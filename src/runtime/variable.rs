@@ -57,7 +57,14 @@ impl Variable {
     /// # Errors
     /// `Argument` if the value has other sizes.
     pub fn new(name: &str, value: Array, dims: Vec<Option<usize>>) -> Result<Arc<Variable>> {
-        let id = InputId::new();
+        Variable::of_input(InputId::new(), name, value, dims)
+    }
+
+    /// As `new`, for an input that exists and is no variable yet.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn of_input(id: InputId, name: &str, value: Array, dims: Vec<Option<usize>>) -> Result<Arc<Variable>> {
         let current = Mutex::new(Current { value: Value::Host(Array::from_slice::<bool>(&[])), version: 0 });
         let variable = Variable { id, name: name.to_string(), dtype: value.dtype(), dims, current };
         variable.check(&value)?;
@@ -119,6 +126,21 @@ impl Variable {
             }
             Ok(())
         })
+    }
+
+    /// The values of variables, sorted by their identities, as they are together between two calls. Values on the host
+    /// are not copied.
+    ///
+    /// # Errors
+    /// `Memory` if there is none for a copy, `Device` if a value was on a device that is lost.
+    #[cfg(feature = "files")]
+    pub fn values(variables: &[Arc<Variable>]) -> Result<Vec<Array>> {
+        let snapshots: Vec<Snapshot> = lock_all(variables).iter().map(|current| current.snapshot()).collect();
+        let on_host = |(variable, mut snapshot): (&Arc<Variable>, Snapshot)| {
+            variable.bring(&mut snapshot, &Site::Host)?;
+            snapshot.value.on_host().cloned().ok_or_else(|| variable.nowhere())
+        };
+        variables.iter().zip(snapshots).map(on_host).collect()
     }
 
     /// Replaces the value.

@@ -4,9 +4,9 @@
 //! what the target cannot compute; `fuse` decides what is written to memory (the *roots*) and what is recomputed inside
 //! the kernels that use it; `cut` writes more where a kernel would be too large; `group` puts roots of one iteration
 //! space and level into one kernel, and `product` some of these behind a matrix product; `place` gives every root its
-//! memory and lets dead memory be reused. Where the target can run kernels for some rows at a time, `order` puts steps
-//! beside each other that are one row block (`rows`), and `keep` lets these hand on functions. The result is a [`Schedule`] over the graph's nodes. Nothing here knows
-//! addresses, sizes or how kernels look inside; `lower` turns it into loops.
+//! memory and lets dead memory be reused. Where the target can run steps for some rows at a time, `order` puts those
+//! beside each other that are one row block (`rows`, of each step `part`), and `keep` lets these hand on functions. The result
+//! is a [`Schedule`] over the graph's nodes. Nothing here knows addresses, sizes or how kernels look inside; `lower` turns it into loops.
 //!
 //! Invariants: steps are in an order in which every read comes after the step that writes it; members of one
 //! group depend on each other only element by element; every pass is linear in the graph.
@@ -21,6 +21,7 @@ mod keep;
 mod loops;
 mod nest;
 mod order;
+mod part;
 mod piece;
 mod place;
 mod print;

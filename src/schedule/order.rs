@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::{Graph, NodeId};
 use crate::schedule::Step;
-use crate::schedule::rows::splittable;
+use crate::schedule::part::parts;
 use crate::schedule::walk::Cone;
 
 /// The same steps in an order in which kernels that can be one block follow each other: what a step reads comes
@@ -19,8 +19,10 @@ pub fn order(graph: &Graph, steps: &[Step], cones: &[Cone]) -> Vec<usize> {
     let mut is_read = vec![false; steps.len()];
     let mut before: Vec<Vec<usize>> = Vec::with_capacity(steps.len());
     for (index, cone) in cones.iter().enumerate() {
-        let mut makers: Vec<(bool, usize)> = Vec::from_iter(cone.loads.iter().flat_map(|load| {
-            let row_by_row = load.leading_axes(graph) > 0 && splittable(&steps[index]).is_some();
+        let parts = parts(graph, &steps[index], cone);
+        let loads = parts.first().map_or_else(|| Vec::from_iter(cone.loads.iter()), |part| part.loads.iter().collect());
+        let mut makers: Vec<(bool, usize)> = Vec::from_iter(loads.into_iter().flat_map(|load| {
+            let row_by_row = !parts.is_empty() && load.leading_axes(graph) > 0;
             makers_of.get(&load.source).into_iter().flatten().map(move |&maker| (row_by_row, maker))
         }));
         let awaited = cone.after.iter().flat_map(|node| makers_of.get(node).into_iter().flatten());

@@ -100,11 +100,18 @@ impl Schedule {
         text
     }
 
-    /// `steps 0 to 2 by rows [x.0], slots 0, 1 for the rows at hand`.
+    /// `steps 0 to 2 by rows [x.0], step 2 sums over them, slots 0, 1 for the rows at hand`.
     fn block_text(&self, graph: &Graph, block: &RowBlock) -> String {
-        let Some(Step::Kernel(first)) = self.steps.get(block.steps.start) else { return String::new() };
-        let rows = sizes_text(graph, &first.space.outer[..block.axes]);
+        let outer = match self.steps.get(block.steps.start) {
+            Some(Step::Kernel(first)) => first.space.outer.clone(),
+            Some(Step::MatMul { node, .. }) => squeeze(&graph.ty(*node).shape),
+            _ => return String::new(),
+        };
+        let rows = sizes_text(graph, &outer[..block.axes]);
         let mut text = format!("steps {} to {} by rows [{rows}]", block.steps.start, block.steps.end - 1);
+        for step in &block.closing {
+            let _ = write!(text, ", step {step} sums over them");
+        }
         if !block.slots.is_empty() {
             let slots: Vec<String> = block.slots.iter().map(usize::to_string).collect();
             let several = if slots.len() == 1 { "" } else { "s" };

@@ -8,6 +8,7 @@ mod common;
 
 mod conventions;
 mod difference;
+mod documented;
 mod elementwise;
 mod limits;
 mod loops;

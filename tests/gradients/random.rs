@@ -1,7 +1,7 @@
 //! Gradients of random graphs: forward against reverse mode, against differences along a random direction, and one
 //! engine against another.
 
-use kroton::{Device, Expr, grad, hessian_vector_product, jvp, s};
+use kroton::{Device, Expr, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, s, scan};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::common::{Random, plain};
@@ -12,7 +12,7 @@ fn step(pool: &[Expr], random: &mut Random) -> Expr {
     let mut any = || pool[random.below(pool.len())].clone();
     let (a, b, c) = (any(), any(), any());
     let wide = |x: &Expr| x.broadcast_to([3, 4]);
-    match random.below(20) {
+    match random.below(24) {
         0 => &a + &b,
         1 => &a * &b * 0.5,
         2 => &a / (b.abs() + 1.5),
@@ -32,8 +32,31 @@ fn step(pool: &[Expr], random: &mut Random) -> Expr {
         16 => wide(&a).transpose().reshape((3, 4)),
         17 => wide(&a).slice(s![..;-1, ..;2]).prod_keepdims(1) * 0.1,
         18 => wide(&a).max(0) + b.logaddexp(&c),
+        19..=21 => repeated(&wide(&a), &b, random),
         _ => a.mul_add(&b, &c) * b.cos(),
     }
+}
+
+/// A loop of some kind over a state of 3 by 4 numbers, whose body has a few random steps, maybe loops among them.
+fn repeated(start: &Expr, other: &Expr, random: &mut Random) -> Expr {
+    let kind = random.below(5);
+    let length = random.below(3);
+    let mut body = |state: &Expr, more: &Expr| {
+        let mut pool = vec![state.clone(), more.clone(), other.clone()];
+        for _ in 0..=length {
+            pool.push(step(&pool, random));
+        }
+        (state * 0.3 + pool.pop().unwrap()).tanh()
+    };
+    let rows = start.sin() + other;
+    let states = match kind {
+        0 => iterate(length, [start], |[s]| [body(&s, other)]),
+        1 => iterate_while_at_most(3, |[s]| s.sum(..).lt(1.7), [start], |[s]| [body(&s, other)]),
+        2 => iterate_while_at_most(3, |[s]| s.lt(0.4), [start], |[s]| [body(&s, other)]),
+        3 => scan(&rows, [start], |row, [s]| ([body(&s, &row)], [])).map(|(states, [])| states),
+        _ => scan(&rows, [start], |row, [s]| ([s.clone()], [body(&s, &row)])).map(|([s], [h])| [h.sum(0) + s]),
+    };
+    states.unwrap()[0].clone()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -148,3 +148,37 @@ fn lookalikes_keep_their_own_derivatives() -> kroton::Result<()> {
     assert_eq!(kroton::compile([&s], grad(&loss, [&s])?.remove(0))?.call::<f64>((0.0,))?, 1.5);
     Ok(())
 }
+
+#[test]
+fn nothing_at_all_has_a_logarithm_and_an_empty_gradient() -> kroton::Result<()> {
+    let empty: &[f64; 0] = &[];
+    for x in [vector::<f64>("x"), kroton::input("x", kroton::DType::F64, [Some(0)])] {
+        let naive =
+            [x.exp().sum(..).ln(), (x.exp() / x.exp().sum(..)).ln().sum(..), (x.exp() / x.exp().sum(..)).sum(..)];
+        let outputs = [x.logsumexp(..), x.softmax(0).sum(..), x.log_softmax(0).sum(..)];
+        for (y, value) in naive.iter().chain(&outputs).zip([f64::NEG_INFINITY, 0.0, 0.0].into_iter().cycle()) {
+            let slope = grad(y, [&x])?.remove(0);
+            let curvature = grad(&slope.sum(..), [&x])?.remove(0);
+            for (name, device) in engines() {
+                for level in [OptLevel::None, OptLevel::Full] {
+                    let f = plain(device).optimize(level).compile([&x], (y, &slope, &curvature))?;
+                    let (got, first, second): (f64, Vec<f64>, Vec<f64>) = f.call((empty,))?;
+                    assert_eq!(got, value, "{name} {level:?}: {y}");
+                    assert!(first.is_empty() && second.is_empty());
+                }
+            }
+        }
+        // Of rows without elements, and of no rows.
+        let m = matrix::<f64>("m");
+        let slope = grad(&m.exp().sum(1).ln().sum(..), [&m])?.remove(0);
+        let f = kroton::compile([&m], (m.logsumexp(1), slope))?;
+        let (rows, slope): (Vec<f64>, Array2<f64>) = f.call((&Array2::<f64>::zeros((2, 0)),))?;
+        assert_eq!((rows, slope.dim()), (vec![f64::NEG_INFINITY; 2], (2, 0)));
+        let (rows, slope): (Vec<f64>, Array2<f64>) = f.call((&Array2::<f64>::zeros((0, 3)),))?;
+        assert_eq!((rows.len(), slope.dim()), (0, (0, 3)));
+    }
+    // What the user writes still says that it has no value.
+    let x = vector::<f64>("x");
+    assert!(kroton::compile([&x], x.max(..))?.call::<f64>((empty,)).is_err());
+    Ok(())
+}

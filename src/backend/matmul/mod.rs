@@ -1,15 +1,17 @@
-//! Matrix products on the host: the `gemm` crate for floats, `vector.rs` where one operand is a vector, plain loops for
-//! integers and bools.
+//! Matrix products on the host: `vector.rs` where one operand is a vector, else the `gemm` crate for floats and plain
+//! loops for integers and bools.
 //!
 //! Any strides, sizes and threads; integers wrap, bools are or-of-ands.
 
 mod columns;
+mod number;
+mod rows;
 mod vector;
 
 use gemm::Parallelism as GemmParallelism;
 
-use self::columns::Float;
-use self::vector::{Product, Strided};
+use self::number::Number;
+use self::vector::Product;
 use crate::backend::Parallelism;
 use crate::dtype::DType;
 
@@ -24,8 +26,56 @@ pub struct Matrix {
     pub column_stride: isize,
 }
 
+/// A vector in memory: the address of its first element, and the step in elements to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    /// The address of element 0.
+    pub pointer: *mut u8,
+    /// From one element to the next.
+    pub stride: isize,
+}
+
+/// `result = matrix · vector`, of `rows × inner`.
+#[derive(Debug, Clone, Copy)]
+pub struct WithVector {
+    /// Rows of the matrix.
+    pub rows: usize,
+    /// Columns of the matrix.
+    pub inner: usize,
+    /// The matrix.
+    pub matrix: Matrix,
+    /// The vector.
+    pub vector: Line,
+    /// The result.
+    pub result: Line,
+}
+
 /// From this many multiplications on a product is split over threads.
 const PARALLEL_PRODUCTS: usize = 1 << 18;
+
+/// Columns of a block of a product with a vector.
+const BLOCK: usize = 2048;
+
+/// The bytes of a matrix that a block of few rows has at most, so that it stays in the cache from one use to the next.
+const BLOCK_BYTES: usize = 128 << 10;
+
+/// The fewest columns of such a block.
+const FEWEST: usize = 16;
+
+/// Evaluates an expression for the type of a dtype.
+macro_rules! for_dtype {
+    ($dtype:expr, $type:ident => $value:expr) => {
+        for_dtype!(@ $dtype, $type => $value, F32 f32 F64 f64 Bool bool I8 i8 U8 u8 I32 i32 U32 u32 I64 i64 U64 u64)
+    };
+    (@ $dtype:expr, $type:ident => $value:expr, $($name:ident $own:ident)*) => {
+        match $dtype {
+            $(DType::$name => {
+                type $type = $own;
+                $value
+            })*
+        }
+    };
+}
 
 /// `result = left · right`, of `rows × inner` and `inner × columns`.
 ///
@@ -39,39 +89,118 @@ pub unsafe fn matmul(
     result: Matrix,
     parallelism: &Parallelism,
 ) {
+    if sizes[0] == 0 || sizes[2] == 0 {
+        return;
+    }
+    if let Some(product) = WithVector::new(sizes, left, right, result) {
+        // SAFETY: passed on.
+        return unsafe { product.run(dtype, BLOCK, parallelism) };
+    }
     // SAFETY: passed on as promised by the caller.
     unsafe {
         match dtype {
-            DType::F32 => float::<f32>(sizes, left, right, result, parallelism),
-            DType::F64 => float::<f64>(sizes, left, right, result, parallelism),
-            DType::Bool => plain::<bool>(sizes, left, right, result, false, |sum, a, b| sum | (a & b)),
-            DType::I8 => plain::<i8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
-            DType::U8 => plain::<u8>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
-            DType::I32 => plain::<i32>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
-            DType::U32 => plain::<u32>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
-            DType::I64 => plain::<i64>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
-            DType::U64 => plain::<u64>(sizes, left, right, result, 0, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b))),
+            DType::F32 => float(sizes, left, right, result, [0.0_f32, 1.0], parallelism),
+            DType::F64 => float(sizes, left, right, result, [0.0_f64, 1.0], parallelism),
+            DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => {
+                for_dtype!(dtype, T => plain::<T>(sizes, left, right, result))
+            }
         }
     }
 }
 
+/// Columns of the blocks in which a product is summed whose blocks are computed apart: they depend on its sizes alone.
+pub fn block_columns(dtype: DType, rows: usize) -> usize {
+    let most = BLOCK_BYTES / rows.saturating_mul(dtype.size()).max(1);
+    most.checked_ilog2().map_or(0, |log| 1 << log).clamp(FEWEST, BLOCK)
+}
+
+impl WithVector {
+    /// The product of two matrices if one of them is a vector.
+    pub fn new([rows, inner, columns]: [usize; 3], left: Matrix, right: Matrix, result: Matrix) -> Option<WithVector> {
+        let line = |matrix: Matrix, stride: isize| Line { pointer: matrix.pointer, stride };
+        if columns == 1 {
+            let (vector, result) = (line(right, right.row_stride), line(result, result.row_stride));
+            return Some(WithVector { rows, inner, matrix: left, vector, result });
+        }
+        let matrix = Matrix { row_stride: right.column_stride, column_stride: right.row_stride, ..right };
+        let (vector, result) = (line(left, left.column_stride), line(result, result.column_stride));
+        (rows == 1).then_some(WithVector { rows: columns, inner, matrix, vector, result })
+    }
+
+    /// Computes it in blocks of so many columns.
+    ///
+    /// # Safety
+    /// All three are valid for the sizes and the dtype, and the result overlaps neither operand.
+    unsafe fn run(self, dtype: DType, block: usize, parallelism: &Parallelism) {
+        if self.rows == 0 {
+            return;
+        }
+        let is_split = is_split([self.rows, self.inner, 1], parallelism);
+        let parallelism = is_split.then_some(parallelism);
+        // SAFETY: passed on.
+        unsafe { for_dtype!(dtype, T => Product::<T>::with(self, block, |product| product.run(parallelism))) }
+    }
+
+    /// Computes it in the blocks of `block_columns`: the same bits as computing these apart.
+    ///
+    /// # Safety
+    /// All three are valid for the sizes and the dtype, and the result overlaps neither operand.
+    pub unsafe fn run_in_blocks(self, dtype: DType, parallelism: &Parallelism) {
+        // SAFETY: passed on.
+        unsafe { self.run(dtype, block_columns(dtype, self.rows), parallelism) }
+    }
+
+    /// Computes a part of a product whose blocks are computed apart, and leaves the sums of the blocks, one after the
+    /// other; the result is not touched.
+    ///
+    /// # Safety
+    /// The matrix, the vector and the sums are valid for the sizes and the dtype, and the sums overlap neither operand.
+    pub unsafe fn block_sums(self, dtype: DType, sums: *mut u8) {
+        let block = block_columns(dtype, self.rows);
+        let count = self.inner.div_ceil(block) * self.rows;
+        // SAFETY: passed on.
+        unsafe {
+            for_dtype!(dtype, T => Product::<T>::with(self, block, |product| {
+                product.block_sums(std::slice::from_raw_parts_mut(sums.cast::<T>(), count));
+            }))
+        }
+    }
+
+    /// The result from the sums of so many blocks, at least one, which are used up; the operands are not touched.
+    ///
+    /// # Safety
+    /// The sums and the result are valid for the sizes and the dtype, and do not overlap.
+    pub unsafe fn add_blocks(self, dtype: DType, blocks: usize, sums: *mut u8) {
+        let whole = WithVector { inner: 0, vector: Line { stride: 1, ..self.vector }, ..self };
+        // SAFETY: passed on.
+        unsafe {
+            for_dtype!(dtype, T => Product::<T>::with(whole, 1, |product| {
+                product.add_blocks(std::slice::from_raw_parts_mut(sums.cast::<T>(), blocks * self.rows));
+            }))
+        }
+    }
+}
+
+fn is_split([rows, inner, columns]: [usize; 3], parallelism: &Parallelism) -> bool {
+    let products = rows.saturating_mul(inner).saturating_mul(columns);
+    products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1
+}
+
 /// # Safety
 /// As `matmul`, for elements of type `T`.
-unsafe fn float<T: Float>(sizes: [usize; 3], left: Matrix, right: Matrix, result: Matrix, parallelism: &Parallelism) {
-    let [rows, inner, columns] = sizes;
-    if rows == 0 || columns == 0 {
-        return;
-    }
+unsafe fn float<T: Number>(
+    [rows, inner, columns]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    result: Matrix,
+    [zero, one]: [T; 2],
+    parallelism: &Parallelism,
+) {
     if inner == 0 {
         // SAFETY: the loops stay within the result's sizes.
-        return unsafe { plain::<T>(sizes, left, right, result, T::ZERO, |sum, _, _| sum) };
+        return unsafe { plain::<T>([rows, inner, columns], left, right, result) };
     }
-    let products = rows.saturating_mul(inner).saturating_mul(columns);
-    let is_split = products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1;
-    if let Some(product) = with_vector::<T>(sizes, left, right, result) {
-        // SAFETY: as promised by the caller.
-        return unsafe { product.run(is_split.then_some(parallelism)) };
-    }
+    let is_split = is_split([rows, inner, columns], parallelism);
     let threads = if is_split { GemmParallelism::Rayon(0) } else { GemmParallelism::None };
     let operands = SendMatrices([left, right, result]);
     let run = move || {
@@ -92,8 +221,8 @@ unsafe fn float<T: Float>(sizes: [usize; 3], left: Matrix, right: Matrix, result
                 right.pointer.cast::<T>(),
                 right.column_stride,
                 right.row_stride,
-                T::ZERO,
-                T::ONE,
+                zero,
+                one,
                 false,
                 false,
                 false,
@@ -105,25 +234,6 @@ unsafe fn float<T: Float>(sizes: [usize; 3], left: Matrix, right: Matrix, result
         (Some(pool), GemmParallelism::Rayon(_)) => pool.install(run),
         (_, _) => run(),
     }
-}
-
-/// The product if one operand is a vector, and the other one has dense rows or columns.
-fn with_vector<T: Float>(
-    [rows, inner, columns]: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: Matrix,
-) -> Option<Product<T>> {
-    let along = |matrix: Matrix, stride: isize| Strided { pointer: matrix.pointer.cast::<T>(), stride };
-    if columns == 1 {
-        return Product::new([rows, inner], left, along(right, right.row_stride), along(result, result.row_stride));
-    }
-    if rows == 1 {
-        let transposed = Matrix { row_stride: right.column_stride, column_stride: right.row_stride, ..right };
-        let (vector, result) = (along(left, left.column_stride), along(result, result.column_stride));
-        return Product::new([columns, inner], transposed, vector, result);
-    }
-    None
 }
 
 fn threads(parallelism: &Parallelism) -> usize {
@@ -145,15 +255,7 @@ impl SendMatrices {
 
 /// # Safety
 /// As `matmul`, for elements of type `T`.
-unsafe fn plain<T: Copy>(
-    sizes: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: Matrix,
-    zero: T,
-    accumulate: impl Fn(T, T, T) -> T,
-) {
-    let [rows, inner, columns] = sizes;
+unsafe fn plain<T: Number>([rows, inner, columns]: [usize; 3], left: Matrix, right: Matrix, result: Matrix) {
     let at = |matrix: Matrix, row: usize, column: usize| {
         let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
         matrix.pointer.cast::<T>().wrapping_offset(offset)
@@ -161,8 +263,8 @@ unsafe fn plain<T: Copy>(
     for row in 0..rows {
         for column in 0..columns {
             // SAFETY: the indices are below the sizes that the caller vouches for.
-            let sum =
-                (0..inner).fold(zero, |sum, k| unsafe { accumulate(sum, *at(left, row, k), *at(right, k, column)) });
+            let product = |sum: T, k: usize| unsafe { (*at(left, row, k)).separate(*at(right, k, column), sum) };
+            let sum = (0..inner).fold(T::ZERO, product);
             // SAFETY: as above.
             unsafe { *at(result, row, column) = sum };
         }

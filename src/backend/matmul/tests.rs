@@ -96,19 +96,86 @@ fn check(result: &[f64], length: usize, inner: usize, term: impl Fn(usize, usize
 
 #[test]
 fn infinities_and_nans_of_one_row_stay_in_it() {
-    for strides in [[40, 1], [1, 600]] {
-        let mut matrix = Placed { memory: vec![1.0; 24_000], start: 0, strides };
-        for (row, value) in [(3, f64::INFINITY), (520, f64::NAN)] {
-            matrix.memory[row * strides[0] as usize + 39 * strides[1] as usize] = value;
+    for strides in [[43, 1], [1, 600]] {
+        let mut matrix = Placed { memory: vec![1.0; 25_800], start: 0, strides };
+        for (row, column, value) in [(3, 39, f64::INFINITY), (520, 39, f64::NAN), (7, 42, f64::INFINITY)] {
+            matrix.memory[row * strides[0] as usize + column * strides[1] as usize] = value;
         }
-        let mut vector = Placed { memory: vec![1.0; 40], start: 0, strides: [1, 1] };
-        let result = products([600, 40, 1], &mut matrix, &mut vector, 1, &pools());
+        let mut vector = Placed { memory: vec![1.0; 43], start: 0, strides: [1, 1] };
+        let result = products([600, 43, 1], &mut matrix, &mut vector, 1, &pools());
         for (row, value) in result.into_iter().enumerate() {
             match row {
-                3 => assert_eq!(value, f64::INFINITY),
+                3 | 7 => assert_eq!(value, f64::INFINITY),
                 520 => assert!(value.is_nan()),
-                _ => assert_eq!(value, 40.0, "row {row}"),
+                _ => assert_eq!(value, 43.0, "row {row}"),
             }
+        }
+    }
+}
+
+/// The products of all dtypes are those of plain loops, which wrap.
+#[test]
+fn integers_and_bools_wrap_in_any_layout() {
+    fn check<T: Number + PartialEq + std::fmt::Debug>(dtype: DType, value: impl Fn(usize) -> T) {
+        let (rows, inner) = (70, 2100);
+        let mut numbers: Vec<T> = (0..2 * rows * inner).map(value).collect();
+        let mut vector = numbers[5..5 + inner].to_vec();
+        for [row_stride, column_stride] in [[inner as isize, 1], [1, rows as isize], [2 * inner as isize, 2]] {
+            let left = Matrix { pointer: numbers.as_mut_ptr().cast(), row_stride, column_stride };
+            let right = Matrix { pointer: vector.as_mut_ptr().cast(), row_stride: 1, column_stride: 1 };
+            let [got, expected] = [false, true].map(|is_plain| {
+                let mut result = vec![T::ZERO; rows];
+                let out = Matrix { pointer: result.as_mut_ptr().cast(), row_stride: 1, column_stride: 1 };
+                // SAFETY: all three have memory for the sizes.
+                unsafe {
+                    match is_plain {
+                        true => plain::<T>([rows, inner, 1], left, right, out),
+                        false => matmul(dtype, [rows, inner, 1], left, right, out, &Parallelism::none()),
+                    }
+                }
+                result
+            });
+            assert_eq!(got, expected, "{dtype} {row_stride} {column_stride}");
+        }
+    }
+    check(DType::I8, |i| (i * 37) as i8);
+    check(DType::U8, |i| (i * 37) as u8);
+    check(DType::I32, |i| (i as i32).wrapping_mul(1 << 20 | 7));
+    check(DType::U32, |i| (i as u32).wrapping_mul(1 << 20 | 7));
+    check(DType::I64, |i| (i as i64).wrapping_mul(1 << 50 | 7));
+    check(DType::U64, |i| (i as u64).wrapping_mul(1 << 50 | 7));
+    check(DType::Bool, |i| i % 1999 == 3);
+}
+
+/// Blocks that are computed apart, a few at a time, give the bits of the whole.
+#[test]
+fn blocks_apart_add_up_to_the_whole() {
+    for [rows, inner] in [[1, 7000], [9, 5000], [50, 1300], [700, 333], [9000, 33]] {
+        let block = block_columns(DType::F64, rows);
+        let mut vector = Placed { memory: numbers(inner, 2), start: 0, strides: [1, 1] };
+        for matrix in &mut Placed::all(rows, inner, 1) {
+            let mut results = [vec![f64::NAN; rows], vec![f64::NAN; rows]];
+            let [whole, apart] = results.each_mut().map(|result| {
+                let out = Matrix { pointer: result.as_mut_ptr().cast(), row_stride: 1, column_stride: 1 };
+                WithVector::new([rows, inner, 1], matrix.matrix(), vector.matrix(), out).unwrap()
+            });
+            let mut sums = vec![f64::NAN; rows * inner.div_ceil(block)];
+            for (part, sums) in sums.chunks_mut(2 * rows).enumerate() {
+                let first = 2 * part * block;
+                let mut part = WithVector { inner: (2 * block).min(inner - first), ..apart };
+                let ahead = first as isize * part.matrix.column_stride * 8;
+                part.matrix.pointer = part.matrix.pointer.wrapping_offset(ahead);
+                part.vector.pointer = part.vector.pointer.wrapping_add(first * 8);
+                // SAFETY: the operands have so many columns left, and there is a sum for each row of each block.
+                unsafe { part.block_sums(DType::F64, sums.as_mut_ptr().cast()) };
+            }
+            // SAFETY: these are the sums of all blocks; the operands have memory for the sizes.
+            unsafe {
+                apart.add_blocks(DType::F64, inner.div_ceil(block), sums.as_mut_ptr().cast());
+                whole.run_in_blocks(DType::F64, &pools()[1]);
+            }
+            let [whole, apart] = results;
+            assert_eq!(whole, apart, "{rows} {inner} {:?}", matrix.strides);
         }
     }
 }

@@ -1,19 +1,17 @@
 //! Products of a matrix and a vector, about as fast as the matrix can be read.
 //!
-//! The matrix is cut into tiles of rows and blocks of columns, whose products are made by library code where rows are
-//! dense and by `columns.rs` where columns are. Each element of the result adds up its blocks in order. Tiles and blocks
-//! depend on sizes alone, so the bits do not depend on threads. Must not know: which of the two operands of a product
-//! is the vector.
+//! The matrix is cut into tiles of rows and blocks of columns. Products of a block are summed by `rows.rs` where rows are
+//! dense, by `columns.rs` where columns are; rows that are not dense are copied. Each element of the result adds up its
+//! blocks in order. So an element depends on its row, the vector and the length of blocks alone, not on tiles or threads.
+//! Must not know: which of the two operands of a product is the vector.
 
-use gemm::Parallelism as GemmParallelism;
 use rayon::prelude::*;
 
-use super::columns::{Columns, Float, SumColumns, sum_columns};
-use super::{Matrix, threads};
+use super::columns::sum_columns;
+use super::number::{Lines, Number, Sum};
+use super::rows::sum_rows;
+use super::{Line, WithVector, threads};
 use crate::backend::Parallelism;
-
-/// Columns of a block.
-const BLOCK: usize = 2048;
 
 /// Rows of a tile.
 const TILE: usize = 512;
@@ -21,18 +19,13 @@ const TILE: usize = 512;
 /// Tasks per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;
 
-/// A vector in memory: the address of its first element, and the step in elements to the next.
-#[derive(Clone, Copy)]
-pub(super) struct Strided<T> {
-    pub pointer: *mut T,
-    pub stride: isize,
-}
-
 /// How a matrix lies in memory, with the step from one row, or one column, to the next.
 #[derive(Clone, Copy)]
 enum Layout<T> {
-    DenseRows(isize),
-    DenseColumns(isize, SumColumns<T>),
+    DenseRows(isize, Sum<T>),
+    DenseColumns(isize, Sum<T>),
+    /// Neither: the steps along both, and the code for rows that were copied.
+    Sparse([isize; 2], Sum<T>),
 }
 
 /// `result = matrix · vector`.
@@ -42,8 +35,10 @@ pub(super) struct Product<T> {
     columns: usize,
     matrix: *const T,
     layout: Layout<T>,
-    vector: Strided<T>,
-    result: Strided<T>,
+    vector: *const T,
+    result: Line,
+    /// Columns of a block.
+    block: usize,
 }
 
 // SAFETY: the caller of `run` waits for all tasks; they read the operands, and write different elements.
@@ -51,34 +46,31 @@ unsafe impl<T> Send for Product<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Product<T> {}
 
-impl<T: Float> Product<T> {
-    /// The product with a matrix of so many rows and columns; none if neither are dense.
-    pub fn new(
-        [rows, columns]: [usize; 2],
-        matrix: Matrix,
-        vector: Strided<T>,
-        result: Strided<T>,
-    ) -> Option<Product<T>> {
-        let layout = match matrix {
-            Matrix { column_stride: 1, row_stride, .. } => Layout::DenseRows(row_stride),
-            Matrix { row_stride: 1, column_stride, .. } => Layout::DenseColumns(column_stride, sum_columns()),
-            Matrix { .. } => return None,
-        };
-        Some(Product { rows, columns, matrix: matrix.pointer.cast_const().cast::<T>(), layout, vector, result })
-    }
-
-    /// Computes it, by several threads if there is a pool for it.
+impl<T: Number> Product<T> {
+    /// Makes the product with blocks of so many columns, for as long as `with` runs.
     ///
     /// # Safety
     /// All three are valid for the sizes, and the result overlaps neither operand.
-    pub unsafe fn run(mut self, parallelism: Option<&Parallelism>) {
+    pub unsafe fn with<R>(operands: WithVector, block: usize, with: impl FnOnce(Product<T>) -> R) -> R {
+        let WithVector { rows, inner: columns, matrix, vector, result } = operands;
         let gathered: Vec<T>;
-        if self.vector.stride != 1 {
-            let element = |k: usize| self.vector.pointer.wrapping_offset(k as isize * self.vector.stride);
+        let mut start = vector.pointer.cast_const().cast::<T>();
+        if vector.stride != 1 {
             // SAFETY: the vector has so many elements.
-            gathered = (0..self.columns).map(|k| unsafe { *element(k) }).collect();
-            self.vector = Strided { pointer: gathered.as_ptr().cast_mut(), stride: 1 };
+            gathered = (0..columns).map(|k| unsafe { *start.wrapping_offset(k as isize * vector.stride) }).collect();
+            start = gathered.as_ptr();
         }
+        let layout = match [matrix.row_stride, matrix.column_stride] {
+            [step, 1] => Layout::DenseRows(step, sum_rows()),
+            [1, step] if rows > 1 => Layout::DenseColumns(step, sum_columns()),
+            steps => Layout::Sparse(steps, sum_rows()),
+        };
+        let matrix = matrix.pointer.cast_const().cast::<T>();
+        with(Product { rows, columns, matrix, layout, vector: start, result, block })
+    }
+
+    /// Computes it, by several threads if there is a pool for it.
+    pub fn run(self, parallelism: Option<&Parallelism>) {
         let Some(parallelism) = parallelism else { return (0..self.tiles()).for_each(|tile| self.tile(tile)) };
         let tasks = threads(parallelism) * PER_THREAD;
         match &parallelism.pool {
@@ -92,102 +84,108 @@ impl<T: Float> Product<T> {
         if self.tiles() >= wanted || self.blocks() <= self.tiles() {
             return (0..self.tiles()).into_par_iter().for_each(|tile| self.tile(tile));
         }
-        let mut results = vec![T::ZERO; self.rows * self.blocks()];
-        results.par_chunks_mut(self.rows).enumerate().for_each(|(block, sums)| {
-            for (tile, sums) in sums.chunks_mut(TILE).enumerate() {
-                self.block(tile * TILE, sums, block);
-            }
-        });
-        let (sums, others) = results.split_at_mut(self.rows);
-        others.chunks(self.rows).for_each(|block| add(sums, block));
-        self.store(0, sums);
+        let mut sums = vec![T::ZERO; self.rows * self.blocks()];
+        let few = self.blocks().div_ceil(wanted);
+        let blocks = sums.par_chunks_mut(self.rows).with_min_len(few).enumerate();
+        blocks.for_each(|(block, sums)| self.whole_block(sums, block));
+        self.add_blocks(&mut sums);
+    }
+
+    /// Sets the sums of each block of the columns, one after the other.
+    pub fn block_sums(&self, sums: &mut [T]) {
+        for (block, sums) in sums.chunks_mut(self.rows.max(1)).enumerate() {
+            self.whole_block(sums, block);
+        }
+    }
+
+    /// The result from the sums of all blocks, which are used up.
+    pub fn add_blocks(&self, sums: &mut [T]) {
+        let (first, others) = sums.split_at_mut(self.rows.min(sums.len()));
+        others.chunks(self.rows.max(1)).for_each(|block| add(first, block));
+        self.store(0, first);
     }
 
     fn tiles(&self) -> usize {
         self.rows.div_ceil(TILE)
     }
 
+    /// At least one, if only of nothing.
     fn blocks(&self) -> usize {
-        self.columns.div_ceil(BLOCK)
+        self.columns.div_ceil(self.block).max(1)
+    }
+
+    fn whole_block(&self, sums: &mut [T], block: usize) {
+        for (tile, sums) in sums.chunks_mut(TILE).enumerate() {
+            self.block(tile * TILE, sums, block);
+        }
     }
 
     /// All blocks of a tile, one after the other.
     fn tile(&self, tile: usize) {
         let first = tile * TILE;
-        let rows = TILE.min(self.rows - first);
-        let (mut sums, mut block_sums) = ([T::ZERO; TILE], [T::ZERO; TILE]);
-        let (sums, block_sums) = (&mut sums[..rows], &mut block_sums[..rows]);
+        let mut sums = [T::ZERO; TILE];
+        let sums = &mut sums[..TILE.min(self.rows - first)];
         self.block(first, sums, 0);
-        for block in 1..self.blocks() {
-            self.block(first, block_sums, block);
-            add(sums, block_sums);
+        if self.blocks() > 1 {
+            self.other_blocks(first, sums);
         }
         self.store(first, sums);
     }
 
+    fn other_blocks(&self, first: usize, sums: &mut [T]) {
+        let mut others = [T::ZERO; TILE];
+        let others = &mut others[..sums.len()];
+        for block in 1..self.blocks() {
+            self.block(first, others, block);
+            add(sums, others);
+        }
+    }
+
     /// Sets sums to those of a block, for the rows from `first` on.
     fn block(&self, first: usize, sums: &mut [T], block: usize) {
-        let columns = block * BLOCK..self.columns.min((block + 1) * BLOCK);
+        let columns = block * self.block..self.columns.min((block + 1) * self.block);
         let (row, column, count) = (first as isize, columns.start as isize, columns.len());
-        let vector = self.vector.pointer.wrapping_add(columns.start).cast_const();
+        let vector = self.vector.wrapping_add(columns.start);
         match self.layout {
-            Layout::DenseRows(step) => {
-                let corner = self.matrix.wrapping_offset(row * step + column);
-                // SAFETY: rows and columns are those of the operands, by the word of who called `run`.
-                unsafe { sum_rows(sums, corner, step, vector, count) }
+            Layout::DenseRows(step, sum) => {
+                let lines = Lines { first: self.matrix.wrapping_offset(row * step + column), step };
+                // SAFETY: rows and columns are those of the operands, by the word of who made this; the code is for
+                // this processor.
+                unsafe { sum(sums, lines, vector, count) }
             }
-            Layout::DenseColumns(step, sum_columns) => {
-                let corner = self.matrix.wrapping_offset(row + column * step);
-                // SAFETY: as above; the code is for this processor.
-                unsafe { sum_columns(sums, Columns { first: corner, step }, vector, count) }
+            Layout::DenseColumns(step, sum) => {
+                let lines = Lines { first: self.matrix.wrapping_offset(row + column * step), step };
+                // SAFETY: as above.
+                unsafe { sum(sums, lines, vector, count) }
+            }
+            Layout::Sparse([down, along], sum) => {
+                let mut copy = vec![T::ZERO; count];
+                for (row, total) in (row..).zip(sums) {
+                    let start = self.matrix.wrapping_offset(row * down + column * along);
+                    for (k, element) in (0..).zip(&mut copy) {
+                        // SAFETY: as above.
+                        *element = unsafe { *start.wrapping_offset(k * along) };
+                    }
+                    let lines = Lines { first: copy.as_ptr(), step: 0 };
+                    // SAFETY: the copy has so many elements; the rest as above.
+                    unsafe { sum(std::slice::from_mut(total), lines, vector, count) }
+                }
             }
         }
     }
 
     /// Writes elements of the result, which no other task writes.
     fn store(&self, first: usize, values: &[T]) {
-        let Strided { pointer, stride } = self.result;
+        let pointer = self.result.pointer.cast::<T>();
         for (row, &value) in (first..).zip(values) {
-            // SAFETY: the row is one of the result, by the word of who called `run`.
-            unsafe { *pointer.offset(row as isize * stride) = value };
+            // SAFETY: the row is one of the result, by the word of who made this.
+            unsafe { *pointer.wrapping_offset(row as isize * self.result.stride) = value };
         }
     }
 }
 
-fn add<T: Float>(sums: &mut [T], others: &[T]) {
+fn add<T: Number>(sums: &mut [T], others: &[T]) {
     for (sum, &other) in sums.iter_mut().zip(others) {
-        *sum = *sum + other;
-    }
-}
-
-/// Sets sums to the products of a vector with rows that are so far apart.
-///
-/// # Safety
-/// There is a row for each sum, and as many elements as are counted in each and in the vector.
-unsafe fn sum_rows<T: Float>(sums: &mut [T], first: *const T, step: isize, vector: *const T, count: usize) {
-    let (rows, apart) = (sums.len(), sums.len() as isize);
-    // SAFETY: by the caller's word.
-    unsafe {
-        gemm::gemm(
-            rows,
-            1,
-            count,
-            sums.as_mut_ptr(),
-            apart,
-            1,
-            false,
-            first,
-            1,
-            step,
-            vector,
-            apart.max(count as isize),
-            1,
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            GemmParallelism::None,
-        );
+        *sum = sum.plus(other);
     }
 }

@@ -1,20 +1,19 @@
-//! From text to graphs.
+//! From text to nodes.
 //!
-//! Everything is checked as for a graph built by a program: nodes by inference, the whole by `verify`. The
-//! constraints on sizes are found again by inference. What stands in a text is never trusted.
+//! Everything is checked as for a graph built by a program, by inference, which also finds the constraints on sizes again.
+//! What stands in a text is never trusted.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::arrays::{Fetch, Given};
 use super::cursor::Cursor;
 use super::dims::parse_dim;
-use super::literal::read_literal;
 use super::print::describe_type;
 use crate::array::Array;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::verify::verify;
 use crate::graph::{Constraint, Dense, Graph, Input, Loop, Node, NodeId, Region, SliceRange, Type};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
@@ -22,77 +21,25 @@ use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 /// The highest rank that is read.
 const MOST_AXES: usize = 64;
 
-/// The graph of a text, with what must hold of the sizes of its calls.
-///
-/// # Errors
-/// `Parse` with the line, what was expected and what was found; `Unsupported` for host functions, which a text
-/// cannot hold.
-pub fn parse(text: &str) -> Result<(Graph, Vec<Constraint>)> {
-    let mut parser = Parser {
-        graph: Graph::new(),
-        constraints: Vec::new(),
-        values: FxHashMap::default(),
-        started: false,
-        outputs: None,
-        inputs: None,
-    };
-    let mut last = 1;
-    for (line, text) in (1..).zip(text.lines()) {
-        let cursor = Cursor::new(line, text);
-        if !cursor.is_done() {
-            parser.line(cursor)?;
-        }
-        last = line;
-    }
-    parser.finish(last)
-}
-
-struct Parser {
-    graph: Graph,
-    constraints: Vec<Constraint>,
+/// What has been read of a text.
+pub(super) struct Parser<'f> {
+    pub(super) graph: Graph,
+    pub(super) constraints: Vec<Constraint>,
     /// The nodes by the numbers of the text.
     values: FxHashMap<u32, NodeId>,
-    started: bool,
-    outputs: Option<Vec<NodeId>>,
-    inputs: Option<Vec<NodeId>>,
+    /// The file of stored arrays.
+    pub(super) arrays: Option<String>,
+    fetch: Fetch<'f>,
 }
 
-impl Parser {
-    fn line(&mut self, mut cursor: Cursor<'_>) -> Result<()> {
-        if !self.started {
-            self.started = true;
-            if !(cursor.eat("kroton") && cursor.word() == "1") {
-                return Err(cursor.error("expected `kroton 1`, the first line of a graph"));
-            }
-        } else if cursor.sees("%") {
-            self.definition(&mut cursor)?;
-        } else if self.outputs.is_none() && cursor.eat("return") {
-            self.outputs = Some(self.values(&mut cursor)?);
-        } else if self.inputs.is_none() && cursor.eat("inputs") {
-            self.inputs = Some(self.values(&mut cursor)?);
-        } else {
-            return Err(cursor.expected("`%number = …`, one `return` or one `inputs`"));
-        }
-        cursor.finish()
-    }
-
-    fn finish(mut self, last: usize) -> Result<(Graph, Vec<Constraint>)> {
-        let missing = |word: &str| Error::Parse {
-            line: last,
-            column: 1,
-            message: format!("expected a line `{word} …`, found the end"),
-        };
-        self.graph.outputs = self.outputs.ok_or_else(|| missing("return"))?;
-        self.graph.inputs = self.inputs.ok_or_else(|| missing("inputs"))?;
-        verify(&self.graph).map_err(|error| match error {
-            Error::Internal(message) => Error::Parse { line: last, column: 1, message },
-            other => other,
-        })?;
-        Ok((self.graph, self.constraints))
+impl<'f> Parser<'f> {
+    pub(super) fn new(fetch: Fetch<'f>) -> Parser<'f> {
+        let (graph, constraints, values) = (Graph::new(), Vec::new(), FxHashMap::default());
+        Parser { graph, constraints, values, arrays: None, fetch }
     }
 
     /// `%number = node : type`.
-    fn definition(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+    pub(super) fn definition(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         cursor.expect("%")?;
         let number: u32 = cursor.integer("the number of a value")?;
         if self.values.contains_key(&number) {
@@ -231,28 +178,19 @@ impl Parser {
         Ok(Dim::from(Symbol { input, measure: Measure::Extent(same) }))
     }
 
-    /// `constant 2.5 : f64[]` or `constant [2] [1.0, 2.0] : f64[2]`.
+    /// `constant 2.5 : f64[]`, `constant [2] [1.0, 2.0] : f64[2]` or `constant [2] stored "%1" crc32=1a2b3c4d : f64[2]`.
     fn constant(&self, cursor: &mut Cursor<'_>) -> Result<(Node<NodeId>, Type)> {
-        let start = *cursor;
-        if !cursor.sees("[") {
-            let word = cursor.literal();
-            let ty = self.annotation(cursor)?;
-            let value = read_literal(word, ty.dtype).ok_or_else(|| start.expected(&value_of(ty.dtype)))?;
-            return Ok((Node::Scalar(value), ty));
-        }
-        let shape: Vec<usize> = cursor.list(|cursor| cursor.integer("a size"))?;
-        let words = cursor.list(|cursor| Ok((*cursor, cursor.literal())))?;
+        let given = Given::read(cursor)?;
         let ty = self.annotation(cursor)?;
-        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-        if count != Some(words.len()) {
-            return Err(start.error(format!("expected as many values as {shape:?} has, found {}", words.len())));
+        if let Some(value) = given.scalar(ty.dtype) {
+            return Ok((Node::Scalar(value?), ty));
         }
-        let mut array = Array::zeros(ty.dtype, &shape)?;
-        for (position, (place, word)) in words.into_iter().enumerate() {
-            let value = read_literal(word, ty.dtype).ok_or_else(|| place.expected(&value_of(ty.dtype)))?;
-            array.set(position, value);
-        }
+        let array = self.array(given, ty.dtype)?;
         Ok((Node::Dense(Dense(array)), ty))
+    }
+
+    pub(super) fn array(&self, given: Given<'_>, dtype: DType) -> Result<Array> {
+        given.array(dtype, self.arrays.as_deref(), self.fetch)
     }
 
     /// `: type`.
@@ -304,7 +242,7 @@ impl Parser {
         if exists { Ok(symbol) } else { Err(cursor.error(format!("the input %{number} has no such open size"))) }
     }
 
-    fn value(&self, cursor: &mut Cursor<'_>) -> Result<NodeId> {
+    pub(super) fn value(&self, cursor: &mut Cursor<'_>) -> Result<NodeId> {
         let start = *cursor;
         if !cursor.eat("%") {
             return Err(cursor.expected("a value such as %0"));
@@ -314,7 +252,7 @@ impl Parser {
     }
 
     /// Values with commas between them, maybe none.
-    fn values(&self, cursor: &mut Cursor<'_>) -> Result<Vec<NodeId>> {
+    pub(super) fn values(&self, cursor: &mut Cursor<'_>) -> Result<Vec<NodeId>> {
         let mut values = Vec::new();
         if cursor.is_done() {
             return Ok(values);
@@ -346,8 +284,4 @@ fn check_rank(cursor: &Cursor<'_>, shape: &[Dim]) -> Result<()> {
 fn dtype(cursor: &mut Cursor<'_>) -> Result<DType> {
     let start = *cursor;
     DType::from_name(cursor.word()).ok_or_else(|| start.expected("a dtype"))
-}
-
-fn value_of(dtype: DType) -> String {
-    format!("a value of {dtype}")
 }

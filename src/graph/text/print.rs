@@ -5,6 +5,8 @@
 
 use rustc_hash::FxHashMap;
 
+use super::VERSION;
+use super::arrays::{self, Stored, listed};
 use super::literal::{quote, write_literal};
 use crate::array::Array;
 use crate::graph::{Graph, Input, Loop, Node, NodeId, Type};
@@ -20,33 +22,77 @@ pub struct Spelling<'a> {
     pub elements: usize,
 }
 
+/// What a text says besides its graph.
+#[derive(Default)]
+pub struct Extras<'a> {
+    /// The names of the outputs: one for each, or none.
+    pub output_names: &'a [String],
+    /// Inputs that no call passes, and their values.
+    pub variables: &'a [(NodeId, Array)],
+}
+
 /// The text form of a graph: its live nodes and all its inputs.
 pub fn print(graph: &Graph) -> String {
+    print_head(None) + &print_body(graph, &Extras::default(), &mut |_, _| None)
+}
+
+/// The first lines of a text whose stored arrays are in a file of this name.
+pub fn print_head(arrays: Option<&str>) -> String {
+    let mut text = format!("{} {}\n", VERSION.0, VERSION.1);
+    if let Some(name) = arrays {
+        arrays::write_file(&mut text, name);
+    }
+    text
+}
+
+/// The text form of a graph without its first lines. `store` may take an array, which is called as its node.
+pub fn print_body(graph: &Graph, extras: &Extras<'_>, store: &mut dyn FnMut(&str, &Array) -> Option<Stored>) -> String {
     let live = graph.live();
     let listed: Vec<bool> = listed_inputs(graph);
     let others =
         graph.ids().filter(|id| !listed[id.index()] && (live[id.index()] || matches!(graph.node(*id), Node::Input(_))));
     let order: Vec<NodeId> = graph.inputs.iter().copied().chain(others).collect();
     let numbering = Numbering::new(graph, &order);
-    let mut text = String::from("kroton 1\n");
+    let mut text = String::new();
     for &id in &order {
-        text.push_str(&numbering.value(id));
-        text.push_str(" = ");
-        text.push_str(&numbering.line(graph, id));
-        text.push('\n');
+        let number = numbering.value(id);
+        let place = match graph.node(id) {
+            Node::Dense(array) => store(&number, &array.0),
+            _ => None,
+        };
+        push_line(&mut text, &[&number, " = ", &numbering.line(graph, id, place.as_ref())]);
     }
-    for (word, ids) in [("return", &graph.outputs), ("inputs", &graph.inputs)] {
-        let names: Vec<String> = ids.iter().map(|&id| numbering.value(id)).collect();
-        text.push_str(format!("{word} {}", names.join(", ")).trim_end());
-        text.push('\n');
+    for (id, array) in extras.variables {
+        let number = numbering.value(*id);
+        let place = store(&number, array);
+        push_line(&mut text, &["shared ", &number, " = ", &arrays::value(array, place)]);
     }
+    push_line(&mut text, &["return ", &outputs(graph, &numbering, extras.output_names)]);
+    let inputs: Vec<String> = graph.inputs.iter().map(|&id| numbering.value(id)).collect();
+    push_line(&mut text, &["inputs ", &inputs.join(", ")]);
     text
+}
+
+fn push_line(text: &mut String, parts: &[&str]) {
+    text.extend(parts.iter().copied());
+    text.truncate(text.trim_end_matches(' ').len());
+    text.push('\n');
+}
+
+/// `%1, %2`, or `%1 as "loss", %2 as "slope"`.
+fn outputs(graph: &Graph, numbering: &Numbering, names: &[String]) -> String {
+    let mut names = names.iter();
+    let output = |&id: &NodeId| match names.next() {
+        Some(name) => format!("{} as {}", numbering.value(id), quote(name)),
+        None => numbering.value(id),
+    };
+    graph.outputs.iter().map(output).collect::<Vec<_>>().join(", ")
 }
 
 /// The line of one node with the ids of the graph itself, for error messages; works on broken graphs too.
 pub fn describe_node(graph: &Graph, id: NodeId) -> String {
     let numbering = Numbering::of_ids(graph);
-    format!("{} = {}", numbering.value(id), numbering.line(graph, id))
+    format!("{} = {}", numbering.value(id), numbering.line(graph, id, None))
 }
 
 /// A type with the ids of the graph itself, for error messages.
@@ -127,7 +173,8 @@ impl Numbering {
         }
     }
 
-    fn line(&self, graph: &Graph, id: NodeId) -> String {
+    /// A node with its type; `place` is where its array is stored, if it is.
+    fn line(&self, graph: &Graph, id: NodeId, place: Option<&Stored>) -> String {
         let node = graph.node(id);
         let spelling = Spelling { value: &|id| self.value(id), dim: &|dim| self.dim(dim), elements: usize::MAX };
         if let Node::Input(input) = node {
@@ -136,7 +183,11 @@ impl Numbering {
             return format!("{} {}[{}]", spell_node(node, &spelling), input.ty.dtype, sizes.join(", "));
         }
         let separator = if matches!(node, Node::Parameter(..)) { "" } else { ": " };
-        format!("{} {separator}{}", spell_node(node, &spelling), spell_type(graph.ty(id), &spelling))
+        let text = match (node, place) {
+            (Node::Dense(array), Some(place)) => format!("{} {}", node.name(), arrays::stored(&array.0, place)),
+            _ => spell_node(node, &spelling),
+        };
+        format!("{text} {separator}{}", spell_type(graph.ty(id), &spelling))
     }
 }
 
@@ -157,7 +208,7 @@ pub fn spell_node(node: &Node<NodeId>, spelling: &Spelling<'_>) -> String {
             write_literal(&mut text, *scalar);
             text
         }
-        Node::Dense(array) => format!("{name} {}", dense(&array.0, spelling.elements)),
+        Node::Dense(array) => format!("{name} {}", listed(&array.0, spelling.elements)),
         Node::Iota(size) | Node::Size(size) => format!("{name} {}", (spelling.dim)(size)),
         Node::Unary(_, x) | Node::Cast(_, x) => format!("{name} {}", value(*x)),
         Node::Binary(_, operands) | Node::MatMul(operands) | Node::Barrier(operands) => {
@@ -209,17 +260,4 @@ fn values(ids: &[NodeId], spelling: &Spelling<'_>) -> String {
 fn dims(shape: &[Dim], spelling: &Spelling<'_>) -> String {
     let sizes: Vec<String> = shape.iter().map(spelling.dim).collect();
     format!("[{}]", sizes.join(", "))
-}
-
-/// The shape and the elements of a constant: `[2] [1.0, 2.0]`.
-fn dense(array: &Array, limit: usize) -> String {
-    let mut text = format!("{:?} [", array.shape());
-    for position in 0..array.len().min(limit) {
-        if position > 0 {
-            text.push_str(", ");
-        }
-        write_literal(&mut text, array.get(position));
-    }
-    text.push_str(if array.len() > limit { ", …]" } else { "]" });
-    text
 }

@@ -6,6 +6,7 @@ mod evaluate;
 mod exact;
 mod random;
 mod reference;
+mod shifted;
 mod small;
 mod sums;
 mod views;

@@ -16,8 +16,8 @@ use crate::optimize::rule::Apply;
 use crate::optimize::{Class, Rule, rules};
 
 /// At least 200 bits beyond the point for every f32 whose exponential is finite.
-const BITS: usize = 448;
-const NEAREST: RoundingMode = RoundingMode::ToEven;
+pub(super) const BITS: usize = 448;
+pub(super) const NEAREST: RoundingMode = RoundingMode::ToEven;
 
 /// A number or a truth value.
 #[derive(Debug, Clone)]
@@ -134,7 +134,7 @@ impl Reference {
 }
 
 /// The f64 nearest to a number; its error is 2⁻²⁹ ULP of f32.
-fn to_f64(value: &BigFloat) -> f64 {
+pub(super) fn to_f64(value: &BigFloat) -> f64 {
     value.to_string().parse().unwrap_or(f64::NAN)
 }
 

@@ -33,6 +33,35 @@ fn an_extremum_of_repeated_elements_is_one_of_them() {
     assert_eq!(open.0, 0);
 }
 
+/// Whether all, or any, of some bools of shape [2, 1] are true that are repeated along open axes of these sizes.
+fn quantified(op: ReduceOp, axes: &'static [u32], sizes: [usize; 2]) -> [Value; 2] {
+    let mut graph = Graph::new();
+    let x = input(&mut graph, "x", DType::Bool, &[Some(2), Some(1)]);
+    let y = input(&mut graph, "y", DType::F64, &[None, None]);
+    let [rows, columns] = [0, 1].map(|axis: usize| graph.ty(y).shape[axis].clone());
+    let x = add(&mut graph, Node::Broadcast([rows, Dim::of_size(2), columns].into_iter().collect(), x));
+    let result = reduce(&mut graph, op, axes, x);
+    graph.outputs.push(result);
+    let (after, trace) = apply(&graph, &[rule(&format!("{}_of_broadcast", op.name()))]);
+    assert_eq!(trace.total(), 1, "{axes:?}");
+    assert_eq!(count(&after, op.name()), usize::from(axes.contains(&1)), "{axes:?}");
+    let bools = Value { shape: vec![2, 1], elements: vec![Scalar::Bool(true), Scalar::Bool(false)] };
+    let arguments = [bools, Value::numbers(DType::F64, &sizes)];
+    [&graph, &after].map(|graph| evaluate(graph, &arguments).swap_remove(0))
+}
+
+#[test]
+fn any_and_all_of_repeated_bools_are_those_of_one_copy_if_there_is_one() {
+    for op in [ReduceOp::Any, ReduceOp::All] {
+        for axes in [&[0][..], &[2], &[0, 2], &[0, 1], &[0, 1, 2], &[1, 2]] {
+            for sizes in [[0, 0], [0, 3], [3, 0], [1, 1], [2, 3]] {
+                let [before, after] = quantified(op, axes, sizes);
+                same(&before, &after).unwrap_or_else(|error| panic!("{op} {axes:?} {sizes:?}: {error}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_sum_of_repeated_integers_is_a_product() {
     for axes in [&[0][..], &[2], &[0, 2], &[0, 1, 2], &[1, 2]] {

@@ -2,7 +2,7 @@
 //!
 //! Steps are recorded one after the other, as long as the host knows that they are to be made. Where a guard says, the
 //! host reads whether it held: after 1, 2, 4 … 64 steps if a step for which it does not hold changes nothing, else before
-//! each. Rows of sequences and of histories are read and written where they lie.
+//! each, as before the only step of a branch. Rows of sequences and of histories are read and written where they lie.
 
 use std::sync::Arc;
 
@@ -259,7 +259,8 @@ impl<'a> Run<'_, 'a> {
     /// # Safety
     /// As `Call::step`.
     unsafe fn steps(&mut self, most: Option<usize>) -> Result<usize> {
-        let goes_ahead = self.head().masked && !self.step.body.is_interrupted();
+        // A single step is a branch, which is not taken in vain.
+        let goes_ahead = self.head().masked && most != Some(1) && !self.step.body.is_interrupted();
         let (mut done, mut ahead) = (0, if self.head().guarded { 1 } else { usize::MAX });
         loop {
             let count = most.map_or(ahead, |most| ahead.min(most - done));

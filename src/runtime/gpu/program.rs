@@ -294,7 +294,7 @@ fn prepare(step: Step<Kernel>, adapter: &Adapter, target: &Target) -> Result<Dev
 }
 
 fn product(step: MatMulStep<Kernel>, target: &Target) -> Result<ProductStep> {
-    let MatMulStep { left, right, result, sizes, epilogue } = step;
+    let MatMulStep { left, right, result, sizes, epilogue, closes: _ } = step;
     match (result, epilogue) {
         (Some(result), None) => {
             let product = GpuProduct::new(result.dtype, "matmul", target)?;

@@ -131,3 +131,49 @@ fn rows_that_are_done_with_share_memory() {
     // The largest elements are dead when the sums are made: they share a slot, since rows are done one after the other.
     assert_eq!((block.slots.as_slice(), schedule.slots.len()), ([0, 1].as_slice(), 2));
 }
+
+/// X·w, something of it, and its product with Xᵀ.
+fn regression(residual: &str, last: &str) -> String {
+    format!(
+        "kroton 1\n%0 = input \"x\" f64[?, ?]\n%1 = input \"w\" f64[%0.1, 1]\n%2 = matmul %0, %1 : f64[%0.0, 1]\n\
+         %3 = {residual} : f64[%0.0, 1]\n%4 = permute order=[1, 0] %0 : f64[%0.1, %0.0]\n\
+         %5 = matmul %4, %3 : f64[%0.1, 1]\n{last}inputs %0, %1\n"
+    )
+}
+
+#[test]
+fn products_with_a_vector_join_and_those_of_the_transposed_matrix_close() {
+    let block = "steps 0 to 2 by rows [x.0], step 2 sums over them, slots 0, 1 for the rows at hand";
+    assert_eq!(blocks(&regression("exp %2", "return %5\n")), [block]);
+    let direct = regression("reshape [%0.0, 1] %2", "return %5\n");
+    assert_eq!(blocks(&direct), ["steps 0 to 1 by rows [x.0], step 1 sums over them, slot 0 for the rows at hand"]);
+    // The vector may be a row, on the left.
+    let left = "kroton 1\n%0 = input \"x\" f64[?, ?]\n%1 = input \"w\" f64[1, %0.1]\n\
+        %2 = permute order=[1, 0] %0 : f64[%0.1, %0.0]\n%3 = matmul %1, %2 : f64[1, %0.0]\n%4 = exp %3 : f64[1, %0.0]\n\
+        %5 = matmul %4, %0 : f64[1, %0.1]\nreturn %5\ninputs %0, %1\n";
+    assert_eq!(blocks(left), [block]);
+}
+
+#[test]
+fn sums_over_the_rows_are_not_there_before_the_block_ends() {
+    // A further product with X reads the closing one's result: that is another block.
+    let again = regression("exp %2", "%6 = matmul %0, %5 : f64[%0.0, 1]\n%7 = sub %6, %3 : f64[%0.0, 1]\nreturn %7\n");
+    let found = blocks(&again);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("steps 0 to 2 by rows [x.0], step 2 sums over them"), "{found:?}");
+    assert!(found[1].starts_with("steps 3 to 4 by rows [x.0]") && !found[1].contains("sums"), "{found:?}");
+    // Of a square matrix both products have one size.
+    let square = again.replace("f64[?, ?]", "f64[9, 9]").replace("%0.1", "9").replace("%0.0", "9");
+    assert_eq!(blocks(&square).len(), 2, "{square}");
+}
+
+#[test]
+fn products_of_columns_and_of_two_matrices_are_in_no_block() {
+    // Rows of the transposed matrix share cache lines.
+    let columns = "kroton 1\n%0 = input \"x\" f64[?, ?]\n%1 = input \"w\" f64[%0.0, 1]\n\
+        %2 = permute order=[1, 0] %0 : f64[%0.1, %0.0]\n%3 = matmul %2, %1 : f64[%0.1, 1]\n%4 = exp %3 : f64[%0.1, 1]\n\
+        %5 = matmul %0, %4 : f64[%0.0, 1]\nreturn %5\ninputs %0, %1\n";
+    assert_eq!(blocks(columns), [""; 0]);
+    let matrices = regression("exp %2", "return %5\n").replace("%0.1, 1]", "%0.1, 7]").replace("%0.0, 1]", "%0.0, 7]");
+    assert_eq!(blocks(&matrices), [""; 0]);
+}

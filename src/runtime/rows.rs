@@ -121,8 +121,8 @@ impl Rows {
         Ok(Some(cut))
     }
 
-    fn sums(&self, symbols: &Symbols) -> Result<SmallVec<[(DType, [usize; 2]); 1]>> {
-        let mut sums = SmallVec::new();
+    fn sums(&self, symbols: &Symbols) -> Result<Vec<(DType, [usize; 2])>> {
+        let mut sums = Vec::new();
         for (dtype, [rows, other]) in &self.sums {
             sums.push((*dtype, [size(rows, symbols)?, size(other, symbols)?]));
         }

@@ -84,7 +84,7 @@ pub fn add(p: &mut Program, op: usize, asked: Option<DType>, [a, b, c]: [usize; 
     add_results(p, Loop { steps, initial, sequence, captured, body, next, emitted, condition });
 }
 
-/// One node for each result, if these are small.
+/// One node for each result, if these are small and of few axes.
 fn add_results(p: &mut Program, made: Loop) {
     let last = made.initial.iter().map(|&x| (p.dtype(x), p.shape(x).clone()));
     let history = made.sequence.zip(made.emitted).map(|(sequence, emitted)| {
@@ -92,7 +92,8 @@ fn add_results(p: &mut Program, made: Loop) {
         (made.body.dtype(emitted), shape)
     });
     let results: Vec<(DType, Shape)> = last.chain(history).collect();
-    if !results.iter().all(|(_, shape)| small(shape)) {
+    // Other steps make and take three axes at most.
+    if !results.iter().all(|(_, shape)| small(shape) && shape.len() <= 3) {
         return;
     }
     let made = Arc::new(made);

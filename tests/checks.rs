@@ -250,6 +250,17 @@ fn elements_that_have_stopped_may_lose_their_numbers() {
     }
 }
 
+/// The optimizer subtracts the maximum of each row, also where rows are empty.
+#[test]
+fn empty_rows_pass() {
+    let x = matrix::<f64>("x");
+    let powers = x.exp();
+    let f = checked(Check::Differential).compile([&x], &powers / powers.sum_keepdims(1)).unwrap();
+    for shape in [(3, 0), (0, 3), (0, 0)] {
+        assert_eq!(f.call::<Array2<f64>>((&Array2::<f64>::zeros(shape),)).unwrap().dim(), shape);
+    }
+}
+
 /// Draws by rejection are loops in which elements stop, and compute functions of what is accepted only.
 #[test]
 fn gamma_and_poisson_numbers_pass() {

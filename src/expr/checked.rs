@@ -132,7 +132,7 @@ impl Checked {
         for id in self.graph.ids() {
             let Some(value) = &values[id.index()] else { continue };
             carrier.carry(id, Some(value.clone()))?;
-            if !is_given(self.graph.node(id)) {
+            if self.stands_alone(id, values) {
                 let got = self.run_alone(how, id, values, symbols)?;
                 if let Some(difference) = carrier.get(id)?.refutes(&got) {
                     let node = text::describe_node(&self.graph, id);
@@ -143,6 +143,14 @@ impl Checked {
             carrier.set(id, Estimate::exact(value.clone()));
         }
         Ok(())
+    }
+
+    /// Whether a node computes something and can be run on its own. The maximum of nothing cannot: that it has a value follows
+    /// from what was done before.
+    fn stands_alone(&self, id: NodeId, values: &[Option<Array>]) -> bool {
+        let node = self.graph.node(id);
+        let is_empty = |x: &NodeId| values[x.index()].as_ref().is_some_and(Array::is_empty);
+        !is_given(node) && !matches!(node, Node::Reduce(op, _, x) if op.needs_elements() && is_empty(x))
     }
 
     /// The nodes that run when a node runs: itself, and for what a loop gives, the loop and all that is in it.

@@ -273,7 +273,7 @@ fn batches_keep_the_rules() {
             y
         } else {
             let rows: Vec<Expr> = (0..2).map(|row| xs.slice(s![row, ..])).collect();
-            stack(&rows.iter().map(|x| rule(x, &scale(x))).collect::<Vec<_>>(), 0)
+            stack(rows.iter().map(|x| rule(x, &scale(x))).collect::<Vec<_>>(), 0)
         };
         let g = grad(&y.square().sum(..), [&xs, &w]).unwrap();
         let mixed = grad(&g[0].sum(..), [&w]).unwrap().remove(0);

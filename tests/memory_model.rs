@@ -125,7 +125,7 @@ fn variables_are_set_and_read_meanwhile() -> Outcome {
     let w = shared("w", Array1::<f64>::zeros(6));
     let f = Compiler::new().device(Device::Loops).compile([], (&w * 1.0, w.sum(..)))?;
     std::thread::scope(|scope| {
-        let setter = scope.spawn(|| (0..8).try_for_each(|i| w.set(&Array1::from_elem(6, f64::from(i)))));
+        let setter = scope.spawn(|| (0..8).try_for_each(|i| w.set(Array1::from_elem(6, f64::from(i)))));
         for _ in 0..8 {
             let (values, sum): (Vec<f64>, f64) = f.call(())?;
             assert!(values.iter().all(|&value| value == values[0]) && sum == 6.0 * values[0]);

@@ -148,7 +148,7 @@ fn as_long_as_a_condition_holds() -> Outcome {
         for _ in 0..4 {
             let next = step(&s, weights, drive);
             s = open.select(next, &s);
-            open = open & goes_on(&s);
+            open &= goes_on(&s);
         }
         program.compare(&format!("{title}, for all"), &[looped], &[s])?;
     }
@@ -166,7 +166,7 @@ fn elements_that_stop_by_themselves() -> Outcome {
         for _ in 0..4 {
             let next = step(&s, weights, drive);
             s = open.select(next, &s);
-            open = open & goes_on(&s);
+            open &= goes_on(&s);
         }
         program.compare(&format!("{title}, for each"), &[looped], &[s])?;
     }

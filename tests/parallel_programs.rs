@@ -14,19 +14,27 @@ use ndarray::{Array1, Array2, array};
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// All ways to run a function.
-fn everywhere() -> Vec<Compiler> {
-    let mut compilers = vec![
+fn everywhere() -> impl Iterator<Item = Compiler> {
+    let hosts = [
         Compiler::new().device(Device::Interpreter),
         Compiler::new().device(Device::Loops),
         Compiler::new().threads(1),
         Compiler::new().threads(2).parallel_threshold(1),
         Compiler::new().threads(8).parallel_threshold(1),
     ];
-    #[cfg(feature = "gpu")]
-    if kroton::backend::gpu::testing::device().is_some_and(|gpu| gpu.target().has_f64) {
-        compilers.push(Compiler::new().device(Device::Gpu));
-    }
-    compilers
+    hosts.into_iter().chain(on_a_gpu())
+}
+
+/// A GPU that has f64, where there is one.
+#[cfg(feature = "gpu")]
+fn on_a_gpu() -> Option<Compiler> {
+    let has_f64 = kroton::backend::gpu::testing::device().is_some_and(|gpu| gpu.target().has_f64);
+    has_f64.then(|| Compiler::new().device(Device::Gpu))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn on_a_gpu() -> Option<Compiler> {
+    None
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::statistics::{assert_chi_square, assert_mean, assert_share, kolmogorov};
 use common::{engines, plain, scalars};
-use kroton::{Array, Compiler, DType, Device, Expr, compile, grad, random, scalar, vector};
+use kroton::{Array, Compiler, Device, Expr, compile, grad, random, scalar, vector};
 use statrs::function::gamma::{digamma, gamma_lr, ln_gamma};
 
 /// Draws of a statistical test: ten million where kernels are optimized code.
@@ -306,9 +306,9 @@ fn devices_give_the_same_elements_but_for_close_acceptances() {
     let (seed_input, input) = (scalar::<u64>("seed"), vector::<f32>("parameters"));
     let key = random::key(&seed_input);
     let draws = [random::gamma::<f32>(&key, &input, [input.len()]), random::poisson(&key, &input, [input.len()])];
-    let seed = Argument::new(DType::U64, &[], vec![Scalar::U64(77)], Layout::Contiguous);
+    let seed = Argument::new(kroton::DType::U64, &[], vec![Scalar::U64(77)], Layout::Contiguous);
     let values = (0..2000).map(|i| Scalar::F32(0.05 * 1.004_f32.powi(i))).collect();
-    let values = Argument::new(DType::F32, &[2000], values, Layout::Contiguous);
+    let values = Argument::new(kroton::DType::F32, &[2000], values, Layout::Contiguous);
     for engine in gpu::MASKS.iter().filter_map(|&(name, mask)| gpu::Engine::new(name, mask)) {
         for (index, draw) in draws.iter().enumerate() {
             let oracle = plain(Device::Interpreter).compile([&seed_input, &input], draw).unwrap();

@@ -180,9 +180,19 @@ fn wrong_rules_are_named() {
     assert!(found.contains("`and` takes bool"), "{found}");
     let found = text(custom_gradient([&x], |[x]| [x], |_, _, [c]| [c & 1.5]));
     assert!(found.contains("`and` takes bool"), "{found}");
-    let [y] = custom_gradient([&x], |[x]| [x], |_, _, [c]| [c.clamp(-1.0, 1.0)]).unwrap();
-    for error in [jvp(&y, [(&x, ones(&x))]).unwrap_err(), jacobian(&y, &x).unwrap_err()] {
-        assert!(error.to_string().contains("not linear"), "{error}");
+    let crooked: [fn(&Expr) -> Expr; 6] = [
+        |c| c.clamp(-1.0, 1.0),
+        |c| c + 1.0,
+        |c| c.sign(),
+        |c| c.stop_gradient(),
+        |c| c * c,
+        |c| c.gt(0.0).select(1.0_f32, 0.0),
+    ];
+    for pullback in crooked {
+        let [y] = custom_gradient([&x], |[x]| [x], |_, _, [c]| [pullback(&c)]).unwrap();
+        for error in [jvp(&y, [(&x, ones(&x))]).unwrap_err(), jacobian(&y, &x).unwrap_err()] {
+            assert!(error.to_string().contains("not linear"), "{error}");
+        }
     }
 }
 

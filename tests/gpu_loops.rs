@@ -320,3 +320,22 @@ fn a_branch_is_not_taken_in_vain() -> Result<()> {
     assert!(taken.1 >= 40 && left.1 < 20, "{} dispatches, and {}", taken.1, left.1);
     Ok(())
 }
+
+#[test]
+fn histories_and_counts_of_loops_inside_are_rows_of_those_around_them() -> Result<()> {
+    let x = matrix::<f32>("x");
+    let zero = constant(0.0_f32);
+    let ([total], [sums, steps]) = scan(&x, [&zero], |row, [total]| {
+        let inner = scan_until(&row, [&zero], |x, [sum]| {
+            let sum = sum + x;
+            ([sum.clone()], [sum.clone()], sum.gt(2.5))
+        });
+        let ([sum], [sums], steps) = inner.expect("it is well typed");
+        ([total + sum], [sums, steps])
+    })?;
+    let data = array![[1.0_f32, 2.0, 3.0], [1.0, 1.0, 1.0], [3.0, 1.0, 1.0]];
+    let found = check(&[&x], &[total, sums, steps], vec![vec![Arg::from(&data)]]);
+    assert_eq!(found[0][1].as_slice::<f32>()?, [1.0, 3.0, 0.0, 1.0, 2.0, 3.0, 3.0, 0.0, 0.0]);
+    assert_eq!(i64s(&found[0][2]), [2, 3, 1]);
+    Ok(())
+}

@@ -7,20 +7,21 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use crate::autodiff::forward::push_forward;
 use crate::autodiff::guards::{self, Guard};
 use crate::autodiff::reverse::{Adjoint, cleaned, pull_back};
 use crate::autodiff::tape::Tape;
-use crate::autodiff::{forward, number, reverse, stable, views, zeros};
+use crate::autodiff::{forward, linearity, number, reverse, stable, views, zeros};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::derivation::Derivation;
 use crate::expr::region::fresh_parameter;
 use crate::graph::Node;
 use crate::ops::ReduceOp;
-use crate::shape::{InputId, Shape};
+use crate::shape::Shape;
 
 /// What the adjoints of the values of an entry contribute to those of operands and of what the values captured, by their
 /// entries.
@@ -178,6 +179,19 @@ fn transposed(
     let mut cotangents: Vec<Expr> = derivation.results().iter().map(zeros_like).collect();
     cotangents[index] = cotangent.clone();
     let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
+    let Node::Parameter(unknown, _) = cotangent.node() else {
+        return Err(Error::Internal("a cotangent that is no parameter".to_string()));
+    };
+    let unknown = FxHashSet::from_iter([*unknown]);
+    if let Some(part) = pulled_back.iter().find_map(|pulled_back| linearity::breach(pulled_back, &unknown)) {
+        return Err(Error::Unsupported(format!(
+            "the forward derivative of `{}` (called at {}): its cotangents are not linear in those of its values (see `{part}`, \
+             built at {}), so only reverse mode (`grad`, `vjp`) can use them; `jvp`, `jacobian` and `hessian` transpose them",
+            derivation.function,
+            derivation.origin,
+            part.origin()
+        )));
+    }
     let mut sum = number(cotangent.dtype(), 0.0);
     let mut seeds = Vec::new();
     for (pulled_back, tangent) in pulled_back.iter().zip(operands) {
@@ -188,19 +202,5 @@ fn transposed(
         }
     }
     let along = pull_back(&sum, number(cotangent.dtype(), 1.0), std::slice::from_ref(&cotangent))?.remove(0);
-    let Some(tangent) = push_forward(&along, &seeds, directions)? else { return Ok(None) };
-    let unknown = |parameter: &Expr| match parameter.node() {
-        Node::Parameter(id, _) => Some(*id),
-        _ => None,
-    };
-    let unknowns: Vec<InputId> =
-        seeds.iter().map(|(direction, _)| direction).chain([&cotangent]).filter_map(unknown).collect();
-    if tangent.depends_on(&unknowns.into_iter().collect()) {
-        return Err(Error::Unsupported(format!(
-            "the forward derivative of `{}` (called at {}): its cotangents are not linear in those of its values, so \
-             only reverse mode (`grad`, `vjp`) can use them; `jvp`, `jacobian` and `hessian` transpose them",
-            derivation.function, derivation.origin
-        )));
-    }
-    Ok(Some(tangent))
+    push_forward(&along, &seeds, directions)
 }

@@ -19,6 +19,7 @@ pub mod conventions;
 mod derived;
 mod forward;
 mod guards;
+mod linearity;
 mod partial;
 mod reductions;
 mod residuals;

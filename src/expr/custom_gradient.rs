@@ -19,7 +19,8 @@ use crate::graph::describe;
 /// expressions, or a `Result` of one; so the derivative may be differentiated in turn, by what its own expressions say.
 ///
 /// Forward mode ([`jvp`](crate::jvp), [`jacobian`](crate::jacobian), [`hessian`](crate::hessian)) transposes
-/// `cotangents` back, and so demands that it be linear in the cotangents: a factor is, a clamped cotangent is not.
+/// `cotangents` back, and so demands that it be linear in the cotangents by its form: sums,
+/// factors, views, reductions by sums and `select` are; a clamped cotangent or its sign is not.
 ///
 /// Nothing else knows of a custom gradient: what is compiled, and what [`to_text`](crate::to_text) writes, are the nodes
 /// that `value` makes. Derivatives do not look at these, so there are none with respect to an expression between

@@ -62,7 +62,7 @@ impl<T: Number> Product<T> {
         }
         let layout = match [matrix.row_stride, matrix.column_stride] {
             [step, 1] => Layout::DenseRows(step, sum_rows()),
-            [1, step] if rows > 1 => Layout::DenseColumns(step, sum_columns()),
+            [1, step] => Layout::DenseColumns(step, sum_columns()),
             steps => Layout::Sparse(steps, sum_rows()),
         };
         let matrix = matrix.pointer.cast_const().cast::<T>();

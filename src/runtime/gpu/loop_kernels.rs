@@ -30,8 +30,10 @@ impl LoopKernels {
         let whole = head.captured.iter().chain(&head.initial).map(|(window, shape)| (window.dtype, shape.len()));
         let rows = head.sequences.iter().map(|(window, shape)| (window.dtype, shape.len() - 1));
         let emitted = head.emitted.iter().map(|(dtype, shape)| (*dtype, shape.len()));
+        let cleared = head.emitted.iter().filter(|_| head.guarded).map(|(dtype, shape)| (*dtype, shape.len() + 1));
+        let counted = head.results.last().into_iter().flatten().map(|window| (window.dtype, 0));
         let mut kernels = BTreeMap::new();
-        for (dtype, rank) in whole.chain(rows).chain(emitted) {
+        for (dtype, rank) in whole.chain(rows).chain(emitted).chain(cleared).chain(counted) {
             if let Entry::Vacant(entry) = kernels.entry((dtype.size(), rank)) {
                 entry.insert(GpuKernel::new(copies::copy(dtype.size(), rank as u32), target)?);
             }

@@ -181,18 +181,26 @@ impl<'a> Call<'_, 'a> {
         let sequences = head.sequences.iter().map(|(window, shape)| Ok(outer(window, shape)?.into_rows()));
         let sequences = sequences.collect::<Result<Vec<_>>>()?;
         let mut histories = Vec::with_capacity(head.emitted.len());
-        for ((_, shape), window) in head.emitted.iter().zip(&head.results[memory.states.len()..]) {
+        for ((dtype, shape), window) in head.emitted.iter().zip(&head.results[memory.states.len()..]) {
             let Some(window) = window else {
                 histories.push(None);
                 continue;
             };
-            // How many rows there are does not matter for where they are.
-            let shape = std::iter::once(Ok(0)).chain(shape.iter().map(|dim| size(dim, frame.symbols)));
-            let history = Outer::new(frame, window, shape.collect::<Result<_>>()?)?.into_rows();
+            let rows = head.sequences.first().and_then(|(_, shape)| shape.first());
+            let rows = rows.ok_or_else(|| Error::Internal("a history without a sequence".to_string()))?;
+            let shape: Sizes<usize> =
+                std::iter::once(rows).chain(shape).map(|dim| size(dim, frame.symbols)).collect::<Result<_>>()?;
+            let history = Outer::new(frame, window, shape.clone())?;
             if head.guarded {
-                recorder.clear(&history.placed.memory)?;
+                // It may be a row of a history itself, of which the other rows stay.
+                let zero = recorder.gpu().allocate(dtype.size())?;
+                recorder.clear(&zero)?;
+                let strides = shape.iter().map(|_| 0).collect();
+                let from = GpuOperand { base: GpuBase::Memory(&zero), offset: 0, strides };
+                let to = (&history.placed.memory, history.placed.offset);
+                step.kernels.copy(recorder, dtype.size(), &shape, from, to)?;
             }
-            histories.push(Some(history));
+            histories.push(Some(history.into_rows()));
         }
         memory.body.arguments.clear();
         for (number, (window, shape)) in head.captured.iter().enumerate() {
@@ -212,7 +220,10 @@ impl<'a> Call<'_, 'a> {
         }
         if let Some(Some(window)) = step.head.results.last() {
             let to = Outer::new(self.frame, window, Sizes::new())?.placed;
-            self.recorder.write(&to.memory, &(done as i64).to_le_bytes())?;
+            let steps = self.recorder.gpu().allocate(size_of::<i64>())?;
+            self.recorder.write(&steps, &(done as i64).to_le_bytes())?;
+            let from = row_major(&steps, &[]);
+            step.kernels.copy(self.recorder, size_of::<i64>(), &[], from, (&to.memory, to.offset))?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::autodiff::{views, widen, zeros};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::expr::region::{self, fresh_parameter, parameters};
+use crate::expr::region::{self, fresh_parameter};
 use crate::expr::substitute::Substitution;
 use crate::graph::{Loop, Node, Region, Type};
 use crate::shape::{Dim, InputId};
@@ -241,19 +241,29 @@ impl<'a> Back<'a> {
         initial
     }
 
-    /// A loop of at most one step: the states before it are the first ones.
+    /// A loop of at most one step: the states before it are the first ones. Under a guard they are states here as well, so that
+    /// nothing of the step lies outside.
     #[track_caller]
     fn single(&self, body: Region<Expr>, initial: Vec<Expr>) -> Loop<Expr> {
         let node = &self.body.node;
-        let mut own = Substitution::new(parameters(node));
+        let (mut parameters, mut initial, mut carried) = (body.parameters, initial, Vec::new());
+        let mut own = Substitution::new(region::parameters(node));
         for (parameter, first) in node.state_parameters().iter().zip(&node.initial) {
-            own.replace(parameter, first.clone());
+            let id = identity(parameter).into_iter().collect();
+            if node.guarded && body.results.iter().any(|result| result.depends_on(&id)) {
+                carried.push(fresh_parameter(first.ty().clone()));
+                initial.push(first.clone());
+                own.replace(parameter, carried[carried.len() - 1].clone());
+            } else {
+                own.replace(parameter, first.clone());
+            }
         }
         if let Some(index) = node.index_parameter() {
             own.replace(index, Expr::build(Node::Scalar(Scalar::I64(0))));
         }
         let mut results: Vec<Expr> = body.results.iter().map(|result| own.apply(result)).collect();
-        let (mut parameters, mut initial) = (body.parameters, initial);
+        results.extend(carried.iter().cloned());
+        parameters.extend(carried);
         if node.guarded {
             let guard = &node.initial[0];
             initial.insert(0, guard.clone());

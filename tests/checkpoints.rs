@@ -219,3 +219,15 @@ fn long_chains_are_differentiated() {
     let g = grad(&y, [&x]).unwrap().remove(0);
     assert_eq!(compile([&x], [&y, &g]).unwrap().call::<(f64, f64)>((1.0,)).unwrap(), (20_001.0, 1.0));
 }
+
+#[test]
+fn numbers_of_steps_may_be_operands() {
+    let (x, n) = (vector::<f64>("x"), scalar::<i64>("n"));
+    let body = |x: &Expr, n: &Expr| iterate(n, [x], |[s]| [s.sin()]).unwrap();
+    let [own] = checkpoint([&x, &n], |[x, n]| body(&x, &n)).unwrap();
+    let [known] = body(&x, &n);
+    let [own, known] = [own, known].map(|y| grad(&y.sum(..), [&x]).unwrap().remove(0));
+    let f = compile([&x, &n], (&own, &known)).unwrap();
+    let (own, known): (Vec<f64>, Vec<f64>) = f.call((&[0.5, 1.0, -2.0], 4_i64)).unwrap();
+    assert_eq!(own, known);
+}

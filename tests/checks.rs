@@ -7,8 +7,8 @@ use kroton::backend::{Backend, Executable, interpreter};
 use kroton::loops::{Block, Kernel, Nest, Operation, Statement, Target};
 use kroton::ops::{BinaryOp, UnaryOp};
 use kroton::{
-    Array, Check, Compiler, Device, Error, Expr, OptLevel, Result, iterate, iterate_while, iterate_while_at_most,
-    matrix, scalar, vector,
+    Array, Check, Compiler, Device, Error, Expr, OptLevel, Result, cond, iterate, iterate_while, iterate_while_at_most,
+    matrix, scalar, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -248,6 +248,32 @@ fn elements_that_have_stopped_may_lose_their_numbers() {
         // In a later step, where the first element has stopped.
         says(f.call::<Vec<f64>>((&[0.0, 4.25],)), &["at index [1] from -0.5", &at(line)]);
     }
+}
+
+#[test]
+fn branches_that_elements_of_a_batch_do_not_take_may_lose_numbers() {
+    let (ps, xs) = (vector::<bool>("ps"), matrix::<f64>("xs"));
+    let values = array![[4.0, 9.0], [-1.0, -1.0]];
+    let [roots] = vmap([&ps, &xs], |[p, x]| cond(p, [&x], |[x]| [x.sqrt()], |[x]| [x])).unwrap();
+    let flipped = |[x]: [Expr; 1]| [x.flip(0).sqrt() + x.sum(..).sqrt()];
+    let [others] = vmap([&ps, &xs], |[p, x]| cond(p, [&x], flipped, |[x]| [x])).unwrap();
+    for device in DEVICES {
+        let f = checked(Check::Nan).device(device).compile([&ps, &xs], &roots).unwrap();
+        let result: Array2<f64> = f.call((&[true, false], &values)).unwrap();
+        assert_eq!(result, array![[2.0, 3.0], [-1.0, -1.0]]);
+        says(f.call::<Array2<f64>>((&[false, true], &values)), &["`sqrt` gives NaN at index [1, 0]"]);
+        let f = checked(Check::Nan).device(device).compile([&ps, &xs], &others).unwrap();
+        f.call::<Array2<f64>>((&[true, false], &values)).unwrap();
+        says(f.call::<Array2<f64>>((&[true, true], &values)), &["`sqrt` gives NaN"]);
+    }
+}
+
+#[test]
+fn elements_that_have_stopped_may_be_elsewhere() {
+    let x = vector::<f64>("x");
+    let [y] = iterate_while(|[x]| x.gt(1.0), [&x], |[x]| [x.flip(0).sqrt().flip(0) - 1.5]).unwrap();
+    let f = checked(Check::Nan).optimize(OptLevel::None).compile([&x], &y).unwrap();
+    assert_eq!(f.call::<Vec<f64>>((&[4.0, -1.0],)).unwrap(), [0.5, -1.0]);
 }
 
 /// The optimizer subtracts the maximum of each row, also where rows are empty.

@@ -5,8 +5,8 @@ mod common;
 use common::{engines, scalars};
 use kroton::{
     Arg, Array, Compiler, DType, Device, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile,
-    cond, constant, from_text, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, matrix, random,
-    scalar, to_text, vector, vmap,
+    cond, constant, from_text, grad, hessian_vector_product, iterate, iterate_while, iterate_while_at_most, jvp,
+    matrix, random, scalar, to_text, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -356,5 +356,24 @@ fn shapes_that_only_a_call_knows_are_checked_there() {
         assert_eq!(f.call::<Vec<f64>>((true, &[1.0], &[2.0])).unwrap(), [1.0]);
         let error = f.call::<Vec<f64>>((true, &[1.0], &[2.0, 3.0])).unwrap_err().to_string();
         assert!(error.contains("axis 0 of `x`") && error.contains("axis 0 of `y`"), "{error}");
+    }
+}
+
+/// A loop in a branch, which would not end on the operand of the other one.
+#[test]
+fn the_reverse_of_a_branch_that_is_not_taken_is_not_computed() {
+    let x = scalar::<f64>("x");
+    let double_up = |x: &Expr| iterate_while_at_most(50, |[k]| k.lt(100.0), [x], |[k]| [k * 2.0]).unwrap();
+    let body = |[x]: [Expr; 1]| {
+        let [k] = iterate_while(|[k]| k.lt(100.0), [&x], |[k]| [k * 2.0]).unwrap();
+        let [y] = double_up(&x);
+        [y * k.stop_gradient()]
+    };
+    let [y] = cond(x.gt(0.0), [&x], body, |[x]| [x * 2.0]).unwrap();
+    let slope = grad(&y, [&x]).unwrap().remove(0);
+    for (_, device) in engines() {
+        let f = Compiler::new().device(device).on_unused_input(OnUnused::Ignore).compile([&x], &slope).unwrap();
+        assert_eq!(f.call::<f64>((1.0,)).unwrap(), 16384.0);
+        assert_eq!(f.call::<f64>((0.0,)).unwrap(), 2.0);
     }
 }

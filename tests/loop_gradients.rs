@@ -333,3 +333,37 @@ fn what_bodies_take_from_outside_is_looked_at_where_they_use_it() {
     let results = agree(&[&x, &flag], &outputs, &[Arg::from(&[1.0, 0.0]), Arg::from(&false)]);
     assert_eq!(results, [[2.0, 4.0], [2.0, 1.0], [1.0, 1.0], [0.5, 0.0]]);
 }
+
+#[test]
+fn steps_that_were_not_made_are_not_made_again() {
+    let (x, n) = (scalar::<f64>("x"), scalar::<i64>("n"));
+    let [y] = iterate_while_at_most(
+        3,
+        |[y]| y.lt(10.0),
+        [&x],
+        |[y]| {
+            let [k] = iterate_while(|[k]| k.lt(100.0), [&y], |[k]| [k * 2.0]).unwrap();
+            [&y * k.stop_gradient()]
+        },
+    )
+    .unwrap();
+    let dy = grad(&y, [&x]).unwrap();
+    let [z, _] = iterate_while_at_most(
+        5,
+        |[_, n]| n.gt(1),
+        [&x, &n],
+        |[y, n]| {
+            let [z] = iterate(&n - 1, [&y], |[z]| [z * 2.0]).unwrap();
+            [z, n - 1]
+        },
+    )
+    .unwrap();
+    let dz = grad(&z, [&x]).unwrap();
+    for (_, device) in engines() {
+        let compiler = || Compiler::new().device(device).on_unused_input(OnUnused::Ignore);
+        let f = compiler().compile([&x, &n], &dz[0]).unwrap();
+        assert_eq!(f.call::<f64>((1.0, 3_i64)).unwrap(), 8.0);
+        let f = compiler().compile([&x], &dy[0]).unwrap();
+        assert_eq!(f.call::<f64>((1.0,)).unwrap(), 128.0);
+    }
+}

@@ -68,7 +68,9 @@ fn by_recomputing(
     adjoints: Vec<Option<Adjoint>>,
 ) -> Result<Vec<Option<Adjoint>>> {
     let behind = |x: Expr, adjoint: &Adjoint| Expr::build(Node::Barrier([x, adjoint.value.clone()]));
-    let held = |x: &Expr| adjoints.iter().flatten().fold(x.clone(), behind);
+    // An integer may be a size, which is known before anything is computed, and takes no memory.
+    let is_free = |x: &Expr| x.rank() == 0 && x.dtype().is_integer();
+    let held = |x: &Expr| if is_free(x) { x.clone() } else { adjoints.iter().flatten().fold(x.clone(), behind) };
     let operands: Vec<Expr> = derivation.operands.iter().map(held).collect();
     let values = derivation.recomputed(&operands);
     let leaves = [operands.as_slice(), derivation.captured()].concat();

@@ -10,11 +10,12 @@ use crate::autodiff::body::Body;
 use crate::autodiff::guards::{self, Guard};
 use crate::autodiff::residuals::{self, Residuals};
 use crate::autodiff::reverse::{self, Adjoint, cleaned};
+use crate::autodiff::tape::{Entry, Role};
 use crate::autodiff::{views, widen, zeros};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::expr::region::{self, fresh_parameter, parameters};
+use crate::expr::region::{self, fresh_parameter};
 use crate::expr::substitute::Substitution;
 use crate::graph::{Loop, Node, Region, Type};
 use crate::shape::{Dim, InputId};
@@ -114,6 +115,18 @@ impl<'a> Back<'a> {
     /// Whether the step was made, where that is not certain.
     fn made(&self) -> Guard {
         (self.body.node.guarded && !self.is_single).then(|| self.body.node.body.parameters[0].clone())
+    }
+
+    /// Whether any of the step was made, if others must not be computed: what is inside may not end, or fail, on the rows of
+    /// steps that were not made.
+    #[track_caller]
+    fn computed_if(&self) -> Guard {
+        let may_fail = |entry: &Entry| match entry.role {
+            Role::Node => matches!(entry.expr.node(), Node::Loop(_) | Node::Custom(..)),
+            Role::Values(_) | Role::Value(_) => true,
+        };
+        let made = self.made().filter(|_| self.body.tape.entries.iter().any(may_fail))?;
+        Some(if made.rank() == 0 { made } else { made.any(..) })
     }
 
     #[track_caller]
@@ -228,19 +241,29 @@ impl<'a> Back<'a> {
         initial
     }
 
-    /// A loop of at most one step: the states before it are the first ones.
+    /// A loop of at most one step: the states before it are the first ones. Under a guard they are states here as well, so that
+    /// nothing of the step lies outside.
     #[track_caller]
     fn single(&self, body: Region<Expr>, initial: Vec<Expr>) -> Loop<Expr> {
         let node = &self.body.node;
-        let mut own = Substitution::new(parameters(node));
+        let (mut parameters, mut initial, mut carried) = (body.parameters, initial, Vec::new());
+        let mut own = Substitution::new(region::parameters(node));
         for (parameter, first) in node.state_parameters().iter().zip(&node.initial) {
-            own.replace(parameter, first.clone());
+            let id = identity(parameter).into_iter().collect();
+            if node.guarded && body.results.iter().any(|result| result.depends_on(&id)) {
+                carried.push(fresh_parameter(first.ty().clone()));
+                initial.push(first.clone());
+                own.replace(parameter, carried[carried.len() - 1].clone());
+            } else {
+                own.replace(parameter, first.clone());
+            }
         }
         if let Some(index) = node.index_parameter() {
             own.replace(index, Expr::build(Node::Scalar(Scalar::I64(0))));
         }
         let mut results: Vec<Expr> = body.results.iter().map(|result| own.apply(result)).collect();
-        let (mut parameters, mut initial) = (body.parameters, initial);
+        results.extend(carried.iter().cloned());
+        parameters.extend(carried);
         if node.guarded {
             let guard = &node.initial[0];
             initial.insert(0, guard.clone());
@@ -259,7 +282,9 @@ impl<'a> Back<'a> {
         let node = &self.body.node;
         let Region { mut parameters, results } = body;
         let own = parameters.iter().chain(step.rows.iter().map(|(_, row)| row)).filter_map(identity).collect();
-        let residuals = Residuals::of(self.body, &results, &own);
+        let made = self.computed_if();
+        let used: Vec<Expr> = results.iter().chain(&made).cloned().collect();
+        let residuals = Residuals::of(self.body, &used, &own);
         let mut along = self.given_rows(step);
         let mut walk = Vec::new();
         walk.extend(residuals::histories(self.body, &residuals.kept)?.into_iter().zip(residuals.kept));
@@ -279,8 +304,11 @@ impl<'a> Back<'a> {
             own.replace(&used, row.clone());
             along.push((sequence, row));
         }
-        let results = results.iter().map(|result| own.apply(result)).collect();
+        let mut results = results.iter().map(|result| own.apply(result)).collect();
         let (sequences, rows): (Vec<Expr>, Vec<Expr>) = along.into_iter().map(|(x, row)| (x.flip(0), row)).unzip();
+        if let Some(made) = made {
+            results = step_if(&own.apply(&made), &parameters, &rows, results);
+        }
         parameters.extend(rows);
         let count = match (&node.count, node.sequences.first()) {
             _ if !sequences.is_empty() => None,
@@ -367,6 +395,29 @@ fn seed(adjoint: &Expr, condition: &Guard, made: &Guard) -> Adjoint {
     };
     let value = made.as_ref().map_or_else(|| adjoint.clone(), |made| made.select(adjoint, 0.0));
     Adjoint { value, guard, multiplied: condition.is_some() }
+}
+
+/// The results of a step where it was made; else the states stay, and it emits nothing. What it reads are states of the
+/// condition, so that all of it lies inside.
+#[track_caller]
+fn step_if(made: &Expr, states: &[Expr], rows: &[Expr], results: Vec<Expr>) -> Vec<Expr> {
+    let mut own = Substitution::new(states.iter().chain(rows).filter_map(identity).collect());
+    let count = results.len();
+    let emitted = results[states.len()..].iter().map(|row| zeros(row.dtype(), row.dims().clone()));
+    let initial: Vec<Expr> =
+        [made.clone()].into_iter().chain(states.iter().cloned()).chain(emitted).chain(rows.iter().cloned()).collect();
+    let parameters: Vec<Expr> = initial.iter().map(|first| fresh_parameter(first.ty().clone())).collect();
+    let carried = &parameters[1 + count..];
+    for (old, new) in states.iter().zip(&parameters[1..]).chain(rows.iter().zip(carried)) {
+        own.replace(old, new.clone());
+    }
+    let next = results.iter().map(|result| own.apply(result));
+    let results = [constant(false)].into_iter().chain(next).chain(carried.iter().cloned()).collect();
+    let body = Region { parameters, results };
+    let once = Some(Expr::build(Node::Size(Dim::ONE)));
+    let node = Loop { count: once, guarded: true, initial, sequences: Vec::new(), body };
+    let made = Expr::build(Node::Loop(Box::new(node)));
+    (1..=count).map(|number| Expr::build(Node::Project(number as u32, made.clone()))).collect()
 }
 
 /// A loop has a state, needed or not.

@@ -73,6 +73,39 @@ pub fn first_lost(
     }
 }
 
+/// Whether the guard of a loop says of each element of a value whether it goes on.
+pub fn covers(guard: &[usize], value: &[usize]) -> bool {
+    guard.len() <= value.len()
+        && guard.iter().rev().zip(value.iter().rev()).all(|(&own, size)| own == 1 || own == *size)
+}
+
+/// Whether elements are made of elements in other places.
+pub fn mixes(node: &Node<NodeId>) -> bool {
+    match node {
+        Node::Permute(..)
+        | Node::Reshape(..)
+        | Node::Slice(..)
+        | Node::Concat(..)
+        | Node::Reduce(..)
+        | Node::MatMul(_)
+        | Node::Custom(..) => true,
+        Node::Input(_)
+        | Node::Parameter(..)
+        | Node::Scalar(_)
+        | Node::Dense(_)
+        | Node::Iota(_)
+        | Node::Size(_)
+        | Node::Broadcast(..)
+        | Node::Unary(..)
+        | Node::Binary(..)
+        | Node::Ternary(..)
+        | Node::Cast(..)
+        | Node::Barrier(_)
+        | Node::Loop(_)
+        | Node::Project(..) => false,
+    }
+}
+
 fn is_lost(value: Scalar) -> bool {
     value.dtype().is_float() && !value.to_f64().is_finite()
 }

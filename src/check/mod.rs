@@ -54,7 +54,7 @@ fn view(node: Node<NodeId>, x: &Array, shape: Shape) -> Result<Array> {
 }
 
 /// An operand repeated to a shape.
-fn widened(x: &Array, shape: &[usize]) -> Result<Array> {
+pub fn widened(x: &Array, shape: &[usize]) -> Result<Array> {
     if x.shape() == shape {
         return Ok(x.clone());
     }

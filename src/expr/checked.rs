@@ -11,9 +11,10 @@ use smallvec::SmallVec;
 
 use crate::array::Array;
 use crate::check::estimate::Estimate;
-use crate::check::finite::first_lost;
+use crate::check::finite::{covers, first_lost, mixes};
 use crate::check::looping::Carrier;
 use crate::check::rounding::Rounding;
+use crate::check::widened;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::eval;
@@ -85,14 +86,21 @@ impl Checked {
 
     fn check_finite(&self, arguments: &[Array], symbols: &Symbols) -> Result<()> {
         let guards = self.guards_of_elements();
+        let mixed = if guards.is_empty() { vec![false; self.graph.len()] } else { self.mixed() };
         // Where the elements of each such loop go on, at the step that is under way.
         let mut open: FxHashMap<NodeId, Array> = FxHashMap::default();
         let check = &mut |id: NodeId, operands: &[Array], value: &Array| {
             if let Some(&region) = guards.get(&id) {
                 open.insert(region, value.clone());
             }
-            let enclosing = self.enclosing[id.index()].iter().filter_map(|region| open.get(region));
-            let masks: SmallVec<[&Array; 1]> = enclosing.filter(|mask| mask.shape() == value.shape()).collect();
+            let mut masks: SmallVec<[Array; 1]> = SmallVec::new();
+            for mask in self.enclosing[id.index()].iter().filter_map(|region| open.get(region)) {
+                if !mixed[id.index()] && covers(mask.shape(), value.shape()) {
+                    masks.push(widened(mask, value.shape())?);
+                } else if !(0..mask.len()).all(|position| mask.get(position) == Scalar::Bool(true)) {
+                    return Ok(());
+                }
+            }
             let counts = |position: usize| masks.iter().all(|mask| mask.get(position) == Scalar::Bool(true));
             match first_lost(self.graph.node(id), operands, value, &counts)? {
                 None => Ok(()),
@@ -111,6 +119,18 @@ impl Checked {
             stops_by_element.then(|| (node.body.parameters[0], id))
         };
         self.graph.ids().filter_map(guard).collect()
+    }
+
+    /// Of each node, whether its elements are made of others inside a loop, so that no mask says which of them count.
+    fn mixed(&self) -> Vec<bool> {
+        let mut mixed = vec![false; self.graph.len()];
+        for id in self.graph.ids().filter(|id| !self.enclosing[id.index()].is_empty()) {
+            let node = self.graph.node(id);
+            let mut is_mixed = mixes(node);
+            node.for_each_operand(|operand| is_mixed |= mixed[operand.index()]);
+            mixed[id.index()] = is_mixed;
+        }
+        mixed
     }
 
     /// The oracle's values of all nodes outside loops, and of the outputs.

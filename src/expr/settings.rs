@@ -54,7 +54,8 @@ pub enum Check {
     /// That no expression turns finite numbers into NaN or infinity. The first that does is an error of the call, with
     /// the source line that built it, the element and the operands. Elements made of others that are NaN or infinite
     /// already pass. Expressions that the optimizer writes in a stable form, as ln(1 + exp(x)), are looked at in that form.
-    /// Bodies of loops whose elements stop one by one are not looked into.
+    /// In loops whose elements stop one by one, only elements that go on count; where elements are mixed, as by a sum or a
+    /// permutation, only steps in which all of them go on.
     Nan,
     /// That the engine does as the definition says: each node is run on the function's device, on the definition's values
     /// of its operands, and so is the whole function. The first that lies beyond its error bound is an error of the call.

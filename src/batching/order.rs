@@ -10,7 +10,9 @@ use smallvec::SmallVec;
 
 use crate::expr::Expr;
 use crate::expr::derivation::Derived;
+use crate::expr::region::parameters;
 use crate::graph::{Loop, Node};
+use crate::shape::InputId;
 
 /// One node: a handle on it, and the numbers of its operands.
 pub(super) struct Entry {
@@ -33,6 +35,8 @@ pub(super) struct Order {
     pub loops: FxHashMap<usize, Loop<usize>>,
     /// The owners of the parameters of these.
     pub owners: FxHashMap<usize, Owner>,
+    /// The loop that each parameter of a body belongs to.
+    bodies: FxHashMap<InputId, usize>,
     /// The number of each handle that was met. Entries and roots keep handles, so that their addresses stay theirs.
     handles: FxHashMap<usize, usize>,
     nodes: FxHashMap<Node<usize>, usize>,
@@ -45,6 +49,12 @@ impl Order {
     /// The number of an expression that was met.
     pub fn number(&self, expr: &Expr) -> Option<usize> {
         self.handles.get(&expr.key()).copied()
+    }
+
+    /// The innermost loop whose body a node lies in: inner loops come before outer ones.
+    pub fn enclosing(&self, number: usize) -> Option<usize> {
+        let free = self.entries[number].expr.free_parameters();
+        free.iter().filter_map(|parameter| self.bodies.get(parameter)).min().copied()
     }
 
     /// The number of an expression, after those of all that it is made of.
@@ -90,7 +100,8 @@ impl Order {
         });
         let number = self.nodes.get(&node).copied().unwrap_or(self.entries.len());
         if number == self.entries.len() {
-            if let Node::Loop(inner) = &node {
+            if let (Node::Loop(inner), Node::Loop(own)) = (&node, expr.node()) {
+                self.bodies.extend(parameters(own).into_iter().map(|parameter| (parameter, number)));
                 let owners = inner.body.parameters.iter().enumerate();
                 self.owners.extend(owners.map(|(position, &parameter)| (parameter, Owner { of: number, position })));
                 self.loops.insert(number, (**inner).clone());

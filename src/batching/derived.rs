@@ -43,9 +43,9 @@ impl Batching<'_> {
         derivation.remade(operands, |region, captured| self.remade_region(region, captured, outer.clone()))
     }
 
-    /// A region whose parameters and results are all batched.
+    /// A region whose parameters and results are all batched; what it captured was made outside.
     fn remade_region(&self, region: &Region<Expr>, captured: &[Expr], outer: Option<Expr>) -> Result<Region<Expr>> {
-        let mut order = Order::default();
+        let mut order = Order::ending_at(captured);
         let results: Vec<usize> = region.results.iter().map(|result| order.add(result)).collect();
         let (mut given, mut raised, mut parameters) = (FxHashMap::default(), Vec::new(), Vec::new());
         for parameter in &region.parameters {

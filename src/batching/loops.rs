@@ -257,7 +257,7 @@ impl Batching<'_> {
 /// The loops whose number of steps somebody asks for.
 pub(super) fn counted(order: &Order) -> FxHashSet<usize> {
     let asked = |entry: &Entry| match entry.expr.node() {
-        _ if entry.expr.derived().is_some() => None,
+        _ if entry.is_leaf || entry.expr.derived().is_some() => None,
         Node::Project(index, _) => {
             let of = entry.operands[0];
             (*index as usize == order.loops[&of].body.results.len()).then_some(of)

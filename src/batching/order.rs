@@ -14,10 +14,11 @@ use crate::expr::region::parameters;
 use crate::graph::{Loop, Node};
 use crate::shape::InputId;
 
-/// One node: a handle on it, and the numbers of its operands.
+/// One node: a handle on it, and the numbers of its operands. A leaf has none, whatever its node says.
 pub(super) struct Entry {
     pub expr: Expr,
     pub operands: SmallVec<[usize; 3]>,
+    pub is_leaf: bool,
 }
 
 /// Which loop a parameter belongs to, and which of its parameters it is.
@@ -46,6 +47,16 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// One that ends at some expressions.
+    pub fn ending_at(leaves: &[Expr]) -> Order {
+        let mut order = Order { roots: leaves.to_vec(), ..Order::default() };
+        for leaf in leaves {
+            order.handles.insert(leaf.key(), order.entries.len());
+            order.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true });
+        }
+        order
+    }
+
     /// The number of an expression that was met.
     pub fn number(&self, expr: &Expr) -> Option<usize> {
         self.handles.get(&expr.key()).copied()
@@ -88,7 +99,7 @@ impl Order {
             let number = *self.values.entry((Arc::as_ptr(of) as usize, *index)).or_insert(self.entries.len());
             if number == self.entries.len() {
                 let operands = operands(expr).iter().map(|operand| self.handles[&operand.key()]).collect();
-                self.entries.push(Entry { expr: expr.clone(), operands });
+                self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
             }
             self.handles.insert(expr.key(), number);
             return number;
@@ -107,7 +118,7 @@ impl Order {
                 self.loops.insert(number, (**inner).clone());
             }
             self.nodes.insert(node, number);
-            self.entries.push(Entry { expr: expr.clone(), operands });
+            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
         }
         self.handles.insert(expr.key(), number);
         number

@@ -40,12 +40,19 @@ impl Batching<'_> {
         }
         let outer = self.outer_guard(number);
         let operands = references[..derivation.operands.len()].iter().map(|&operand| self.batched(operand)).collect();
-        derivation.remade(operands, |region, captured| self.remade_region(region, captured, outer.clone()))
+        derivation
+            .remade(operands, |region, handles, captured| self.remade_region(region, handles, captured, outer.clone()))
     }
 
-    /// A region whose parameters and results are all batched; what it captured was made outside.
-    fn remade_region(&self, region: &Region<Expr>, captured: &[Expr], outer: Option<Expr>) -> Result<Region<Expr>> {
-        let mut order = Order::ending_at(captured);
+    /// A region whose parameters and results are all batched; what stands for `handles` was made outside.
+    fn remade_region(
+        &self,
+        region: &Region<Expr>,
+        handles: &[Expr],
+        captured: &[Expr],
+        outer: Option<Expr>,
+    ) -> Result<Region<Expr>> {
+        let mut order = Order::ending_at(handles, captured);
         let results: Vec<usize> = region.results.iter().map(|result| order.add(result)).collect();
         let (mut given, mut raised, mut parameters) = (FxHashMap::default(), Vec::new(), Vec::new());
         for parameter in &region.parameters {
@@ -57,8 +64,8 @@ impl Batching<'_> {
             }
             parameters.push(batch);
         }
-        for expr in captured {
-            if let (Some(inner), Some(outer)) = (order.number(expr), self.order.number(expr)) {
+        for (handle, expr) in handles.iter().zip(captured) {
+            if let (Some(inner), Some(outer)) = (order.number(handle), self.order.number(expr)) {
                 given.insert(inner, self.made(outer).clone());
                 raised.push((inner, self.levels.of(outer)));
             }

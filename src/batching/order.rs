@@ -47,11 +47,11 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// One that ends at some expressions.
-    pub fn ending_at(leaves: &[Expr]) -> Order {
-        let mut order = Order { roots: leaves.to_vec(), ..Order::default() };
-        for leaf in leaves {
-            order.handles.insert(leaf.key(), order.entries.len());
+    /// One that ends at some handles, in whose place there are leaves.
+    pub fn ending_at(handles: &[Expr], leaves: &[Expr]) -> Order {
+        let mut order = Order { roots: handles.to_vec(), ..Order::default() };
+        for (handle, leaf) in handles.iter().zip(leaves) {
+            order.handles.insert(handle.key(), order.entries.len());
             order.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true });
         }
         order

@@ -305,6 +305,17 @@ fn loops_in_branches_and_loops_make_no_steps_for_other_elements() {
         let doubled = |[x]: [Expr; 1]| iterate_while_at_most(60, |[y]| y.lt(10.0), [&x], |[y]| [y * 2.0]);
         cond(x.gt(0.0), [&x], doubled, |[x]| [x]).unwrap()
     });
+    // Of a batch in a batch, some elements may have stopped.
+    agree([f64s(&[3, 2], 4), xs()], &[], |[row, x]| {
+        let doubled = |y: &Expr| iterate_while_at_most(60, |[y]| y.abs().lt(10.0), [y], |[y]| [y * 2.0]);
+        cond(
+            x.gt(0.0),
+            [&row, &x],
+            |[row, x]| vmap([&row], |[y]| cond((&y + &x).gt(1.5), [&y], |[y]| doubled(&y), |[y]| Ok([y]))),
+            |[row, _]| Ok([row]),
+        )
+        .unwrap()
+    });
     agree([ns(), xs()], &[], |[n, x]| {
         // Neither a loop of a fixed number of steps nor a checkpoint between them changes that.
         let [branch] = cond(
@@ -321,7 +332,7 @@ fn loops_in_branches_and_loops_make_no_steps_for_other_elements() {
         .unwrap();
         // The inner loop has an end for as long as the outer one runs; in it, a count.
         let [nested] = iterate_while_at_most(
-            &n.maximum(1),
+            n.maximum(1),
             |[y]| y.gt(0.5),
             [&x],
             |[y]| {

@@ -4,9 +4,9 @@ mod common;
 
 use common::{Argument, Layout, Random, engines, plain, scalars, steps};
 use kroton::{
-    Arg, Array, Compiler, DType, Device, Error, Expr, OnUnused, OptLevel, Scalar, arange, compile, concat, constant,
-    grad, iterate, iterate_indexed, iterate_while, iterate_while_at_most, jacobian, matrix, random, s, scalar, scan,
-    scan_until, tensor, vector, vjp, vmap,
+    Arg, Array, Compiler, DType, Device, Error, Expr, OnUnused, OptLevel, Scalar, arange, checkpoint, compile, concat,
+    cond, constant, grad, iterate, iterate_indexed, iterate_while, iterate_while_at_most, jacobian, matrix, random, s,
+    scalar, scan, scan_until, tensor, vector, vjp, vmap,
 };
 use ndarray::{Array1, Array2, array};
 
@@ -294,6 +294,66 @@ fn numbers_of_steps_that_differ() {
         let error = f.call::<Vec<f64>>((&[2_i64, -3, 5], &[0.0, 0.0, 0.0])).unwrap_err().to_string();
         assert!(error.contains("a loop of -3 steps"), "{error}");
     }
+}
+
+#[test]
+fn loops_in_branches_and_loops_make_no_steps_for_other_elements() {
+    let xs = || Argument::vector(DType::F64, &[1.0, -1.0, 3.0].map(Scalar::F64), Layout::Contiguous);
+    let ns = || Argument::vector(DType::I64, &[2, -1, 0].map(Scalar::I64), Layout::Contiguous);
+    // Bounded first: what has no end shows as a wrong result.
+    agree([xs(), ns()], &[], |[x, _]| {
+        let doubled = |[x]: [Expr; 1]| iterate_while_at_most(60, |[y]| y.lt(10.0), [&x], |[y]| [y * 2.0]);
+        cond(x.gt(0.0), [&x], doubled, |[x]| [x]).unwrap()
+    });
+    // Of a batch in a batch, some elements may have stopped.
+    agree([f64s(&[3, 2], 4), xs()], &[], |[row, x]| {
+        let doubled = |y: &Expr| iterate_while_at_most(60, |[y]| y.abs().lt(10.0), [y], |[y]| [y * 2.0]);
+        cond(
+            x.gt(0.0),
+            [&row, &x],
+            |[row, x]| vmap([&row], |[y]| cond((&y + &x).gt(1.5), [&y], |[y]| doubled(&y), |[y]| Ok([y]))),
+            |[row, _]| Ok([row]),
+        )
+        .unwrap()
+    });
+    agree([ns(), xs()], &[], |[n, x]| {
+        // Neither a loop of a fixed number of steps nor a checkpoint between them changes that.
+        let [branch] = cond(
+            n.ge(0) & x.gt(0.0),
+            [&n, &x],
+            |[n, x]| {
+                let [counted] = iterate(&n, [&x], |[x]| [x + 1.0])?;
+                iterate(2, [&counted], |[y]| {
+                    checkpoint([&y], |[y]| iterate_while(|[y]| y.lt(10.0), [&y], |[y]| [y * 2.0])).unwrap()
+                })
+            },
+            |[_, x]| Ok([x]),
+        )
+        .unwrap();
+        // The inner loop has an end for as long as the outer one runs; in it, a count.
+        let [nested] = iterate_while_at_most(
+            n.maximum(1),
+            |[y]| y.gt(0.5),
+            [&x],
+            |[y]| {
+                let [y] = iterate_while(
+                    |[z]| z.lt(20.0),
+                    [&y],
+                    |[z]| iterate(z.cast_to(DType::I64), [&z], |[z]| [z + 1.5]).unwrap(),
+                )
+                .unwrap();
+                [y - 20.0]
+            },
+        )
+        .unwrap();
+        [branch, nested]
+    });
+    let xs = vector::<f64>("xs");
+    let [y] = vmap([&xs], |[x]| {
+        cond(x.gt(0.0), [&x], |[x]| iterate_while(|[y]| y.lt(10.0), [&x], |[y]| [y * 2.0]), |[x]| Ok([x]))
+    })
+    .unwrap();
+    assert_eq!(compile([&xs], &y).unwrap().call::<Vec<f64>>((&[1.0, -1.0],)).unwrap(), [16.0, -1.0]);
 }
 
 #[test]

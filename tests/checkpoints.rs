@@ -198,6 +198,41 @@ fn batches_of_checkpoints_and_of_their_gradients_are_checkpoints() {
 }
 
 #[test]
+fn batches_of_chains_that_capture_take_linear_time() {
+    let (xs, w) = (vector::<f64>("xs"), scalar::<f64>("w"));
+    let layers = |x: &Expr, count| {
+        (0..count).try_fold(x.clone(), |y, _| {
+            let [y] = checkpoint([&w], |[w]| [w * &y * 0.5 + x])?;
+            Ok::<_, kroton::Error>(y)
+        })
+    };
+    for count in [2, 40] {
+        let [ys] = vmap([&xs], |[x]| Ok([layers(&x, count)?])).unwrap();
+        let f = compile([&xs, &w], &ys).unwrap();
+        let known = |x: f64| (0..count).fold(x, |y, _| 3.0 * y * 0.5 + x);
+        assert_eq!(f.call::<Vec<f64>>((&[1.0, -2.0], 3.0)).unwrap(), [known(1.0), known(-2.0)]);
+    }
+}
+
+#[test]
+fn checkpoints_that_nest_and_capture_take_linear_time() {
+    fn nest(depth: usize, x: &Expr, a: &Expr) -> Expr {
+        if depth == 0 {
+            return x * a;
+        }
+        let [y] = checkpoint([x], |[x]| [nest(depth - 1, &x, a).sin()]).unwrap();
+        y
+    }
+    let x = scalar::<f64>("x");
+    for depth in [2, 25] {
+        let [y] = checkpoint([&x], |[x]| [nest(depth, &x, &(&x * 2.0))]).unwrap();
+        let known = (0..depth).fold(2.0 * 0.7 * 0.7, |y: f64, _| y.sin());
+        let own: f64 = compile([&x], &y).unwrap().call((0.7,)).unwrap();
+        assert!((own - known).abs() < 1e-12, "{own} is not {known}");
+    }
+}
+
+#[test]
 fn gradients_with_barriers_are_saved_and_shown() {
     let (x, w) = (matrix::<f64>("x"), matrix::<f64>("w"));
     let [y] = checkpoint([&x, &w], |[x, w]| [x.matmul(&w).tanh().matmul(&w)]).unwrap();

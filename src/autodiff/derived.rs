@@ -54,7 +54,7 @@ fn by_pullback(
         Some(adjoint) => views::fill(&cleaned(adjoint).value, value.dims()),
         None => zeros_like(value),
     };
-    let cotangents: Vec<Expr> = derivation.results().iter().enumerate().map(cotangent).collect();
+    let cotangents: Vec<Expr> = derivation.plain().iter().enumerate().map(cotangent).collect();
     let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default().into_iter().zip(active);
     let contribution = |value| Adjoint { value, guard: guard.clone(), multiplied: true };
     Ok(pulled_back.map(|(value, active)| active.then(|| contribution(value))).collect())
@@ -146,7 +146,7 @@ pub(super) fn push(
     let tangent = |index: usize| {
         if tape.has_value(all, index) { transposed(derivation, index, operands, directions) } else { Ok(None) }
     };
-    (0..derivation.results().len()).map(tangent).collect()
+    (0..derivation.plain().len()).map(tangent).collect()
 }
 
 /// The tangents of values that are those of the body.
@@ -177,8 +177,8 @@ fn transposed(
     operands: &[Option<Expr>],
     directions: &Shape,
 ) -> Result<Option<Expr>> {
-    let cotangent = fresh_parameter(derivation.results()[index].ty().clone());
-    let mut cotangents: Vec<Expr> = derivation.results().iter().map(zeros_like).collect();
+    let cotangent = fresh_parameter(derivation.plain()[index].ty().clone());
+    let mut cotangents: Vec<Expr> = derivation.plain().iter().map(zeros_like).collect();
     cotangents[index] = cotangent.clone();
     let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
     let Node::Parameter(unknown, _) = cotangent.node() else {

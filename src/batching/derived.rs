@@ -31,19 +31,28 @@ impl Batching<'_> {
         Ok(self.values[&key][*index].clone())
     }
 
-    fn remade_derivation(&self, number: usize, derivation: &Derivation) -> Result<Derivation> {
-        let references = &self.order.entries[number].operands;
+    fn remade_derivation(&mut self, number: usize, derivation: &Derivation) -> Result<Derivation> {
+        let order = self.order;
+        let references = &order.entries[number].operands;
         if !self.levels.is_batched(number) {
             let made: Vec<Expr> = references.iter().map(|&reference| self.made(reference).clone()).collect();
             return Ok(derivation.over(&made));
         }
+        let outer = self.outer_guard(number);
         let operands = references[..derivation.operands.len()].iter().map(|&operand| self.batched(operand)).collect();
-        derivation.remade(operands, |region, captured| self.remade_region(region, captured))
+        derivation
+            .remade(operands, |region, handles, captured| self.remade_region(region, handles, captured, outer.clone()))
     }
 
-    /// A region whose parameters and results are all batched.
-    fn remade_region(&self, region: &Region<Expr>, captured: &[Expr]) -> Result<Region<Expr>> {
-        let mut order = Order::default();
+    /// A region whose parameters and results are all batched; what stands for `handles` was made outside.
+    fn remade_region(
+        &self,
+        region: &Region<Expr>,
+        handles: &[Expr],
+        captured: &[Expr],
+        outer: Option<Expr>,
+    ) -> Result<Region<Expr>> {
+        let mut order = Order::ending_at(handles, captured);
         let results: Vec<usize> = region.results.iter().map(|result| order.add(result)).collect();
         let (mut given, mut raised, mut parameters) = (FxHashMap::default(), Vec::new(), Vec::new());
         for parameter in &region.parameters {
@@ -55,14 +64,15 @@ impl Batching<'_> {
             }
             parameters.push(batch);
         }
-        for expr in captured {
-            if let (Some(inner), Some(outer)) = (order.number(expr), self.order.number(expr)) {
+        for (handle, expr) in handles.iter().zip(captured) {
+            if let (Some(inner), Some(outer)) = (order.number(handle), self.order.number(expr)) {
                 given.insert(inner, self.made(outer).clone());
                 raised.push((inner, self.levels.of(outer)));
             }
         }
         let levels = Levels::new(&order, raised.into_iter());
-        let made = Batching::new(&order, levels, self.size.clone(), given, self.origin).run()?;
+        let inside = Batching::new(&order, levels, self.size.clone(), given, self.origin);
+        let made = Batching { outer, ..inside }.run()?;
         let results: Vec<Expr> = results.into_iter().map(|result| made.batched(result)).collect();
         results.iter().try_for_each(well_typed)?;
         Ok(Region { parameters, results })

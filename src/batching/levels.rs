@@ -69,7 +69,7 @@ impl<'a> Levels<'a> {
     /// The nodes on whose levels that of a node depends.
     fn sources(&self, number: usize) -> SmallVec<[usize; 3]> {
         let entry = &self.order.entries[number];
-        if entry.expr.derived().is_some() {
+        if entry.is_leaf || entry.expr.derived().is_some() {
             return entry.operands.clone();
         }
         match entry.expr.node() {

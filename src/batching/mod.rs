@@ -144,6 +144,10 @@ struct Batching<'a> {
     made: Vec<Expr>,
     /// What new loops carry in the place of parameters of old ones.
     parameters: FxHashMap<usize, Expr>,
+    /// The guards of new loops whose elements make different numbers of steps, by the number of the old loop.
+    limits: FxHashMap<usize, Expr>,
+    /// For which elements all of this is computed, if it lies in a loop whose elements stop on their own.
+    outer: Option<Expr>,
     /// The loops whose number of steps somebody asks for.
     counted: FxHashSet<usize>,
     /// The values of derivations that were made, by the address of the original.
@@ -160,9 +164,10 @@ impl<'a> Batching<'a> {
         given: FxHashMap<usize, Expr>,
         origin: &'static Location<'static>,
     ) -> Batching<'a> {
-        let (parameters, values) = Default::default();
+        let (parameters, limits, values) = Default::default();
         let made = Vec::with_capacity(order.entries.len());
-        Batching { order, levels, size, given, made, parameters, counted: loops::counted(order), values, origin }
+        let (counted, outer) = (loops::counted(order), None);
+        Batching { order, levels, size, given, made, parameters, limits, outer, counted, values, origin }
     }
 
     /// Makes every node that differs between elements anew.

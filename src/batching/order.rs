@@ -10,12 +10,15 @@ use smallvec::SmallVec;
 
 use crate::expr::Expr;
 use crate::expr::derivation::Derived;
+use crate::expr::region::parameters;
 use crate::graph::{Loop, Node};
+use crate::shape::InputId;
 
-/// One node: a handle on it, and the numbers of its operands.
+/// One node: a handle on it, and the numbers of its operands. A leaf has none, whatever its node says.
 pub(super) struct Entry {
     pub expr: Expr,
     pub operands: SmallVec<[usize; 3]>,
+    pub is_leaf: bool,
 }
 
 /// Which loop a parameter belongs to, and which of its parameters it is.
@@ -33,6 +36,8 @@ pub(super) struct Order {
     pub loops: FxHashMap<usize, Loop<usize>>,
     /// The owners of the parameters of these.
     pub owners: FxHashMap<usize, Owner>,
+    /// The loop that each parameter of a body belongs to.
+    bodies: FxHashMap<InputId, usize>,
     /// The number of each handle that was met. Entries and roots keep handles, so that their addresses stay theirs.
     handles: FxHashMap<usize, usize>,
     nodes: FxHashMap<Node<usize>, usize>,
@@ -42,9 +47,25 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// One that ends at some handles, in whose place there are leaves.
+    pub fn ending_at(handles: &[Expr], leaves: &[Expr]) -> Order {
+        let mut order = Order { roots: handles.to_vec(), ..Order::default() };
+        for (handle, leaf) in handles.iter().zip(leaves) {
+            order.handles.insert(handle.key(), order.entries.len());
+            order.entries.push(Entry { expr: leaf.clone(), operands: SmallVec::new(), is_leaf: true });
+        }
+        order
+    }
+
     /// The number of an expression that was met.
     pub fn number(&self, expr: &Expr) -> Option<usize> {
         self.handles.get(&expr.key()).copied()
+    }
+
+    /// The innermost loop whose body a node lies in: inner loops come before outer ones.
+    pub fn enclosing(&self, number: usize) -> Option<usize> {
+        let free = self.entries[number].expr.free_parameters();
+        free.iter().filter_map(|parameter| self.bodies.get(parameter)).min().copied()
     }
 
     /// The number of an expression, after those of all that it is made of.
@@ -78,7 +99,7 @@ impl Order {
             let number = *self.values.entry((Arc::as_ptr(of) as usize, *index)).or_insert(self.entries.len());
             if number == self.entries.len() {
                 let operands = operands(expr).iter().map(|operand| self.handles[&operand.key()]).collect();
-                self.entries.push(Entry { expr: expr.clone(), operands });
+                self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
             }
             self.handles.insert(expr.key(), number);
             return number;
@@ -90,13 +111,14 @@ impl Order {
         });
         let number = self.nodes.get(&node).copied().unwrap_or(self.entries.len());
         if number == self.entries.len() {
-            if let Node::Loop(inner) = &node {
+            if let (Node::Loop(inner), Node::Loop(own)) = (&node, expr.node()) {
+                self.bodies.extend(parameters(own).into_iter().map(|parameter| (parameter, number)));
                 let owners = inner.body.parameters.iter().enumerate();
                 self.owners.extend(owners.map(|(position, &parameter)| (parameter, Owner { of: number, position })));
                 self.loops.insert(number, (**inner).clone());
             }
             self.nodes.insert(node, number);
-            self.entries.push(Entry { expr: expr.clone(), operands });
+            self.entries.push(Entry { expr: expr.clone(), operands, is_leaf: false });
         }
         self.handles.insert(expr.key(), number);
         number

@@ -67,7 +67,7 @@ pub fn custom_gradient<V: IntoResults<M>, C: IntoResults<N>, const N: usize, con
 ) -> Result<[Expr; M]> {
     let value = |operands: [Expr; N]| Ok(value(operands).into_results()?.into());
     let derivation = Derivation::new("custom_gradient", Location::caller(), operands, value)?;
-    for (at, value) in derivation.results().iter().enumerate() {
+    for (at, value) in derivation.plain().iter().enumerate() {
         if !value.dtype().is_float() {
             let (found, place) = (describe(value.ty()), value.origin());
             return Err(derivation.refused(format!(

@@ -44,15 +44,20 @@ pub(crate) struct Derivation {
 }
 
 /// A region, and what it uses beside its parameters.
+///
+/// What stands for that is put in its place with the arguments, in one go: closures in closures are walked once each.
 #[derive(Clone)]
 struct Closure {
     region: Region<Expr>,
+    /// What the region was built with.
+    built_with: Vec<Expr>,
+    /// What stands for each of these.
     captured: Vec<Expr>,
 }
 
 impl Closure {
     fn new(region: Region<Expr>) -> Closure {
-        let mut closure = Closure { region, captured: Vec::new() };
+        let mut closure = Closure { region, built_with: Vec::new(), captured: Vec::new() };
         let (own, mut seen) = (closure.scope(), FxHashSet::default());
         let mut pending: Vec<Expr> = closure.region.results.iter().rev().cloned().collect();
         while let Some(expr) = pending.pop() {
@@ -62,9 +67,10 @@ impl Closure {
             if expr.depends_on(&own) {
                 pending.extend(expr.level_operands().into_iter().rev());
             } else if !is_constant(&expr) {
-                closure.captured.push(expr);
+                closure.built_with.push(expr);
             }
         }
+        closure.captured.clone_from(&closure.built_with);
         closure
     }
 
@@ -77,27 +83,17 @@ impl Closure {
         self.region.parameters.iter().filter_map(id).collect()
     }
 
-    /// The results with other expressions in the place of some.
-    fn with<'a>(&self, replaced: impl Iterator<Item = (&'a Expr, &'a Expr)>) -> Vec<Expr> {
+    /// The results for these arguments.
+    fn apply(&self, arguments: &[Expr]) -> Vec<Expr> {
         let mut substitution = Substitution::new(self.scope());
+        let replaced = self.region.parameters.iter().zip(arguments).chain(self.built_with.iter().zip(&self.captured));
         replaced.for_each(|(old, new)| substitution.replace(old, new.clone()));
         self.region.results.iter().map(|result| substitution.apply(result)).collect()
     }
 
-    /// The results for these arguments.
-    fn apply(&self, arguments: &[Expr]) -> Vec<Expr> {
-        self.with(self.region.parameters.iter().zip(arguments))
-    }
-
     /// The same with other expressions in the place of those captured.
     fn over(&self, captured: &[Expr]) -> Closure {
-        let same = self.captured.iter().zip(captured).all(|(old, new)| old.key() == new.key());
-        if same {
-            return self.clone();
-        }
-        let results = self.with(self.captured.iter().zip(captured));
-        let region = Region { parameters: self.region.parameters.clone(), results };
-        Closure { region, captured: captured.to_vec() }
+        Closure { captured: captured.to_vec(), ..self.clone() }
     }
 }
 
@@ -133,8 +129,8 @@ impl Derivation {
     ) -> Result<Derivation> {
         let operands = self.body.region.parameters.clone();
         let like = |result: &Expr| parameter(result.ty().clone(), false, self.origin);
-        let values: Vec<Expr> = self.results().iter().map(like).collect();
-        let cotangents: Vec<Expr> = self.results().iter().map(like).collect();
+        let values: Vec<Expr> = self.plain.iter().map(like).collect();
+        let cotangents: Vec<Expr> = self.plain.iter().map(like).collect();
         let given = pullback(exactly(operands.clone())?, exactly(values.clone())?, exactly(cotangents.clone())?)?;
         let results = given.into_iter().enumerate().map(|(at, given)| self.cotangent(at, given));
         let results = results.collect::<Result<Vec<_>>>()?;
@@ -179,17 +175,12 @@ impl Derivation {
         self.plain.iter().enumerate().map(|(index, value)| value.with_derivation(derived(index))).collect()
     }
 
-    /// Expressions of the types of the values.
-    pub fn results(&self) -> &[Expr] {
-        &self.body.region.results
-    }
-
     /// What the body uses beside the operands.
     pub fn captured(&self) -> &[Expr] {
         &self.body.captured
     }
 
-    /// The values, as their nodes.
+    /// The values, without this derivation.
     pub fn plain(&self) -> &[Expr] {
         &self.plain
     }
@@ -226,16 +217,17 @@ impl Derivation {
         Derivation { operands, body, pullback, plain, ..*self }
     }
 
-    /// One of the same kind over operands and regions of other types; `remake` is given a region and what it captured.
+    /// One of the same kind over operands and regions of other types; `remake` is given a region, what it was built with,
+    /// and what stands for that.
     ///
     /// # Errors
     /// What `remake` returns.
     pub fn remade(
         &self,
         operands: Vec<Expr>,
-        mut remake: impl FnMut(&Region<Expr>, &[Expr]) -> Result<Region<Expr>>,
+        mut remake: impl FnMut(&Region<Expr>, &[Expr], &[Expr]) -> Result<Region<Expr>>,
     ) -> Result<Derivation> {
-        let mut closure = |old: &Closure| Ok(Closure::new(remake(&old.region, &old.captured)?));
+        let mut closure = |old: &Closure| Ok(Closure::new(remake(&old.region, &old.built_with, &old.captured)?));
         let (body, pullback) = (closure(&self.body)?, self.pullback.as_ref().map(&mut closure).transpose()?);
         let plain = body.apply(&operands);
         Ok(Derivation { operands, body, pullback, plain, ..*self })
@@ -250,8 +242,8 @@ impl Derivation {
     /// Calls `visit` with every expression that this holds.
     pub fn for_each_part(&self, mut visit: impl FnMut(&Expr)) {
         self.operands.iter().chain(&self.plain).for_each(&mut visit);
-        for Closure { region, captured } in std::iter::once(&self.body).chain(&self.pullback) {
-            captured.iter().chain(&region.parameters).chain(&region.results).for_each(&mut visit);
+        for Closure { region, built_with, captured } in std::iter::once(&self.body).chain(&self.pullback) {
+            built_with.iter().chain(captured).chain(&region.parameters).chain(&region.results).for_each(&mut visit);
         }
     }
 }

@@ -84,6 +84,11 @@ impl Expr {
         self.0.free.iter().flat_map(|free| free.iter()).any(|id| parameters.contains(id))
     }
 
+    /// The parameters that this depends on and that no loop in it owns.
+    pub(crate) fn free_parameters(&self) -> &[InputId] {
+        self.0.free.as_deref().unwrap_or_default()
+    }
+
     /// The operands on the level of this expression: of a loop, what it takes from outside and then what its body does; of
     /// a value with a derivation, what this is made of.
     pub(crate) fn level_operands(&self) -> Vec<Expr> {

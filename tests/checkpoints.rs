@@ -220,13 +220,13 @@ fn checkpoints_that_nest_and_capture_take_linear_time() {
         if depth == 0 {
             return x * a;
         }
-        let [y] = checkpoint([x], |[x]| [nest(depth - 1, &x, a).sin()]).unwrap();
+        let [y] = checkpoint([x], |[x]| [nest(depth - 1, &x, &(a + &x)).sin()]).unwrap();
         y
     }
     let x = scalar::<f64>("x");
     for depth in [2, 25] {
         let [y] = checkpoint([&x], |[x]| [nest(depth, &x, &(&x * 2.0))]).unwrap();
-        let known = (0..depth).fold(2.0 * 0.7 * 0.7, |y: f64, _| y.sin());
+        let known = (0..depth).fold((2.0 + depth as f64) * 0.7 * 0.7, |y: f64, _| y.sin());
         let own: f64 = compile([&x], &y).unwrap().call((0.7,)).unwrap();
         assert!((own - known).abs() < 1e-12, "{own} is not {known}");
     }

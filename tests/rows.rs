@@ -191,7 +191,9 @@ fn products_in_ranges(name: &str, inputs: &[Expr], outputs: &[Expr], arguments: 
 
 /// A matrix of each size in each layout, with a vector of its rows and one of its columns.
 fn regressions(check: impl Fn(&[&[ArrayViewD<'_, f64>]])) {
-    for (rows, columns) in [(5000, 50), (9001, 3), (4096, 1), (3000, 17), (0, 4), (7, 0), (1, 5), (300, 300), (2561, 50)] {
+    for (rows, columns) in
+        [(5000, 50), (9001, 3), (4096, 1), (3000, 17), (0, 4), (7, 0), (1, 5), (300, 300), (2561, 50)]
+    {
         let (x, turned) = (numbers(&[rows, columns]), numbers(&[columns, rows]));
         let mut sparse = numbers(&[2 * rows + 1, 2 * columns + 1]);
         sparse.slice_axis_inplace(Axis(0), Slice::new(1, None, 2));

@@ -169,6 +169,17 @@ fn through(
     forward::sweep(&tape, &values, seeds, directions)
 }
 
+/// A part of a pullback that is not linear in the cotangents.
+fn crooked(derivation: &Arc<Derivation>) -> Option<Expr> {
+    let cotangents: Vec<Expr> = derivation.plain().iter().map(|result| fresh_parameter(result.ty().clone())).collect();
+    let unknown = cotangents.iter().filter_map(|cotangent| match cotangent.node() {
+        Node::Parameter(id, _) => Some(*id),
+        _ => None,
+    });
+    let unknown = FxHashSet::from_iter(unknown);
+    derivation.pulled_back(&cotangents)?.iter().find_map(|pulled_back| linearity::breach(pulled_back, &unknown))
+}
+
 /// The tangent of one value, by the pullback transposed.
 #[track_caller]
 fn transposed(
@@ -181,11 +192,7 @@ fn transposed(
     let mut cotangents: Vec<Expr> = derivation.plain().iter().map(zeros_like).collect();
     cotangents[index] = cotangent.clone();
     let pulled_back = derivation.pulled_back(&cotangents).unwrap_or_default();
-    let Node::Parameter(unknown, _) = cotangent.node() else {
-        return Err(Error::Internal("a cotangent that is no parameter".to_string()));
-    };
-    let unknown = FxHashSet::from_iter([*unknown]);
-    if let Some(part) = pulled_back.iter().find_map(|pulled_back| linearity::breach(pulled_back, &unknown)) {
+    if let Some(part) = crooked(derivation) {
         return Err(Error::Unsupported(format!(
             "the forward derivative of `{}` (called at {}): its cotangents are not linear in those of its values (see `{part}`, \
              built at {}), so only reverse mode (`grad`, `vjp`) can use them; `jvp`, `jacobian` and `hessian` transpose them",

@@ -18,8 +18,9 @@ does not take are converted where that loses nothing (`x.exp()` of integers is i
 
 An *exact* op gives the same bits on every engine, but for what [gpu.md](gpu.md) says of GPUs. The bounds are the largest
 errors against the exact result in units in the last place (ULP), on the CPU and on GPUs; in brackets, where they differ,
-those of x86-64 processors without FMA (`InstructionSet::Baseline`). `gamma`, `lgamma` and `digamma` keep their bound for
-x > 0 outside neighbourhoods of their roots; elsewhere they are within 4 ULP of max(|result|, 1), 5 without FMA.
+those of x86-64 processors without FMA (`InstructionSet::Baseline`). `gamma`, `lgamma` and `digamma` are bounded on the CPU in
+ULP of max(|result|, 1) for x ≤ 0 and where |result| < 1/4, near their roots. [accuracy.md](accuracy.md) has the errors that
+were measured.
 
 The last column says what a derivative is where there is none; where it is empty, there is one wherever the value is finite.
 ";

@@ -1,14 +1,13 @@
 //! What the measurements need to know of `f32` and `f64`.
 
-use crate::elementary::kernel::Element;
+use kroton::Element;
 use rug::Float;
 
-/// Bits of the reference values.
-pub const PRECISION: u32 = 160;
+/// Bits of the reference values: two words, many more than the errors of any function need.
+pub const PRECISION: u32 = 128;
 
 /// A type of float.
-pub trait Number: Element + Send + Sync + std::fmt::Debug + 'static {
-    const NAME: &'static str;
+pub trait Number: Element {
     /// Bits of the significand.
     const DIGITS: i32;
     /// The least positive number is two to this power.
@@ -34,7 +33,6 @@ pub trait Number: Element + Send + Sync + std::fmt::Debug + 'static {
 }
 
 impl Number for f64 {
-    const NAME: &'static str = "f64";
     const DIGITS: i32 = 53;
     const LEAST: i32 = -1074;
     const LIMIT: i32 = 1024;
@@ -55,7 +53,6 @@ impl Number for f64 {
 }
 
 impl Number for f32 {
-    const NAME: &'static str = "f32";
     const DIGITS: i32 = 24;
     const LEAST: i32 = -149;
     const LIMIT: i32 = 128;

@@ -35,3 +35,66 @@ fn fused_unary<F: Unary<T>, T: Copy>(x: T) -> T {
 fn fused_binary<F: Binary<T>, T: Copy>(a: T, b: T) -> T {
     binary::<F, T, super::Fused>(a, b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elementary::functions;
+    use crate::elementary::kernel::{Base, Element, Level, binary_kernel, unary_kernel};
+    use crate::elementary::philox::bits64;
+
+    /// Any bits, and numbers of common sizes, in turns.
+    fn arguments<T>(seed: u64, from: fn(f64) -> T) -> Vec<T> {
+        let number = |i: u64| {
+            let bits = bits64(i, seed);
+            let common = bits & 0x800f_ffff_ffff_ffff | (1018 + bits % 12) << 52;
+            from(f64::from_bits(if i.is_multiple_of(2) { bits } else { common }))
+        };
+        (0..2000).map(number).collect()
+    }
+
+    fn compare<F, T: Copy + Into<f64>>(what: &str, arguments: [T; 2], a: T, b: T) {
+        let ([x, y], [a, b]) = (arguments.map(Into::<f64>::into), [a, b].map(Into::<f64>::into));
+        let same = a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        assert!(same, "{} of ({x:e}, {y:e}): {a:e}, {what} {b:e}", std::any::type_name::<F>());
+    }
+
+    fn check_unary<F: Unary<T>, T: Element + Into<f64>>(from: fn(f64) -> T) {
+        let x = arguments(1, from);
+        let mut kernel = x.clone();
+        // SAFETY: both have that length, and every processor has the baseline.
+        unsafe { unary_kernel::<F, T>(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
+        for (x, kernel) in x.into_iter().zip(kernel) {
+            compare::<F, T>("emulated", [x, x], define_unary::<F, T>(x), unary::<F, T, Emulated>(x));
+            compare::<F, T>("in a kernel", [x, x], unary::<F, T, Base>(x), kernel);
+        }
+    }
+
+    fn check_binary<F: Binary<T>, T: Element + Into<f64>>(from: fn(f64) -> T) {
+        let (x, y) = (arguments(1, from), arguments(2, from));
+        let mut kernel = x.clone();
+        // SAFETY: the three have that length, and every processor has the baseline.
+        unsafe { binary_kernel::<F, T>(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), y.as_ptr(), x.len()) };
+        for (i, kernel) in kernel.into_iter().enumerate() {
+            let (x, y) = (x[i], y[i]);
+            compare::<F, T>("emulated", [x, y], define_binary::<F, T>(x, y), binary::<F, T, Emulated>(x, y));
+            compare::<F, T>("in a kernel", [x, y], binary::<F, T, Base>(x, y), kernel);
+        }
+    }
+
+    macro_rules! check {
+        (unary { $($(#[$doc:meta])* $unary:ident;)* } binary { $($(#[$other:meta])* $binary:ident;)* }) => {
+            $(check_unary::<functions::$unary, f64>(|x| x);
+            check_unary::<functions::$unary, f32>(|x| x as f32);)*
+            $(check_binary::<functions::$binary, f64>(|x| x);
+            check_binary::<functions::$binary, f32>(|x| x as f32);)*
+        };
+    }
+
+    /// Where the processor has fused multiply-add its emulation gives the same bits, and the kernels without it are the
+    /// source at its word.
+    #[test]
+    fn every_form_of_a_function_gives_the_bits_of_its_arithmetic() {
+        functions::functions!(check);
+    }
+}

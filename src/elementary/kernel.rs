@@ -38,9 +38,9 @@ impl Level {
 
 /// The arithmetic of the baseline.
 #[cfg(target_arch = "aarch64")]
-type Base = Fused;
+pub(super) type Base = Fused;
 #[cfg(not(target_arch = "aarch64"))]
-type Base = Separate;
+pub(super) type Base = Separate;
 
 /// A float type that kernels work on.
 pub(crate) trait Element: Copy {

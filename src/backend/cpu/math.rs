@@ -90,50 +90,6 @@ impl Symbol {
     }
 }
 
-fn unary_kernel(op: UnaryOp, dtype: DType, level: Level) -> Option<*const u8> {
-    match op {
-        UnaryOp::Cbrt => of_unary::<functions::Cbrt>(dtype, level),
-        UnaryOp::Exp => of_unary::<functions::Exp>(dtype, level),
-        UnaryOp::Exp2 => of_unary::<functions::Exp2>(dtype, level),
-        UnaryOp::Expm1 => of_unary::<functions::Expm1>(dtype, level),
-        UnaryOp::Ln => of_unary::<functions::Ln>(dtype, level),
-        UnaryOp::Log2 => of_unary::<functions::Log2>(dtype, level),
-        UnaryOp::Log10 => of_unary::<functions::Log10>(dtype, level),
-        UnaryOp::Log1p => of_unary::<functions::Log1p>(dtype, level),
-        UnaryOp::Sin => of_unary::<functions::Sin>(dtype, level),
-        UnaryOp::Cos => of_unary::<functions::Cos>(dtype, level),
-        UnaryOp::Tan => of_unary::<functions::Tan>(dtype, level),
-        UnaryOp::Asin => of_unary::<functions::Asin>(dtype, level),
-        UnaryOp::Acos => of_unary::<functions::Acos>(dtype, level),
-        UnaryOp::Atan => of_unary::<functions::Atan>(dtype, level),
-        UnaryOp::Sinh => of_unary::<functions::Sinh>(dtype, level),
-        UnaryOp::Cosh => of_unary::<functions::Cosh>(dtype, level),
-        UnaryOp::Tanh => of_unary::<functions::Tanh>(dtype, level),
-        UnaryOp::Asinh => of_unary::<functions::Asinh>(dtype, level),
-        UnaryOp::Acosh => of_unary::<functions::Acosh>(dtype, level),
-        UnaryOp::Atanh => of_unary::<functions::Atanh>(dtype, level),
-        UnaryOp::Erf => of_unary::<functions::Erf>(dtype, level),
-        UnaryOp::Erfc => of_unary::<functions::Erfc>(dtype, level),
-        UnaryOp::Erfinv => of_unary::<functions::Erfinv>(dtype, level),
-        UnaryOp::Gamma => of_unary::<functions::Gamma>(dtype, level),
-        UnaryOp::Lgamma => of_unary::<functions::Lgamma>(dtype, level),
-        UnaryOp::Digamma => of_unary::<functions::Digamma>(dtype, level),
-        UnaryOp::Neg
-        | UnaryOp::Abs
-        | UnaryOp::Sign
-        | UnaryOp::Not
-        | UnaryOp::Sqrt
-        | UnaryOp::Floor
-        | UnaryOp::Ceil
-        | UnaryOp::Trunc
-        | UnaryOp::Round
-        | UnaryOp::IsNan
-        | UnaryOp::IsInf
-        | UnaryOp::IsFinite
-        | UnaryOp::StopGradient => None,
-    }
-}
-
 /// The kernel of arrays, and that of a progression and one element.
 fn binary_kernels(op: BinaryOp, dtype: DType, level: Level) -> [Option<*const u8>; 2] {
     match op {
@@ -305,6 +261,29 @@ macro_rules! binary_addresses {
 
 unary_table!(unary_addresses);
 binary_table!(binary_addresses);
+
+/// The kernels of ops of one operand: a row that costs a function is one, of the variant's name.
+macro_rules! unary_kernels {
+    ($($variant:ident $text:ident $class:ident -> $outcome:ident, $cost:ident, $domain:ident, ulp($($ulp:literal),*),
+       $facts:ident, wgsl($wgsl:literal, $gpu32:literal, $gpu64:literal), float($($float:expr)?), int($($int:expr)?), bool($($bool:expr)?), $doc:literal;)*) => {
+        fn unary_kernel(op: UnaryOp, dtype: DType, level: Level) -> Option<*const u8> {
+            match op {
+                $(UnaryOp::$variant => unary_kernel_of!($cost $variant dtype level)),*
+            }
+        }
+    };
+}
+
+macro_rules! unary_kernel_of {
+    (Function $variant:ident $dtype:ident $level:ident) => {
+        of_unary::<functions::$variant>($dtype, $level)
+    };
+    ($cost:ident $variant:ident $dtype:ident $level:ident) => {
+        None
+    };
+}
+
+unary_table!(unary_kernels);
 
 fn mul_add_address(dtype: DType) -> Option<*const u8> {
     extern "C" fn single(a: f32, b: f32, c: f32) -> f32 {

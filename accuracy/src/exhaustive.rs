@@ -12,6 +12,7 @@ use crate::measure::{Subject, on_all_threads};
 use crate::number::{self, Scale};
 use crate::samples::Random;
 use kroton::DType;
+use rug::Float;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Arguments of a batch.
@@ -75,17 +76,16 @@ impl Subject<'_> {
             }
         }
         let sample = (Random(batch).bits() % BATCH) as usize;
-        self.errors([a[sample], a[sample]], value(sample), findings);
-        self.check_reference(doubles[sample], reference[sample], wide, findings);
+        let exact = self.errors([a[sample], a[sample]], value(sample), findings);
+        self.check_reference(doubles[sample], reference[sample], &exact, wide, findings);
         findings.count += BATCH;
     }
 
     /// What the method rests on: the value on `f64` is within the bound of the table.
-    fn check_reference(&self, argument: f64, value: f64, wide: &Level, findings: &mut Findings) {
+    fn check_reference(&self, argument: f64, value: f64, exact: &Float, wide: &Level, findings: &mut Findings) {
         let row = self.function.op.row();
         let bound = if wide.is_fused { row.ulp_bound(DType::F64) } else { row.baseline_bound(DType::F64) };
-        let exact = (self.function.exact)(&number::Number::exact(argument), &number::Number::exact(argument));
-        let error = number::ulps(argument, value, &exact, self.function.scale);
+        let error = number::ulps(argument, value, exact, self.function.scale);
         if error > f64::from(bound) {
             findings.differences.push(format!("on f64 the error at {argument:?} is {error}"));
         }
@@ -118,4 +118,45 @@ fn per_ulp(argument: f32, size: f64, scale: Scale) -> f64 {
 fn is_same_special(value: f32, reference: f64, same_sign: bool) -> bool {
     let both_nan = value.is_nan() && reference.is_nan();
     both_nan || (value.is_infinite() && reference.abs() >= 2f64.powi(128) && same_sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the error of a value is taken to be below a number of ULPs.
+    fn below(value: f32, reference: f64, ulps: f64) -> bool {
+        is_less(1.0, value, reference, Scale::Result, ulps)
+    }
+
+    #[test]
+    fn errors_are_told_from_the_value_on_f64() {
+        let ulp = f64::from(f32::EPSILON);
+        assert!(below(1.0, 1.0 + 0.7 * ulp, 0.71) && !below(1.0, 1.0 + 0.7 * ulp, 0.69));
+        // Where the ULP changes the smaller one counts, unless the exact result is surely above.
+        assert!(!below(1.0, 1.0 - 0.4 * ulp, 0.71) && below(1.0, 1.0 - 0.4 * ulp, 0.81));
+        assert!(!below(1.0 + f32::EPSILON, 1.0, 1.01) && below(1.0 + f32::EPSILON, 1.0 + 0.2 * ulp, 0.81));
+        // Below the normal numbers an ULP is the least number.
+        let least = 2f64.powi(-149);
+        assert!(below(0.0, 0.4 * least, 0.41) && !below(0.0, 0.4 * least, 0.39) && !below(0.0, -0.4 * least, 0.9));
+        assert!(below(0.0, 0.0, 0.01) && !below(-0.0, 0.0, 0.9) && below(0.0, 1e-320, 0.01));
+    }
+
+    #[test]
+    fn results_of_another_kind_are_left_to_the_reference() {
+        let large = 2f64.powi(128);
+        assert!(below(f32::INFINITY, large, 0.5) && below(f32::INFINITY, f64::INFINITY, 0.5));
+        assert!(!below(f32::INFINITY, large * (1.0 - 1e-9), 0.9) && !below(f32::INFINITY, -large, 0.9));
+        assert!(!below(f32::MAX, large * 2.0, 0.9) && !below(f32::NAN, 1.0, 0.9) && !below(1.0, f64::NAN, 0.9));
+        assert!(below(f32::NAN, -f64::NAN, 0.5));
+    }
+
+    #[test]
+    fn results_near_roots_are_counted_from_one() {
+        let ulp = f64::from(f32::EPSILON);
+        let gamma =
+            |argument, value: f32, reference, ulps| is_less(argument, value, reference, Scale::AtLeastOne, ulps);
+        assert!(gamma(2.0, 0.125, 0.125 + 0.4 * ulp, 0.41) && !gamma(2.0, 0.125, 0.125 + 0.4 * ulp, 0.39));
+        assert!(gamma(-2.5, 0.5, 0.5 + 0.4 * ulp, 0.41) && !gamma(2.0, 0.5, 0.5 + 0.4 * ulp, 0.79));
+    }
 }

@@ -6,6 +6,7 @@ use crate::functions::Function;
 use crate::number::{self, Number};
 use crate::samples::{self, Arguments};
 use crate::worst;
+use rug::Float;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Arguments that are worked on at once; no multiple of a chunk, so that padding is tried too.
@@ -86,14 +87,18 @@ impl<'a> Subject<'a> {
         findings.count += arguments[0].len() as u64;
     }
 
-    /// The errors without and with fused multiply-add at one argument.
-    pub fn errors<T: Number>(&self, [a, b]: [T; 2], values: [Option<T>; 2], findings: &mut Findings) {
+    /// The errors without and with fused multiply-add at one argument; returns the exact value.
+    pub fn errors<T: Number>(&self, [a, b]: [T; 2], values: [Option<T>; 2], findings: &mut Findings) -> Float {
         let exact = (self.function.exact)(&a.exact(), &b.exact());
-        for (value, worst) in values.into_iter().zip(&mut findings.worst) {
-            if let Some(value) = value {
-                worst.include(number::ulps(a.wide(), value, &exact, self.function.scale), (a.wide(), b.wide()));
-            }
+        let error = |value| number::ulps(a.wide(), value, &exact, self.function.scale);
+        let [separate, fused] = values;
+        let same = separate.zip(fused).is_some_and(|(a, b)| a.bits64() == b.bits64());
+        let first = separate.map_or(0.0, error);
+        let errors = [first, if same { first } else { fused.map_or(0.0, error) }];
+        for (error, worst) in errors.into_iter().zip(&mut findings.worst) {
+            worst.include(error, (a.wide(), b.wide()));
         }
+        exact
     }
 }
 

@@ -108,12 +108,14 @@ pub fn ulps<T: Number>(argument: f64, computed: T, exact: &Float, scale: Scale) 
         }
     }
     let power = |exponent: i32| Float::with_val(PRECISION, 1) << exponent;
-    let size = if value.is_infinite() { power(T::LIMIT) } else { Float::with_val(PRECISION, value.abs()) };
-    let largest = power(T::LIMIT) - power(T::LIMIT - T::DIGITS - 1);
-    if value.is_infinite() && *exact.as_abs() >= largest && value.is_sign_negative() == exact.is_sign_negative() {
-        return 0.0;
+    let mut nearest = Float::with_val(PRECISION, value);
+    if value.is_infinite() {
+        let largest = power(T::LIMIT) - power(T::LIMIT - T::DIGITS - 1);
+        if *exact.as_abs() >= largest && value.is_sign_negative() == exact.is_sign_negative() {
+            return 0.0;
+        }
+        nearest = power(T::LIMIT).copysign(&nearest);
     }
-    let signed = if value.is_sign_negative() { -size } else { size };
-    let error: Float = (signed - exact).abs() >> ulp_exponent::<T>(argument, exact, scale);
+    let error: Float = (nearest - exact).abs() >> ulp_exponent::<T>(argument, exact, scale);
     error.to_f64()
 }

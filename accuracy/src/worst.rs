@@ -18,14 +18,15 @@ pub fn arguments<T: Number>(function: &Function) -> Result<Arguments<T>, String>
             continue;
         }
         let numbers: Option<Vec<f64>> = line.split(',').map(|text| hexadecimal(text.trim())).collect();
-        let (a, b) = match (function.op, numbers.as_deref()) {
-            (crate::compiled::Op::Unary(_), Some(&[a])) => (a, a),
-            (crate::compiled::Op::Binary(_), Some(&[a, b])) => (a, b),
-            (_, _) => {
-                let name = function.op.row().name;
-                return Err(format!("worst/{name}.txt, line {}: `{line}` is not what {name} takes", number + 1));
-            }
+        let pair = match (function.op.is_unary(), numbers.as_deref()) {
+            (true, Some(&[a])) => Some((a, a)),
+            (false, Some(&[a, b])) => Some((a, b)),
+            (_, _) => None,
         };
+        let (a, b) = pair.ok_or_else(|| {
+            let name = function.op.row().name;
+            format!("worst/{name}.txt, line {}: `{line}` is not what {name} takes", number + 1)
+        })?;
         arguments.a.push(T::from_wide(a));
         arguments.b.push(T::from_wide(b));
     }

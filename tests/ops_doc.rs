@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kroton::DType;
 use kroton::autodiff::conventions::{self, Convention};
-use kroton::ops::{BinaryOp, Outcome, ReduceOp, Row, TernaryOp, UnaryOp};
+use kroton::ops::{BinaryOp, Cost, Outcome, ReduceOp, Row, TernaryOp, UnaryOp};
 
 const HEAD: &str = "# Operations
 
@@ -115,4 +115,31 @@ fn the_page_is_the_table() {
          `KROTON_UPDATE=1 cargo test --test ops_doc`",
         first.map(|line| line + 1)
     );
+}
+
+/// The errors with fused multiply-add and without it that docs/accuracy.md has of a function on a dtype.
+fn measured(page: &str, row: &Row, dtype: DType) -> [f32; 2] {
+    let start = format!("| `{}` | {dtype} | ", row.name);
+    let rest = page.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("no row {start}"));
+    let mut errors = rest.split(" | ").map(|cell| cell.parse().unwrap_or_else(|_| panic!("{start}{rest}")));
+    [errors.next().unwrap(), errors.next().unwrap()]
+}
+
+#[test]
+fn measured_errors_are_within_the_bounds() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/accuracy.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let rows = UnaryOp::ALL.iter().map(|op| op.row()).chain(BinaryOp::ALL.iter().map(|op| op.row()));
+    let functions: Vec<&Row> =
+        rows.filter(|row| row.class.contains(DType::F64) && row.cost == Cost::Function).collect();
+    assert!(functions.len() >= 29);
+    for row in functions {
+        for dtype in [DType::F32, DType::F64] {
+            let bounds = [row.ulp_bound(dtype), row.baseline_bound(dtype)];
+            let errors = measured(&page, row, dtype);
+            // No rounding errs less than half an ULP at its worst.
+            let within = errors.iter().zip(bounds).all(|(&error, bound)| (0.49..=bound).contains(&error));
+            assert!(within, "{} on {dtype}: {errors:?} measured, {bounds:?} promised", row.name);
+        }
+    }
 }

@@ -60,6 +60,8 @@ impl Subject<'_> {
         let forms = self.run([&a, &a], findings);
         if batch.is_multiple_of(DEFINED) {
             self.check_bits([&a, &a], &forms, findings);
+        } else if let (Some(level), Some(expected)) = (self.levels.last(), &forms[1]) {
+            self.check_beside_nan(level, [&a, &a], expected, findings);
         }
         let doubles: Vec<f64> = a.iter().map(|&x| x.into()).collect();
         let reference = wide.values(&doubles, &doubles);

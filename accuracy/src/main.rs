@@ -8,7 +8,7 @@
 //! multiply-add, with AVX2, and with all that the processor has. `--record` writes what was found into
 //! docs/accuracy.md. The process fails if an error exceeds its bound in the op table or what docs/accuracy.md says was
 //! the greatest, if two levels with fused multiply-add differ in a bit from each other or from the op's definition, or
-//! if an element depends on its position.
+//! if an element depends on its position or on its neighbors.
 
 mod compiled;
 mod exhaustive;

@@ -53,21 +53,41 @@ impl<'a> Subject<'a> {
         forms
     }
 
-    /// What must not matter: where an element stands, and whether it is compiled at all where there is fused
-    /// multiply-add.
+    /// What must not matter: where an element stands and beside which others, and whether it is compiled at all where
+    /// there is fused multiply-add.
     pub fn check_bits<T: Number>(&self, arguments: [&[T]; 2], forms: &Forms<T>, findings: &mut Findings) {
         let [a, b] = arguments;
         let offset = 1 + findings.count as usize % 13;
         for level in &self.levels {
-            let out = level.values(&a[offset..], &b[offset..]);
             let Some(expected) = &forms[usize::from(level.is_fused)] else { continue };
+            let out = level.values(&a[offset..], &b[offset..]);
             let name = format!("{:?} elsewhere", level.set);
             findings.compare(&name, [&a[offset..], &b[offset..]], &expected[offset..], &out);
+            self.check_beside_nan(level, arguments, expected, findings);
         }
         if let Some(values) = &forms[1] {
             let defined: Vec<T> = a.iter().zip(b).map(|(&a, &b)| self.function.op.define(a, b)).collect();
             findings.compare("the definition", arguments, values, &defined);
         }
+    }
+
+    /// A chunk that holds a NaN is not computed as one of common arguments may be: the others must not notice.
+    pub fn check_beside_nan<T: Number>(
+        &self,
+        level: &Level,
+        [a, b]: [&[T]; 2],
+        expected: &[T],
+        findings: &mut Findings,
+    ) {
+        // Less than a chunk has.
+        const EVERY: usize = 7;
+        let mut mixed = a.to_vec();
+        mixed.iter_mut().step_by(EVERY).for_each(|number| *number = T::from_wide(f64::NAN));
+        let mut out = level.values(&mixed, b);
+        for i in (0..out.len()).step_by(EVERY) {
+            out[i] = expected[i];
+        }
+        findings.compare(&format!("{:?} beside NaN", level.set), [a, b], expected, &out);
     }
 
     fn batch<T: Number>(&self, arguments: &Arguments<T>, findings: &mut Findings) {

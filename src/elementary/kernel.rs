@@ -138,6 +138,19 @@ unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(out: *mut T, x: *
 
 #[inline(always)]
 fn unary_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T::Chunk {
+    // All are asked, without a branch for each.
+    let is_usual = F::HAS_USUAL && argument.as_ref().iter().fold(true, |all, &x| all & F::is_usual(x));
+    if !is_usual {
+        return any_chunk::<F, T, A>(argument);
+    }
+    let mut result = argument;
+    result.as_mut().iter_mut().for_each(|x| *x = F::usual::<A>(*x));
+    result
+}
+
+/// The values of a chunk of any arguments.
+#[inline(always)]
+fn any_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T::Chunk {
     let mut result = argument;
     let mut rare = false;
     for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {

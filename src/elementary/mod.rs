@@ -2,7 +2,8 @@
 //!
 //! A function is a type that implements [`Unary`] or [`Binary`] for `f64` and `f32`. Its `fast` is scalar code without
 //! branches, tables or calls, so that a loop over it vectorizes for any instruction set; the few arguments that need
-//! more (huge angles, say) are `rare`, and `slow` serves them one by one. All arithmetic is IEEE 754, and products
+//! more (huge angles, say) are `rare`, and `slow` serves them one by one. Where most arguments need less (no subnormal
+//! result, say), `usual` gives the same bits for less, to chunks that hold no others. All arithmetic is IEEE 754, and products
 //! are added through [`Arithmetic`]: every instruction set that has fused multiply-add gives the same bits, and so
 //! does [`Emulated`], by which the op table defines its functions.
 //! Must not know: ops, dtypes at run time, kernels of the loop IR.
@@ -22,8 +23,22 @@ pub(crate) use definition::{define_binary, define_unary};
 
 /// A function of one argument.
 pub(crate) trait Unary<T: Copy> {
+    /// Whether `usual` may differ from `fast`.
+    const HAS_USUAL: bool = false;
+
     /// Its value where the argument is not rare; anything, but no trap, where it is.
     fn fast<A: Arithmetic>(x: T) -> T;
+
+    /// Whether an argument is what most are: neither special nor near the ends of the range.
+    fn is_usual(_: T) -> bool {
+        true
+    }
+
+    /// The bits of `fast` for less, where the argument is usual; anything, but no trap, where it is not.
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: T) -> T {
+        Self::fast::<A>(x)
+    }
 
     /// Whether an argument needs `slow`.
     fn is_rare(_: T) -> bool {

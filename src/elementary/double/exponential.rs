@@ -85,6 +85,12 @@ impl Reduced {
         scale(m, self.rounded)
     }
 
+    /// m·2ⁿ for 1/2 < m < 2, where the product is normal.
+    #[inline(always)]
+    pub(super) fn scale_normal(self, m: f64) -> f64 {
+        f64::from_bits(m.to_bits().wrapping_add(self.rounded.to_bits() << 52))
+    }
+
     /// (m + low)·eˣ, rounded nearly once; low is small.
     #[inline(always)]
     pub(super) fn times_exp<A: Arithmetic>(self, m: f64, low: f64) -> f64 {
@@ -139,6 +145,21 @@ fn scale(m: f64, rounded: f64) -> f64 {
 }
 
 impl Unary<f64> for Exp {
+    const HAS_USUAL: bool = true;
+
+    /// Where the result is a normal number.
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        x.abs().to_bits() < 708f64.to_bits()
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        let r = Reduced::new::<A>(x);
+        let (a, b) = r.exp_m1::<A>();
+        r.scale_normal(1.0 + (a + b))
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         // Zero and infinity lie beyond.

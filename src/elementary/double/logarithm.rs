@@ -85,6 +85,13 @@ fn any_parts(x: f64) -> Parts {
     parts(if is_subnormal { scaled } else { x }, if is_subnormal { INTEGER + 1077.0 } else { INTEGER + 1023.0 })
 }
 
+/// Whether x is positive, finite and normal.
+#[inline(always)]
+fn is_positive_normal(x: f64) -> bool {
+    let least = f64::MIN_POSITIVE.to_bits();
+    x.to_bits().wrapping_sub(least) < f64::INFINITY.to_bits() - least
+}
+
 /// (f²/2, s(f²/2 + R(s²))) of which ln(1 + f) is made.
 #[inline(always)]
 fn terms<A: Arithmetic>(f: f64) -> (f64, f64) {
@@ -127,7 +134,7 @@ fn to_base<A: Arithmetic>(logarithm: (f64, f64), a: f64, b: f64, k: f64) -> f64 
 #[inline(always)]
 pub(super) fn ln_sum<A: Arithmetic>(high: f64, low: f64, n: f64) -> f64 {
     let Parts { k, m, inverse } = parts(high, INTEGER + 1023.0);
-    let (f, rest) = ordered_sum(m - 1.0, 0.5 * low * inverse);
+    let (f, rest) = ordered_sum(m - 1.0, low * (0.5 * inverse));
     let (half, tail) = terms::<A>(f);
     // The derivative at f takes the rest along.
     let tail = tail + A::mul_add(-rest, f, rest);
@@ -156,14 +163,32 @@ pub(super) fn accurate_ln<A: Arithmetic>(x: f64) -> (f64, f64) {
     (special(x, sum), rest + A::mul_add(k, LN2_LOW, low))
 }
 
+/// ln x from the parts of a positive number.
+#[inline(always)]
+fn ln_parts<A: Arithmetic>(parts: Parts) -> f64 {
+    let Parts { k, m, .. } = parts;
+    let f = m - 1.0;
+    let (half, tail) = terms::<A>(f);
+    let reduced = f - (half - A::mul_add(k, LN2_LOW, tail));
+    A::mul_add(k, LN2_HIGH, reduced)
+}
+
 impl Unary<f64> for Ln {
+    const HAS_USUAL: bool = true;
+
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        is_positive_normal(x)
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        ln_parts::<A>(parts(x, INTEGER + 1023.0))
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let Parts { k, m, .. } = any_parts(x);
-        let f = m - 1.0;
-        let (half, tail) = terms::<A>(f);
-        let reduced = f - (half - A::mul_add(k, LN2_LOW, tail));
-        special(x, A::mul_add(k, LN2_HIGH, reduced))
+        special(x, ln_parts::<A>(any_parts(x)))
     }
 }
 
@@ -189,6 +214,20 @@ impl Unary<f64> for Log10 {
 }
 
 impl Unary<f64> for Log1p {
+    const HAS_USUAL: bool = true;
+
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        is_positive_normal(1.0 + x)
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        let (high, low) = sum(1.0, x);
+        // Of zeros the sign counts.
+        ln_sum::<A>(high, low, 0.0).copysign(x)
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         let (high, low) = sum(1.0, x);

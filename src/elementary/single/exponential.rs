@@ -3,7 +3,7 @@
 //! The argument is n·ln 2 + r with |r| ≤ ln 2 / 2 after Cody and Waite (Software Manual for the Elementary Functions,
 //! 1980), the function of r a polynomial.
 
-use super::parts::{ROUND, integer, ordered_sum, polynomial, power_of_two, scale};
+use super::parts::{ROUND, integer, ordered_sum, polynomial, power_of_two, scale, scale_normal};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -52,6 +52,20 @@ pub(super) fn clamp(x: f32, low: f32, high: f32) -> f32 {
 }
 
 impl Unary<f32> for Exp {
+    const HAS_USUAL: bool = true;
+
+    /// Where the result is a normal number.
+    #[inline(always)]
+    fn is_usual(x: f32) -> bool {
+        x.abs().to_bits() < 87f32.to_bits()
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f32) -> f32 {
+        let (n, r) = reduce::<A>(x);
+        scale_normal(exp_reduced::<A>(r), n)
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
         let (n, r) = reduce::<A>(clamp(x, -105.0, 90.0));

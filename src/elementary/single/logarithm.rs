@@ -89,6 +89,22 @@ pub(super) fn ln_positive<A: Arithmetic>(x: f32) -> f32 {
 }
 
 impl Unary<f32> for Ln {
+    const HAS_USUAL: bool = true;
+
+    /// Positive, finite and normal.
+    #[inline(always)]
+    fn is_usual(x: f32) -> bool {
+        let least = f32::MIN_POSITIVE.to_bits();
+        x.to_bits().wrapping_sub(least) < f32::INFINITY.to_bits() - least
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f32) -> f32 {
+        let (k, m) = split(x, ROOT_HALF);
+        let (high, low) = logarithm::<A>(k as f32, m - 1.0, 0.0, LN);
+        high + low
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
         with_limits(x, ln_positive::<A>(x))
@@ -109,12 +125,21 @@ impl Unary<f32> for Log10 {
     }
 }
 
-/// (k, f) with 1 + x = 2ᵏ(1 + f), f exact, for finite x > −1.
+/// Beyond, 2⁻ᵏ is lost beside x·2⁻ᵏ.
+const LARGE_1P: f32 = 1e9;
+
+/// (k, f) with 1 + x = 2ᵏ(1 + f), f exact, for −1 < x ≤ [`LARGE_1P`].
+#[inline(always)]
+fn usual_reduce_1p(x: f32) -> (f32, f32) {
+    let (k, _) = split(1.0 + x, THREE_QUARTERS);
+    (k as f32, unscale(x, k) + (power_of_two(-k) - 1.0))
+}
+
+/// The same for finite x > −1.
 #[inline(always)]
 fn reduce_1p(x: f32) -> (f32, f32) {
     let (k, _) = split(1.0 + x, THREE_QUARTERS);
-    // 2⁻ᵏ − 1, where x is not so large that 2⁻ᵏ is lost beside it.
-    let rest = if x > 1e9 { -1.0 } else { power_of_two(-k) - 1.0 };
+    let rest = if x > LARGE_1P { -1.0 } else { power_of_two(-k) - 1.0 };
     (k as f32, unscale(x, k) + rest)
 }
 
@@ -135,6 +160,20 @@ pub(super) fn log1p_doubled<A: Arithmetic>(x: f32, low: f32, double: bool) -> f3
 }
 
 impl Unary<f32> for Log1p {
+    const HAS_USUAL: bool = true;
+
+    #[inline(always)]
+    fn is_usual(x: f32) -> bool {
+        (x > -1.0) & (x <= LARGE_1P)
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f32) -> f32 {
+        let (k, f) = usual_reduce_1p(x);
+        let (high, low) = logarithm::<A>(k, f, 0.0, LN_1P);
+        (high + low).copysign(x)
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f32) -> f32 {
         let limit = if x == -1.0 { f32::NEG_INFINITY } else { f32::NAN };

@@ -49,6 +49,12 @@ pub(super) fn scale(x: f32, n: i32) -> f32 {
     x * power_of_two(half) * power_of_two(n - half)
 }
 
+/// x·2ⁿ for normal x, where the product is normal.
+#[inline(always)]
+pub(super) fn scale_normal(x: f32, n: i32) -> f32 {
+    from_bits(bits(x).wrapping_add(n << 23))
+}
+
 /// (n, m) with a positive normal number = m·2ⁿ, m from the number of the bits `low` to its double; some numbers for others.
 #[inline(always)]
 pub(super) fn split(x: f32, low: i32) -> (i32, f32) {

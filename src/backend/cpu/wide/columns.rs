@@ -256,7 +256,7 @@ impl Columns<'_> {
         (0..AHEAD.ilog2()).for_each(|_| asm.arithmetic(Arithmetic::Add, RAX, RAX));
         asm.arithmetic(Arithmetic::Add, RAX, base);
         for offset in (0..self.lanes * size).step_by(LINE) {
-            asm.prefetch(Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 });
+            asm.prefetch(Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 }, false);
         }
     }
 

@@ -314,10 +314,10 @@ impl Assembler {
         self.line(|| format!("    lea {to}, {of}"));
     }
 
-    /// Asks for a line of memory, which may be none.
-    pub fn prefetch(&mut self, from: Memory) {
-        self.general(&[0x0f, 0x18], 1, Err(from));
-        self.line(|| format!("    prefetcht0 {from}"));
+    /// Asks for a line of memory, which may be none, to read or to write.
+    pub fn prefetch(&mut self, from: Memory, write: bool) {
+        self.general(if write { &[0x0f, 0x0d] } else { &[0x0f, 0x18] }, 1, Err(from));
+        self.line(|| format!("    {} {from}", if write { "prefetchw" } else { "prefetcht0" }));
     }
 
     /// `to = value`.

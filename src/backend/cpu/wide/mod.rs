@@ -7,6 +7,7 @@
 //! vectors at a time. What has no wide form (strided memory, bytes, integer division, some conversions) is left
 //! to `emit`. Must not know: addresses, sizes, threads.
 
+mod ahead;
 mod allocate;
 mod body;
 mod call;

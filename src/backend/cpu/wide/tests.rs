@@ -93,14 +93,13 @@ fn registers_of_all_numbers_are_encoded() {
 
 #[test]
 fn lines_are_asked_for_where_they_are() {
-    let mut asm = Assembler::new(false);
-    asm.prefetch(Memory::At { base: General(9), index: General(13), scale: 8, offset: 64 });
-    let got = decode(&asm.finish().unwrap().bytes);
-    assert_eq!(
-        (got.mnemonic(), got.memory_base(), got.memory_index()),
-        (Mnemonic::Prefetcht0, Register::R9, Register::R13)
-    );
-    assert_eq!((got.memory_index_scale(), got.memory_displacement64()), (8, 64));
+    for (write, mnemonic) in [(false, Mnemonic::Prefetcht0), (true, Mnemonic::Prefetchw)] {
+        let mut asm = Assembler::new(false);
+        asm.prefetch(Memory::At { base: General(9), index: General(13), scale: 8, offset: 64 }, write);
+        let got = decode(&asm.finish().unwrap().bytes);
+        assert_eq!((got.mnemonic(), got.memory_base(), got.memory_index()), (mnemonic, Register::R9, Register::R13));
+        assert_eq!((got.memory_index_scale(), got.memory_displacement64()), (8, 64));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the tile, which stays in the L1 cache; a kernel sees its argument's whole buffer at once. Invariant: the vectors of a
 //! kernel's argument lie in the order of their elements. Must not know: what is computed.
 
+use super::ahead::{self, Line};
 use super::allocate::Carried;
 use super::body::{residents, straight};
 use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, Vector};
@@ -37,6 +38,8 @@ enum Given {
 
 /// Straight-line code up to a call, or to the end.
 struct Segment {
+    /// What each of its steps asks for ahead.
+    ahead: Vec<Line>,
     steps: Steps,
     call: Option<Call>,
 }
@@ -113,7 +116,14 @@ pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result
     steps.drop_unused(carried.iter().filter_map(|carried| carried.after));
     let pieces = Pieces::new(&steps);
     let buffers = pieces.buffers(lanes)?;
-    let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index)).collect::<Result<_>>()?;
+    let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index));
+    let mut segments: Vec<Segment> = segments.collect::<Result<_>>()?;
+    let mut early = segments.iter_mut().filter(|segment| segment.call.is_some() && !segment.steps.steps.is_empty());
+    if let Some(first) = early.next() {
+        first.ahead = ahead::reads(&steps, buffers.steps * lanes as i32);
+        let second = early.next().unwrap_or(first);
+        second.ahead.extend(ahead::writes(&steps));
+    }
     Ok(Tiled { segments, lanes, steps: buffers.steps as usize })
 }
 
@@ -192,7 +202,7 @@ impl<'a> Pieces<'a> {
                 own.steps.extend(buffers.places(value).map(|to| store(value, to)));
             }
         }
-        Ok(Segment { steps: own, call })
+        Ok(Segment { ahead: Vec::new(), steps: own, call })
     }
 
     fn given(&self, buffers: &Buffers, argument: &Argument) -> Result<Given> {
@@ -267,6 +277,10 @@ impl Tiled {
             carried.extend(constants);
             let again = asm.label();
             asm.bind(again);
+            for line in &segment.ahead {
+                let memory = frame.memory(asm, line.place);
+                asm.prefetch(memory, line.write);
+            }
             straight(asm, frame, &segment.steps, &carried)?;
             asm.arithmetic_value(Arithmetic::Add, INDEX, self.lanes as i32);
             asm.arithmetic_value(Arithmetic::Add, TILE, VECTOR as i32);

@@ -1,0 +1,48 @@
+//! Lines of memory that a tile asks for before it needs them.
+//!
+//! A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
+//! the processor to foresee the next. So the first segment asks for what the next tile reads, and an early one for what
+//! this tile will write. Must not know: kernels, registers.
+
+use super::instruction::STREAM;
+use super::step::{Place, Step, Steps};
+
+/// Bytes of a line.
+const LINE: i32 = 64;
+
+/// A line for each step of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Where, for the first step.
+    pub place: Place,
+    /// Whether to write to it.
+    pub write: bool,
+}
+
+/// The lines that whole steps read, so many elements further on.
+pub(super) fn reads(steps: &Steps, elements: i32) -> Vec<Line> {
+    lines(steps, |step| {
+        let Step::Load { from: Place::Port { port, size, offset }, mask: None, .. } = step else { return None };
+        let offset = offset + elements * i32::from(*size);
+        Some(Line { place: Place::Port { port: *port, size: *size, offset }, write: false })
+    })
+}
+
+/// The lines that whole steps write, where the cache takes part.
+pub(super) fn writes(steps: &Steps) -> Vec<Line> {
+    lines(steps, |step| {
+        let Step::Store { opcode, to, mask: None, .. } = step else { return None };
+        (**opcode != STREAM).then_some(Line { place: *to, write: true })
+    })
+}
+
+fn lines(steps: &Steps, line: impl Fn(&Step) -> Option<Line>) -> Vec<Line> {
+    let mut lines: Vec<Line> = steps.steps.iter().filter_map(line).filter(|line| starts(line.place)).collect();
+    lines.dedup();
+    lines
+}
+
+/// Whether an operand's vector is the first of a line, as if the operand began with one.
+fn starts(place: Place) -> bool {
+    matches!(place, Place::Port { offset, .. } if offset % LINE == 0)
+}

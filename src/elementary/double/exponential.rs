@@ -88,7 +88,7 @@ impl Reduced {
     /// m·2ⁿ for 1/2 < m < 2, where the product is normal.
     #[inline(always)]
     pub(super) fn scale_normal(self, m: f64) -> f64 {
-        f64::from_bits(m.to_bits().wrapping_add(self.rounded.to_bits() << 52))
+        scale_normal(m, self.rounded)
     }
 
     /// (m + low)·eˣ, rounded nearly once; low is small.
@@ -144,6 +144,21 @@ fn scale(m: f64, rounded: f64) -> f64 {
     m * f64::from_bits(half << 52) * f64::from_bits(biased.wrapping_sub(half) << 52)
 }
 
+/// As `scale`, where m and the product are normal.
+#[inline(always)]
+fn scale_normal(m: f64, rounded: f64) -> f64 {
+    f64::from_bits(m.to_bits().wrapping_add(rounded.to_bits() << 52))
+}
+
+/// (2ʳ, n in the low bits) with x = n + r, for |x| < 1500.
+#[inline(always)]
+fn exp2_parts<A: Arithmetic>(x: f64) -> (f64, f64) {
+    let rounded = x + ROUNDER;
+    let r = x - (rounded - ROUNDER);
+    let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
+    (A::mul_add(slope, r, 1.0), rounded)
+}
+
 impl Unary<f64> for Exp {
     const HAS_USUAL: bool = true;
 
@@ -171,13 +186,24 @@ impl Unary<f64> for Exp {
 }
 
 impl Unary<f64> for Exp2 {
+    const HAS_USUAL: bool = true;
+
+    /// Where the result is a normal number.
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        x.abs().to_bits() < 1021f64.to_bits()
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        let (power, rounded) = exp2_parts::<A>(x);
+        scale_normal(power, rounded)
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let x = clamp(x, -1080.0, 1025.0);
-        let rounded = x + ROUNDER;
-        let r = x - (rounded - ROUNDER);
-        let slope = A::mul_add(polynomial::<A, 10>(r, &EXP2), r, LN_2);
-        scale(A::mul_add(slope, r, 1.0), rounded)
+        let (power, rounded) = exp2_parts::<A>(clamp(x, -1080.0, 1025.0));
+        scale(power, rounded)
     }
 }
 

@@ -192,24 +192,59 @@ impl Unary<f64> for Ln {
     }
 }
 
+/// log₂ x from the parts of a positive number.
+#[inline(always)]
+fn log2_parts<A: Arithmetic>(parts: Parts) -> f64 {
+    to_base::<A>(ln_pair::<A>(parts.m - 1.0), LOG2_E, LOG2_E_LOW, parts.k)
+}
+
+/// log₁₀ x from the parts of a positive number.
+#[inline(always)]
+fn log10_parts<A: Arithmetic>(parts: Parts) -> f64 {
+    let Parts { k, m, .. } = parts;
+    let (high, low) = ln_pair::<A>(m - 1.0);
+    let (product, rest) = product::<A>(high, LOG10_E);
+    // Exact.
+    let (sum, carry) = ordered_sum(k * LOG10_2_HIGH, product);
+    let low = A::mul_add(low, LOG10_E, A::mul_add(high, LOG10_E_LOW, rest));
+    sum + (carry + A::mul_add(k, LOG10_2_LOW, low))
+}
+
 impl Unary<f64> for Log2 {
+    const HAS_USUAL: bool = true;
+
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        is_positive_normal(x)
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        log2_parts::<A>(parts(x, INTEGER + 1023.0))
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let Parts { k, m, .. } = any_parts(x);
-        special(x, to_base::<A>(ln_pair::<A>(m - 1.0), LOG2_E, LOG2_E_LOW, k))
+        special(x, log2_parts::<A>(any_parts(x)))
     }
 }
 
 impl Unary<f64> for Log10 {
+    const HAS_USUAL: bool = true;
+
+    #[inline(always)]
+    fn is_usual(x: f64) -> bool {
+        is_positive_normal(x)
+    }
+
+    #[inline(always)]
+    fn usual<A: Arithmetic>(x: f64) -> f64 {
+        log10_parts::<A>(parts(x, INTEGER + 1023.0))
+    }
+
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let Parts { k, m, .. } = any_parts(x);
-        let (high, low) = ln_pair::<A>(m - 1.0);
-        let (product, rest) = product::<A>(high, LOG10_E);
-        // Exact.
-        let (sum, carry) = ordered_sum(k * LOG10_2_HIGH, product);
-        let low = A::mul_add(low, LOG10_E, A::mul_add(high, LOG10_E_LOW, rest));
-        special(x, sum + (carry + A::mul_add(k, LOG10_2_LOW, low)))
+        special(x, log10_parts::<A>(any_parts(x)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layouts, lengths and splits of maps.
 
 use super::*;
-use crate::ops::BinaryOp;
+use crate::ops::{BinaryOp, UnaryOp};
 
 /// x · 2 + index, over any number of axes.
 fn doubled_plus_index(set: InstructionSet, axes: u32) -> Arc<dyn Executable> {
@@ -71,6 +71,42 @@ fn axes(set: InstructionSet) {
         }
     }
     launch(&executable, &[4, 0, 37], &[x.bind(0, &[1, 1, 1]), positions(0, &[1, 1, 1]), y.bind(0, &[1, 1, 1])]);
+}
+
+#[test]
+fn functions_of_an_operand_that_a_result_replaces() {
+    sets().for_each(replaced);
+}
+
+/// sin x and x + cos x; the first may be written before the second is computed.
+fn sine_and_sum(set: InstructionSet, early: bool) -> Arc<dyn Executable> {
+    let mut build = Build::new(1);
+    let x = build.read(DType::F64);
+    let sine = build.define(DType::F64, Operation::Unary(UnaryOp::Sin, x));
+    if early {
+        build.write(sine);
+    }
+    let cosine = build.define(DType::F64, Operation::Unary(UnaryOp::Cos, x));
+    let sum = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [x, cosine]));
+    if !early {
+        build.write(sine);
+    }
+    build.write(sum);
+    prepare_for(set, build.map())
+}
+
+fn replaced(set: InstructionSet) {
+    for (early, length) in [(false, 1000usize), (false, 33), (true, 1000), (true, 33)] {
+        let executable = sine_and_sum(set, early);
+        let x = f64s((0..length).map(|x| x as f64 / 7.0));
+        let (sine, sum, in_place) = (x.clone(), x.clone(), x.clone());
+        launch(&executable, &[length], &[x.bind(0, &[1]), sine.bind(0, &[1]), sum.bind(0, &[1])]);
+        let apart = (numbers(&sine), numbers(&sum));
+        let near = |x: f64, got: f64, sum: f64| (got - x.sin()).abs() < 1e-15 && (sum - x - x.cos()).abs() < 1e-13;
+        assert!((0..length).all(|i| near(i as f64 / 7.0, apart.0[i], apart.1[i])), "{early} {length}");
+        launch(&executable, &[length], &[in_place.bind(0, &[1]), in_place.bind(0, &[1]), sum.bind(0, &[1])]);
+        assert_eq!((numbers(&in_place), numbers(&sum)), apart, "{early} {length}");
+    }
 }
 
 #[test]

@@ -30,6 +30,13 @@ struct Call {
 enum Given {
     /// The address of a buffer.
     Buffer(i32),
+    /// The address of the tile's elements of an operand.
+    Port {
+        /// Which.
+        port: usize,
+        /// Bytes of an element.
+        size: u8,
+    },
     /// Two words: the number of the tile's first element, and the distance to the next.
     Progression(Count),
     /// A word in memory.
@@ -106,6 +113,10 @@ struct Pieces<'a> {
     pieces: Vec<&'a [Step]>,
     /// In which piece each value is defined; the results of a call in the one that it ends.
     defined: Vec<Option<usize>>,
+    /// What is computed beside what is stored.
+    carried: Vec<Value>,
+    /// Where values are found all along the pieces but the last, being loaded as they are.
+    unchanged: Vec<Option<Place>>,
 }
 
 /// Cuts steps of so many lanes into segments; `carried` is what they compute beside what they store.
@@ -113,8 +124,9 @@ struct Pieces<'a> {
 /// # Errors
 /// `Unsupported` if a step of all buffers is larger than a tile may be.
 pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result<Tiled> {
-    steps.drop_unused(carried.iter().filter_map(|carried| carried.after));
-    let pieces = Pieces::new(&steps);
+    let carried: Vec<Value> = carried.iter().filter_map(|carried| carried.after).collect();
+    steps.drop_unused(carried.iter().copied());
+    let pieces = Pieces::new(&steps, carried);
     let buffers = pieces.buffers(lanes)?;
     let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index));
     let mut segments: Vec<Segment> = segments.collect::<Result<_>>()?;
@@ -128,7 +140,7 @@ pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result
 }
 
 impl<'a> Pieces<'a> {
-    fn new(steps: &'a Steps) -> Pieces<'a> {
+    fn new(steps: &'a Steps, carried: Vec<Value>) -> Pieces<'a> {
         let pieces: Vec<&[Step]> = steps.steps.split_inclusive(|step| matches!(step, Step::Call { .. })).collect();
         let mut defined = vec![None; steps.homes.len()];
         for (index, step) in
@@ -141,26 +153,43 @@ impl<'a> Pieces<'a> {
                 defined[value.0 as usize] = Some(index);
             }
         }
-        Pieces { steps, pieces, defined }
+        let unchanged = unchanged(steps, &pieces);
+        Pieces { steps, pieces, defined, carried, unchanged }
     }
 
     fn is_earlier(&self, value: Value, piece: usize) -> bool {
         self.defined[value.0 as usize].is_some_and(|defined| defined < piece)
     }
 
+    /// Where a value is that needs no buffer up to a piece. The last one may write there before it reads.
+    fn in_memory(&self, value: Value, piece: usize) -> Option<Place> {
+        self.unchanged[value.0 as usize].filter(|_| piece + 1 < self.pieces.len())
+    }
+
+    /// The operand whose elements these are, one vector after the other, if a kernel may read them there.
+    fn operand(&self, values: &[Value], piece: usize) -> Option<Given> {
+        let Place::Port { port, size, .. } = self.in_memory(*values.first()?, piece)? else { return None };
+        let follows = |(part, &value): (usize, &Value)| {
+            self.in_memory(value, piece) == Some(Place::Port { port, size, offset: (part * VECTOR) as i32 })
+        };
+        values.iter().enumerate().all(follows).then_some(Given::Port { port, size })
+    }
+
     /// Buffers for what kernels read and write, and for what one piece computes and a later one reads.
     fn buffers(&self, lanes: usize) -> Result<Buffers> {
         let mut buffers = Buffers { groups: Vec::new(), bytes: 0, steps: 0 };
-        for step in &self.steps.steps {
-            if let Step::Call { arguments, results, .. } = step {
+        for (index, piece) in self.pieces.iter().enumerate() {
+            if let Some(Step::Call { arguments, results, .. }) = piece.last() {
                 buffers.add(results);
-                in_buffers(arguments).for_each(|values| buffers.add(values));
+                let arguments = vectors(arguments).filter(|values| self.operand(values, index).is_none());
+                arguments.for_each(|values| buffers.add(values));
             }
         }
         for (index, piece) in self.pieces.iter().enumerate() {
             for step in *piece {
                 step.reads(|value| {
-                    if self.is_earlier(value, index) && buffers.places(value).next().is_none() {
+                    let is_there = || self.in_memory(value, index).is_some() || buffers.places(value).next().is_some();
+                    if self.is_earlier(value, index) && !is_there() {
                         buffers.add(&[value]);
                     }
                 });
@@ -175,7 +204,7 @@ impl<'a> Pieces<'a> {
         for (value, home) in own.homes.iter_mut().enumerate() {
             let value = Value(value as u32);
             if self.is_earlier(value, index)
-                && let Some(place) = buffers.places(value).next()
+                && let Some(place) = self.in_memory(value, index).or_else(|| buffers.places(value).next())
             {
                 *home = Home::Place(place);
             }
@@ -186,13 +215,13 @@ impl<'a> Pieces<'a> {
             if let Step::Call { address, name, arguments, results } = step {
                 // What is known from the start is defined by no step, and is often all vectors of an argument.
                 let is_known = |value: &Value| self.defined[value.0 as usize].is_none();
-                let mut known: Vec<Value> = in_buffers(arguments).flatten().copied().filter(is_known).collect();
+                let mut known: Vec<Value> = vectors(arguments).flatten().copied().filter(is_known).collect();
                 known.sort_unstable();
                 known.dedup();
                 for value in known {
                     own.steps.extend(buffers.places(value).map(|to| store(value, to)));
                 }
-                let arguments = arguments.iter().map(|argument| self.given(buffers, argument));
+                let arguments = arguments.iter().map(|argument| self.given(buffers, argument, index));
                 let arguments = arguments.collect::<Result<_>>()?;
                 call = Some(Call { address: *address, name: name.clone(), result: buffers.start(results)?, arguments });
                 continue;
@@ -202,12 +231,16 @@ impl<'a> Pieces<'a> {
                 own.steps.extend(buffers.places(value).map(|to| store(value, to)));
             }
         }
+        own.drop_unused(self.carried.iter().copied());
         Ok(Segment { ahead: Vec::new(), steps: own, call })
     }
 
-    fn given(&self, buffers: &Buffers, argument: &Argument) -> Result<Given> {
+    fn given(&self, buffers: &Buffers, argument: &Argument, piece: usize) -> Result<Given> {
         Ok(match argument {
-            Argument::Vectors(values) => Given::Buffer(buffers.start(values)?),
+            Argument::Vectors(values) => match self.operand(values, piece) {
+                Some(operand) => operand,
+                None => Given::Buffer(buffers.start(values)?),
+            },
             Argument::Progression(count) => Given::Progression(*count),
             Argument::Element(value) => Given::Word(match self.steps.homes[value.0 as usize] {
                 Home::Constant(memory) => memory,
@@ -218,8 +251,25 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The vectors of each argument that a kernel reads from a buffer.
-fn in_buffers(arguments: &[Argument]) -> impl Iterator<Item = &Vec<Value>> {
+/// Where values are that are loaded as they are, if nothing is written before the last piece.
+fn unchanged(steps: &Steps, pieces: &[&[Step]]) -> Vec<Option<Place>> {
+    let mut places = vec![None; steps.homes.len()];
+    let before = &pieces[..pieces.len().saturating_sub(1)];
+    if before.iter().copied().flatten().any(|step| matches!(step, Step::Store { .. } | Step::CopyOut { .. })) {
+        return places;
+    }
+    for step in &steps.steps {
+        if let Step::Load { opcode, result, mask: None, from: from @ Place::Port { .. } } = step
+            && **opcode == LOAD
+        {
+            places[result.0 as usize] = Some(*from);
+        }
+    }
+    places
+}
+
+/// The vectors of each argument that consists of such.
+fn vectors(arguments: &[Argument]) -> impl Iterator<Item = &Vec<Value>> {
     arguments.iter().filter_map(|argument| match argument {
         Argument::Vectors(values) => Some(values),
         Argument::Progression(_) | Argument::Element(_) => None,
@@ -322,6 +372,11 @@ fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
     for argument in &call.arguments {
         match argument {
             Given::Buffer(offset) => asm.address(next()?, Frame::buffer(*offset)),
+            Given::Port { port, size } => {
+                let register = next()?;
+                asm.load(register, Frame::table(*port));
+                asm.address(register, Memory::At { base: register, index: INDEX, scale: *size, offset: 0 });
+            }
             Given::Progression(count) => super::scalar::progression(asm, *count, [next()?, next()?]),
             Given::Word(memory) => asm.load(next()?, *memory),
         }

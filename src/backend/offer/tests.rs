@@ -1,3 +1,5 @@
+//! Offered work: who runs it, how often, and what panics do.
+
 use std::collections::HashSet;
 use std::sync::mpsc;
 

@@ -29,8 +29,8 @@ pub(super) const fn moved_weight(bytes: usize) -> usize {
     10 * bytes + 20
 }
 
-/// The cost from which another thread pays that is awake: 4 µs.
-const SMALL: usize = 4_000_000;
+/// The cost from which another thread pays that is awake: 10 µs. At 4 µs one gains nothing yet.
+const SMALL: usize = 10_000_000;
 
 /// The cost from which it pays to wake one: 25 µs, some times what it takes.
 const LARGE: usize = 25_000_000;
@@ -145,7 +145,7 @@ mod tests {
         let mut parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
         let tasks = |parallelism: &Parallelism, elements| split(parallelism, elements, 100).tasks;
         assert_eq!(tasks(&parallelism, 1000), 1);
-        assert_eq!(tasks(&parallelism, 40_000), 2);
+        assert_eq!([tasks(&parallelism, 99_999), tasks(&parallelism, 100_000)], [1, 5]);
         assert_eq!(tasks(&parallelism, 1_000_000), 24);
         // The threads of a pool are not offered work, so somebody would have to be woken.
         let inside = |elements| pool(3, "callers").install(|| tasks(&parallelism, elements));

@@ -68,7 +68,7 @@ fn costs_count_the_steps_of_a_launch() {
     let Form::Map { program, .. } = classify(&recurrence(DType::F64)).unwrap() else { panic!() };
     let two = Parallelism { threshold: None, ..threads(2) };
     let count = |elements: usize, steps: usize| split(&two, elements, program.loops_weight(&[steps], true)).tasks;
-    assert_eq!(count(1_000, 1), 1);
+    assert_eq!(count(10_000, 1), 1);
     assert!(count(10_000, 1000) > 1);
     let Form::Map { program, .. } = classify(&repeated(DType::F64, BinaryOp::Sub, 7.0, 10.0)).unwrap() else {
         panic!()

@@ -11,7 +11,7 @@ mod expressions;
 use std::hint::black_box;
 use std::time::Instant;
 
-use kroton::{Array, Compiler, Function, Result, scalar, shared, vector};
+use kroton::{Array, Compiler, Expr, Function, Result, scalar, shared, vector};
 use ndarray::{Array1, Array2, s};
 
 /// Runs of each row, and calls in a run.
@@ -25,6 +25,7 @@ fn main() -> Result<()> {
     views()?;
     state()?;
     memory()?;
+    elements()?;
     threads()?;
     compiling()
 }
@@ -141,6 +142,68 @@ fn minor_faults() -> u64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = text.rsplit(')').next().unwrap_or_default();
     fields.split_whitespace().nth(7).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// What an op costs for an element, and the moving of a byte: what the cost model of the CPU engine should say.
+fn elements() -> Result<()> {
+    println!("\n{:<52}{:>10}{:>10}", "an element, one thread, ps", "f64", "f32");
+    let (x64, x32) = (vector::<f64>("x"), vector::<f32>("x"));
+    type Op = fn(&Expr, &Expr) -> Expr;
+    let ops: [(&str, Op); 9] = [
+        ("x · y + x", |y, x| y * x + x),
+        ("|x - y|, two ops", |y, x| (x - y).abs()),
+        ("x / y", |y, x| x / y),
+        ("√y", |y, _| y.sqrt()),
+        ("exp y", |y, _| y.exp()),
+        ("ln y", |y, _| y.ln()),
+        ("sin y", |y, _| y.sin()),
+        ("tanh y", |y, _| y.tanh()),
+        ("erf y", |y, _| y.erf()),
+    ];
+    for (name, op) in ops {
+        let name = format!("element: {name}");
+        if !is_asked_for(&name) {
+            continue;
+        }
+        let f64s = chain(&x64, op, &by_hand::random(4_000, 1))?;
+        let f32s = chain(&x32, op, &by_hand::random(4_000, 1).iter().map(|&x| x as f32).collect::<Vec<_>>())?;
+        println!("{name:<52}{:>10.0}{:>10.0}", f64s * 1e12, f32s * 1e12);
+    }
+    for n in [1_000, 10_000, 30_000, 300_000, 1_000_000, 10_000_000] {
+        let name = format!("element: a byte of x² + 1, n = {n}");
+        if !is_asked_for(&name) {
+            continue;
+        }
+        let f = Compiler::new().threads(1).compile([&x64], &x64 * &x64 + 1.0)?;
+        let (x, mut out) = (by_hand::random(n, 1), vec![0.0; n]);
+        let time = shortest_of(30_000_000 / n, || f.call_into((&x,), (&mut out,)))?;
+        println!("{name:<52}{:>10.1}", time / n as f64 / 16.0 * 1e12);
+    }
+    Ok(())
+}
+
+/// The time of one op on one element: the difference of chains of 12 and of 4.
+fn chain<T: kroton::Element>(x: &Expr, op: fn(&Expr, &Expr) -> Expr, values: &[T]) -> Result<f64>
+where
+    for<'a> &'a [T]: Into<kroton::Arg<'a>>,
+{
+    let mut times = [0.0; 2];
+    for (time, length) in times.iter_mut().zip([4, 12]) {
+        let y = (0..length).fold(x * 0.5, |y, _| op(&y, x));
+        let f = Compiler::new().threads(1).compile([x], y)?;
+        *time = shortest_of(400, || f.call::<Array>((values,)).map(drop))?;
+    }
+    Ok((times[1] - times[0]) / 8.0 / values.len() as f64)
+}
+
+fn shortest_of(runs: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut shortest = f64::INFINITY;
+    for _ in 0..runs.clamp(9, 2_000) {
+        let start = Instant::now();
+        call()?;
+        shortest = shortest.min(start.elapsed().as_secs_f64());
+    }
+    Ok(shortest)
 }
 
 /// What two threads gain, and what splitting costs.

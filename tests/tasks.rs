@@ -289,3 +289,21 @@ fn many_threads_submit_at_a_time() {
         assert_eq!(counter.get::<i64>().unwrap(), 4_000);
     });
 }
+
+/// Threads of one function's pool help callers inside other pools and outside of any, many at a time.
+#[test]
+fn callers_in_and_out_of_pools_get_the_same_bits() {
+    within_minutes(|| {
+        for threads in [2, 8] {
+            let f = slow(threads);
+            let values: Vec<f64> = (0..5_003).map(|i| f64::from(i) * 1e-3).collect();
+            let expected = slow(1).call::<f64>((&values,)).unwrap().to_bits();
+            let check = || (0..50).for_each(|_| assert_eq!(f.call::<f64>((&values,)).unwrap().to_bits(), expected));
+            thread::scope(|scope| {
+                (0..3).for_each(|_| drop(scope.spawn(check)));
+                scope.spawn(|| pool(2).install(|| rayon::join(check, check)));
+                scope.spawn(|| f.map::<f64, _>((0..50).map(|_| (&values,))).unwrap());
+            });
+        }
+    });
+}

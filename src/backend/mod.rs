@@ -7,15 +7,16 @@ pub mod cpu;
 pub mod gpu;
 pub mod interpreter;
 pub mod matmul;
+mod offer;
+mod parallelism;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target};
+pub use parallelism::{Parallelism, Pool};
 
 /// An engine.
 pub trait Backend: Send + Sync + fmt::Debug {
@@ -85,37 +86,4 @@ pub enum EngineStage {
     Clif,
     /// Machine code, disassembled.
     Asm,
-}
-
-/// Who runs a launch, and from what size on in parallel.
-#[derive(Debug, Clone, Default)]
-pub struct Parallelism {
-    /// The pool; none means the caller's, or rayon's global one.
-    pub pool: Option<Arc<rayon::ThreadPool>>,
-    /// The number of elements from which a launch is split; none means an estimate of its cost.
-    pub threshold: Option<usize>,
-}
-
-impl Parallelism {
-    /// All launches run on the caller's thread.
-    pub fn none() -> Parallelism {
-        Parallelism { pool: None, threshold: Some(usize::MAX) }
-    }
-
-    /// How many threads there are to run on.
-    pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
-    }
-
-    /// Runs the tasks 0, 1, … on the pool; a single one touches nothing of rayon.
-    pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        if tasks <= 1 {
-            return (0..tasks).for_each(task);
-        }
-        let all = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
-        match &self.pool {
-            Some(pool) => pool.install(all),
-            None => all(),
-        }
-    }
 }

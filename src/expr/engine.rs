@@ -253,7 +253,7 @@ impl Implementation for OnHost {
     }
 
     fn pool(&self) -> Option<&rayon::ThreadPool> {
-        self.parallelism.pool.as_deref()
+        self.parallelism.pool.as_deref().map(|pool| &**pool)
     }
 
     fn runs_alone(&self) -> bool {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::backend::Pool;
 use crate::error::{Error, Result};
 
-static POOLS: Mutex<Option<HashMap<usize, Weak<rayon::ThreadPool>>>> = Mutex::new(None);
+static POOLS: Mutex<Option<HashMap<usize, Weak<Pool>>>> = Mutex::new(None);
 
 /// The most threads that a function may ask for.
 const MOST_THREADS: usize = 1024;
@@ -14,7 +15,7 @@ const MOST_THREADS: usize = 1024;
 ///
 /// # Errors
 /// `Argument` for no threads or absurdly many; `Device` if the system refuses.
-pub fn pool(threads: usize) -> Result<Arc<rayon::ThreadPool>> {
+pub fn pool(threads: usize) -> Result<Arc<Pool>> {
     if threads == 0 || threads > MOST_THREADS {
         return Err(Error::Argument(format!("threads({threads}): a function runs on 1 to {MOST_THREADS} threads")));
     }
@@ -28,7 +29,7 @@ pub fn pool(threads: usize) -> Result<Arc<rayon::ThreadPool>> {
         .thread_name(|index| format!("kroton-{index}"))
         .build()
         .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
-    let pool = Arc::new(pool);
+    let pool = Arc::new(Pool::from(pool));
     pools.insert(threads, Arc::downgrade(&pool));
     Ok(pool)
 }

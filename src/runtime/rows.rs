@@ -329,6 +329,7 @@ impl<'a> Worker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Pool;
 
     fn cut(extents: &[usize], rows: usize) -> Cut {
         Cut::new(Sizes::from_slice(extents), rows, 1, &[], &Symbols::default()).unwrap()
@@ -387,7 +388,7 @@ mod tests {
             let measure = crate::shape::Measure::Extent(axis);
             symbols.set(crate::shape::Symbol { input: input.id, measure }, size);
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = Pool::from(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let who = Parallelism { pool: Some(std::sync::Arc::new(pool)), threshold: None };
         let [rows] = Rows::of(&plan).try_into().unwrap();
         let cut: Option<Cut> = rows.cut(&plan, &symbols, cache, &who).unwrap();

@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::nested;
-use super::parallel::{MUL_ADD_WEIGHT, moved_weight, op_weight};
+use super::parallel::{moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::loops::{
@@ -232,7 +232,8 @@ impl Program {
     /// Rough cost of one element but for its loops, in the units of `parallel`, where `mul_add` is one instruction or not.
     pub fn weight(&self, has_fma: bool) -> usize {
         let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
-        self.statements.iter().map(|statement| weight(statement, has_fma)).sum::<usize>() + moved_weight(moved)
+        let computed: usize = self.statements.iter().map(|statement| weight(statement, &self.types, has_fma)).sum();
+        computed.max(moved_weight(moved))
     }
 
     /// Whether it needs calls of elementary functions.
@@ -241,13 +242,13 @@ impl Program {
     }
 }
 
-/// Rough cost of a statement that moves nothing.
-pub(super) fn weight(statement: &Statement, has_fma: bool) -> usize {
-    match statement {
-        Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) if has_fma => MUL_ADD_WEIGHT,
-        Statement::Let(_, Operation::Ternary(TernaryOp::MulAdd, _)) => op_weight(Cost::Function),
-        statement => cost(statement).map_or(0, op_weight),
-    }
+/// Rough cost of a statement that moves nothing, among values of these dtypes.
+pub(super) fn weight(statement: &Statement, types: &[DType], has_fma: bool) -> usize {
+    let Statement::Let(value, operation) = statement else { return 0 };
+    let is_mul_add = matches!(operation, Operation::Ternary(TernaryOp::MulAdd, _));
+    let mul_add = if has_fma { Cost::Cheap } else { Cost::Function };
+    let cost = if is_mul_add { Some(mul_add) } else { cost(statement) };
+    cost.map_or(0, |cost| op_weight(cost, types[value.0 as usize].size()))
 }
 
 /// The dtypes of the values that are not bools.

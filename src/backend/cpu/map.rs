@@ -13,7 +13,7 @@ use super::form::{Port, Program};
 use super::generate::{Generator, Made};
 use super::isa::Isa;
 use super::jit::Code;
-use super::parallel::{is_split, run, share, tasks};
+use super::parallel::{Split, is_split, run, share, split};
 use super::settled::{SettledMap, operands};
 use super::space::{Bases, Space, advance, origin, push_steps, single_row};
 use super::variant::{Classes, Variants, classify};
@@ -173,7 +173,7 @@ impl Map {
         let ports = &self.program.ports;
         let weight = self.weight(launch);
         if let Some((length, origin, mut strides)) = single_row(launch, axes, ports)?
-            && tasks(parallelism, length, weight) == 1
+            && split(parallelism, length, weight).tasks == 1
         {
             if length > 0 {
                 push_steps(&mut strides, launch, &self.program.steps, ports)?;
@@ -190,9 +190,9 @@ impl Map {
         space.sort_for(ports);
         let origin = origin(launch, ports)?;
         let strides = self.row_strides(&space, launch)?;
-        let tasks = tasks(parallelism, space.len(), weight);
+        let split = split(parallelism, space.len(), weight);
         // SAFETY: by the caller's word.
-        unsafe { self.rows(&space, &origin, &strides, tasks, parallelism) }
+        unsafe { self.rows(&space, &origin, &strides, split, parallelism) }
     }
 
     /// The code for rows at such strides, of a launch of so many elements.
@@ -220,7 +220,7 @@ impl Map {
         }
     }
 
-    /// Runs it over a space, row by row, in about so many tasks.
+    /// Runs it over a space, row by row, split about so.
     ///
     /// # Safety
     /// The elements of the space may be accessed as the operands' uses say.
@@ -229,9 +229,10 @@ impl Map {
         space: &Space,
         origin: &[i64],
         strides: &[i64],
-        tasks: usize,
+        split: Split,
         parallelism: &Parallelism,
     ) -> Result<()> {
+        let tasks = split.tasks;
         let code = self.row(strides, space.len())?;
         let row = space.row();
         let outer = space.without_rows();
@@ -247,7 +248,7 @@ impl Map {
                 unsafe { self.run_row(&code, bases, columns.len()) }
             });
         };
-        run(parallelism, shares * pieces, task);
+        run(parallelism, split, shares * pieces, task);
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl Program {
         let moved = |port: &OperandId| moved_weight(self.ports[port.0 as usize].operand.dtype.size());
         let cost = |statement: &Statement| match statement {
             Statement::Let(_, Operation::Load(port)) | Statement::Store(port, _) => moved(port),
-            statement => weight(statement, has_fma),
+            statement => weight(statement, &self.types, has_fma),
         };
         block.statements.iter().map(cost).sum()
     }

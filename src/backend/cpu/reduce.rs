@@ -18,13 +18,14 @@ use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
-use super::parallel::{is_split, run, share, tasks};
+use super::parallel::{Split, is_split, op_weight, run, share, split};
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
+use crate::ops::Cost;
 use crate::ops::reduction::BLOCK;
 
 /// Results that go through the epilogue at once.
@@ -65,7 +66,7 @@ impl Reduce {
         let ReduceForm { outer, inner, body, folds, slots, epilogue } = form;
         let initial = folds.iter().flat_map(|fold| fold.init.iter().map(|value| value.bits())).collect();
         let merging: usize = folds.iter().map(|fold| fold.merge.block.statements.len()).sum();
-        let weight = body.weight(isa.features.fma) + merging;
+        let weight = body.weight(isa.features.fma) + merging * op_weight(Cost::Cheap, 8);
         let (block, columns) = (Variants::default(), Variants::default());
         let ports = body.ports.iter().chain(&epilogue.ports).copied().collect();
         let mut single = single_strides(&epilogue);
@@ -145,7 +146,7 @@ impl Reduce {
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         if let Some((count, bases, strides)) = self.one_row(launch)?
-            && (count <= BLOCK || tasks(parallelism, count, self.weight) == 1)
+            && (count <= BLOCK || split(parallelism, count, self.weight).tasks == 1)
         {
             return self.single_result(count, &bases, &strides, |port| base(launch, port));
         }
@@ -158,13 +159,13 @@ impl Reduce {
         let count = inner.len();
         let origin = origin(launch, &self.ports)?;
         let strides = self.inner_strides(&inner);
-        let tasks = tasks(parallelism, results.saturating_mul(count.max(1)), self.weight);
-        if tasks <= results || count <= BLOCK {
+        let split = split(parallelism, results.saturating_mul(count.max(1)), self.weight);
+        if split.tasks <= results || count <= BLOCK {
             let run = Run::new(self, [&outer, &inner], &origin, &strides, self.columns_code(&outer, &inner)?)?;
             let most = if run.columns.is_some() { results.div_ceil(NEIGHBORS) } else { results };
-            run.split_results(tasks.min(most), parallelism);
+            run.split_results(Split { tasks: split.tasks.min(most), ..split }, parallelism);
         } else {
-            Run::new(self, [&outer, &inner], &origin, &strides, None)?.split_blocks(tasks, parallelism);
+            Run::new(self, [&outer, &inner], &origin, &strides, None)?.split_blocks(split, parallelism);
         }
         Ok(())
     }
@@ -297,9 +298,9 @@ impl<'a> Run<'a> {
     }
 
     /// Each task does some of the results.
-    fn split_results(&self, tasks: usize, parallelism: &Parallelism) {
-        let results = self.outer.len();
-        run(parallelism, tasks, |task| self.some_results(share(results, tasks, task)));
+    fn split_results(&self, split: Split, parallelism: &Parallelism) {
+        let (results, tasks) = (self.outer.len(), split.tasks);
+        run(parallelism, split, tasks, |task| self.some_results(share(results, tasks, task)));
     }
 
     /// Some results from beginning to end, in batches along the innermost outer axis.
@@ -356,15 +357,15 @@ impl<'a> Run<'a> {
     }
 
     /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
-    fn split_blocks(&self, tasks: usize, parallelism: &Parallelism) {
+    fn split_blocks(&self, split: Split, parallelism: &Parallelism) {
         let (results, slots) = (self.outer.len(), self.reduce.slots);
         let (blocks, merger) = (self.blocks.len(), self.blocks.merger);
-        let per_result = tasks.div_ceil(results);
+        let per_result = split.tasks.div_ceil(results);
         let length = 1 << (blocks / per_result).max(1).ilog2();
         let runs = blocks.div_ceil(length);
         let mut states = vec![0u64; results * runs * slots];
         let places = Places { address: states.as_mut_ptr().expose_provenance(), slots };
-        run(parallelism, results * runs, |task| {
+        run(parallelism, split, results * runs, |task| {
             let bases = self.outer.bases_at(self.origin, task / runs);
             let start = task % runs * length;
             // SAFETY: each task has its own place in `states`, which outlives the tasks.

@@ -183,7 +183,7 @@ impl WithVector {
 
 fn is_split([rows, inner, columns]: [usize; 3], parallelism: &Parallelism) -> bool {
     let products = rows.saturating_mul(inner).saturating_mul(columns);
-    products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && threads(parallelism) > 1
+    products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && parallelism.threads() > 1
 }
 
 /// # Safety
@@ -234,10 +234,6 @@ unsafe fn float<T: Number>(
         (Some(pool), GemmParallelism::Rayon(_)) => pool.install(run),
         (_, _) => run(),
     }
-}
-
-fn threads(parallelism: &Parallelism) -> usize {
-    parallelism.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
 }
 
 /// Matrices on their way into a pool that the caller waits for.

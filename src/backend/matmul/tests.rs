@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::backend::Pool;
 
 /// So many numbers that are not all alike, exact in single precision.
 fn numbers(count: usize, seed: usize) -> Vec<f64> {
@@ -41,7 +42,10 @@ impl Placed {
 }
 
 fn pools() -> Vec<Parallelism> {
-    let pool = |threads| Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let pool = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        Arc::new(Pool::from(pool))
+    };
     [1, 2, 3].map(|threads| Parallelism { pool: Some(pool(threads)), threshold: Some(1) }).into()
 }
 

@@ -5,12 +5,12 @@
 //! blocks in order. So an element depends on its row, the vector and the length of blocks alone, not on tiles or threads.
 //! Must not know: which of the two operands of a product is the vector.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 use super::columns::sum_columns;
 use super::number::{Lines, Number, Sum};
 use super::rows::sum_rows;
-use super::{Line, WithVector, threads};
+use super::{Line, WithVector};
 use crate::backend::Parallelism;
 
 /// Rows of a tile.
@@ -72,22 +72,26 @@ impl<T: Number> Product<T> {
     /// Computes it, by several threads if there is a pool for it.
     pub fn run(self, parallelism: Option<&Parallelism>) {
         let Some(parallelism) = parallelism else { return (0..self.tiles()).for_each(|tile| self.tile(tile)) };
-        let tasks = threads(parallelism) * PER_THREAD;
-        match &parallelism.pool {
-            Some(pool) => pool.install(|| self.in_parallel(tasks)),
-            None => self.in_parallel(tasks),
-        }
+        self.in_parallel(parallelism);
     }
 
     /// Tiles are the tasks; if there are not enough, blocks are, each with a result of its own.
-    fn in_parallel(&self, wanted: usize) {
+    fn in_parallel(&self, parallelism: &Parallelism) {
+        let wanted = parallelism.threads() * PER_THREAD;
         if self.tiles() >= wanted || self.blocks() <= self.tiles() {
-            return (0..self.tiles()).into_par_iter().for_each(|tile| self.tile(tile));
+            return parallelism.run(self.tiles(), |tile| self.tile(tile));
         }
         let mut sums = vec![T::ZERO; self.rows * self.blocks()];
         let few = self.blocks().div_ceil(wanted);
-        let blocks = sums.par_chunks_mut(self.rows).with_min_len(few).enumerate();
-        blocks.for_each(|(block, sums)| self.whole_block(sums, block));
+        let parts: Vec<Mutex<&mut [T]>> = sums.chunks_mut(self.rows * few).map(Mutex::new).collect();
+        parallelism.run(parts.len(), |part| {
+            // Each task has a part of its own.
+            let mut sums = parts[part].lock().unwrap_or_else(PoisonError::into_inner);
+            for (block, sums) in sums.chunks_mut(self.rows).enumerate() {
+                self.whole_block(sums, part * few + block);
+            }
+        });
+        drop(parts);
         self.add_blocks(&mut sums);
     }
 

@@ -12,7 +12,7 @@ mod targets;
 use smallvec::SmallVec;
 
 use super::{InstructionSet, engine as cpu};
-use crate::backend::{Executable, Parallelism};
+use crate::backend::{Executable, Parallelism, Pool};
 use crate::dtype::{DType, Scalar, with_element};
 use crate::loops::{
     Access, Axis, Base, Binding, Block, Kernel, Launch, Nest, Operand, OperandId, Operation, Statement, ValueId,
@@ -158,7 +158,7 @@ fn launch_with(executable: &Arc<dyn Executable>, extents: &[usize], bindings: &[
 
 fn threads(count: usize) -> Parallelism {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
-    Parallelism { pool: Some(Arc::new(pool)), threshold: Some(1) }
+    Parallelism { pool: Some(Arc::new(Pool::from(pool))), threshold: Some(1) }
 }
 
 /// Equal bits, or both NaN.

@@ -64,17 +64,17 @@ fn wide_loops_keep_their_state_in_registers() {
 #[test]
 fn costs_count_the_steps_of_a_launch() {
     use super::super::form::{Form, classify};
-    use super::super::parallel::tasks;
+    use super::super::parallel::split;
     let Form::Map { program, .. } = classify(&recurrence(DType::F64)).unwrap() else { panic!() };
     let two = Parallelism { threshold: None, ..threads(2) };
-    let count = |elements: usize, steps: usize| tasks(&two, elements, program.loops_weight(&[steps], true));
+    let count = |elements: usize, steps: usize| split(&two, elements, program.loops_weight(&[steps], true)).tasks;
     assert_eq!(count(10_000, 1), 1);
     assert!(count(10_000, 1000) > 1);
     let Form::Map { program, .. } = classify(&repeated(DType::F64, BinaryOp::Sub, 7.0, 10.0)).unwrap() else {
         panic!()
     };
-    assert!(tasks(&two, 100_000, program.loops_weight(&[], true)) > 1);
-    assert_eq!(tasks(&two, 10, program.loops_weight(&[], true)), 1);
+    assert!(split(&two, 100_000, program.loops_weight(&[], true)).tasks > 1);
+    assert_eq!(split(&two, 10, program.loops_weight(&[], true)).tasks, 1);
 }
 
 /// A settled launch runs on other addresses, with the steps that it was settled for.

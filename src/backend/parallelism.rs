@@ -1,0 +1,100 @@
+//! Who runs a launch.
+//!
+//! A caller that is a thread of a rayon pool shares its tasks with that pool, or with the function's own. Any other caller
+//! does tasks itself and offers them to threads of the function's pool, or of rayon's global one, so that as many threads
+//! as the pool has run them at most. Must not know: what the tasks do, or when a launch is split.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
+
+use rayon::prelude::*;
+
+use super::offer::{Board, Call};
+
+/// Who runs a launch, and from what size on in parallel.
+#[derive(Debug, Clone, Default)]
+pub struct Parallelism {
+    /// The pool; none means the caller's, or rayon's global one.
+    pub pool: Option<Arc<Pool>>,
+    /// The number of elements from which a launch is split; none means an estimate of its cost.
+    pub threshold: Option<usize>,
+}
+
+/// A pool of threads, and where they look for work that is offered.
+pub struct Pool {
+    threads: rayon::ThreadPool,
+    board: Arc<Board>,
+}
+
+/// Where threads of rayon's global pool look.
+static GLOBAL: LazyLock<Arc<Board>> = LazyLock::new(Arc::default);
+
+impl From<rayon::ThreadPool> for Pool {
+    fn from(threads: rayon::ThreadPool) -> Pool {
+        Pool { threads, board: Arc::default() }
+    }
+}
+
+impl Deref for Pool {
+    type Target = rayon::ThreadPool;
+
+    fn deref(&self) -> &rayon::ThreadPool {
+        &self.threads
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} threads", self.threads.current_num_threads())
+    }
+}
+
+impl Parallelism {
+    /// All launches run on the caller's thread.
+    pub fn none() -> Parallelism {
+        Parallelism { pool: None, threshold: Some(usize::MAX) }
+    }
+
+    /// How many threads there are to run on.
+    pub fn threads(&self) -> usize {
+        self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+    }
+
+    /// Whether tasks are offered to threads that are awake; within a pool somebody might have to be woken.
+    pub fn offers(&self) -> bool {
+        rayon::current_thread_index().is_none()
+    }
+
+    /// Runs the tasks 0, 1, …, which are worth the waking of threads; a single one touches nothing of rayon.
+    pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        self.run_with(Call::Wake, tasks, &task);
+    }
+
+    /// Runs the tasks 0, 1, …, which are worth another thread only if it is awake.
+    pub fn run_small(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+        self.run_with(Call::WakeIfBusy, tasks, &task);
+    }
+
+    fn run_with(&self, call: Call, tasks: usize, task: &(dyn Fn(usize) + Send + Sync)) {
+        if tasks <= 1 {
+            return (0..tasks).for_each(task);
+        }
+        let others = || tasks.min(self.threads()) - 1;
+        let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        match (&self.pool, self.offers()) {
+            (Some(pool), false) => pool.install(shared),
+            (None, false) => shared(),
+            (Some(pool), true) => pool.board.run(tasks, others(), call, task, || {
+                let board = Arc::clone(&pool.board);
+                pool.spawn(move || board.help(number()));
+            }),
+            (None, true) => GLOBAL.run(tasks, others(), call, task, || rayon::spawn(|| GLOBAL.help(number()))),
+        }
+    }
+}
+
+/// The number of this thread in its pool.
+fn number() -> usize {
+    rayon::current_thread_index().unwrap_or(0)
+}

@@ -120,10 +120,7 @@ impl Round<f64> for Doubles {
         // SAFETY: as above; the array has room for a vector.
         unsafe {
             let [a, b, c, d] = rows.map(|Doubles([low, high])| _mm256_add_pd(low, high));
-            let halves = |a: __m256d, b: __m256d| {
-                _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b))
-            };
-            let (ac, bd) = (halves(a, c), halves(b, d));
+            let (ac, bd) = (halves_64(a, c), halves_64(b, d));
             let mut sums = [0.0; ROWS];
             _mm256_storeu_pd(sums.as_mut_ptr(), _mm256_add_pd(_mm256_unpacklo_pd(ac, bd), _mm256_unpackhi_pd(ac, bd)));
             sums
@@ -151,11 +148,8 @@ impl Round<f32> for Singles {
         // SAFETY: as above; the array has room for a vector.
         unsafe {
             let [a, b, c, d] = rows.map(|Singles([low, high])| _mm256_add_ps(low, high));
-            let halves = |a: __m256, b: __m256| {
-                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
-            };
             // Lanes 0 to 3 of a and of b, those of c and of d; then of each row two, and one.
-            let (ab, cd) = (halves(a, b), halves(c, d));
+            let (ab, cd) = (halves_32(a, b), halves_32(c, d));
             let two = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xee>(ab, cd));
             let one = _mm256_add_ps(two, _mm256_movehdup_ps(two));
             let (ac, bd) = (_mm256_castps256_ps128(one), _mm256_extractf128_ps::<1>(one));
@@ -165,4 +159,21 @@ impl Round<f32> for Singles {
             sums
         }
     }
+}
+
+/// The lower half of each plus its upper half, one behind the other.
+///
+/// # Safety
+/// The processor has AVX2; the same below.
+#[inline(always)]
+unsafe fn halves_64(a: __m256d, b: __m256d) -> __m256d {
+    // SAFETY: by the caller's word.
+    unsafe { _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)) }
+}
+
+/// The same.
+#[inline(always)]
+unsafe fn halves_32(a: __m256, b: __m256) -> __m256 {
+    // SAFETY: by the caller's word.
+    unsafe { _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)) }
 }

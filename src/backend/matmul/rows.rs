@@ -84,14 +84,24 @@ unsafe fn together<T: Number, R: Round<T>, const COUNT: usize>(
     if rest == 0 {
         return sums;
     }
-    // SAFETY: by the caller's word; where a round came before, that many elements come before the end.
-    let last = |line: *const T| unsafe {
-        if whole > 0 { R::load_last(line.add(count), rest) } else { R::load_first(line, rest) }
-    };
-    let factors = last(factors);
+    // SAFETY: by the caller's word; the same below.
+    let factors = unsafe { end::<T, R>(factors, count) };
     for (row, sum) in rows.iter().zip(&mut sums) {
         prefetch::<T, R>(row.wrapping_add(whole).wrapping_offset(ahead));
-        *sum = sum.add_product(last(*row), factors);
+        // SAFETY: as above.
+        *sum = sum.add_product(unsafe { end::<T, R>(*row, count) }, factors);
     }
     sums
+}
+
+/// The numbers of a line that fill no round.
+///
+/// # Safety
+/// The line has so many elements.
+#[inline(always)]
+unsafe fn end<T: Number, R: Round<T>>(line: *const T, count: usize) -> R {
+    // SAFETY: by the caller's word; behind a round there are enough elements before the end.
+    unsafe {
+        if count < R::LANES { R::load_first(line, count) } else { R::load_last(line.add(count), count % R::LANES) }
+    }
 }

@@ -3,8 +3,11 @@
 //!
 //! Any strides, sizes and threads; integers wrap, bools are or-of-ands.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod columns;
 mod number;
+mod round;
 mod rows;
 mod vector;
 

@@ -2,10 +2,24 @@
 //!
 //! Integers wrap, bools are or-of-ands; floats round each operation, or a product and its sum at once.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use super::round::{Lanes, Round};
+
 /// A number type of matrix products.
 pub(super) trait Number: Copy + Send + Sync + 'static {
+    /// What any processor sums in.
+    type Plain: Round<Self>;
+
+    /// What a processor with AVX2 and fused multiply-adds sums in.
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Round<Self>;
+
     /// The sum of no products.
     const ZERO: Self;
+
+    /// Whether sums have the same bits in any order.
+    const IN_ANY_ORDER: bool;
 
     /// `self · b + c`, rounded once.
     fn fused(self, b: Self, c: Self) -> Self;
@@ -17,10 +31,18 @@ pub(super) trait Number: Copy + Send + Sync + 'static {
     fn plus(self, other: Self) -> Self;
 }
 
+/// AArch64 always has fused multiply-adds.
+const FUSED: bool = cfg!(target_arch = "aarch64");
+
 macro_rules! floats {
-    ($($type:ty)*) => { $(
+    ($($type:ty, $lanes:literal, $avx2:ident;)*) => { $(
         impl Number for $type {
+            type Plain = Lanes<$type, $lanes, FUSED>;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = avx2::$avx2;
+
             const ZERO: $type = 0.0;
+            const IN_ANY_ORDER: bool = false;
 
             #[inline(always)]
             fn fused(self, b: $type, c: $type) -> $type {
@@ -39,12 +61,17 @@ macro_rules! floats {
         }
     )* };
 }
-floats!(f32 f64);
+floats!(f32, 16, Singles; f64, 8, Doubles;);
 
 macro_rules! integers {
-    ($($type:ty)*) => { $(
+    ($($type:ty, $lanes:literal;)*) => { $(
         impl Number for $type {
+            type Plain = Lanes<$type, $lanes, false>;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = Self::Plain;
+
             const ZERO: $type = 0;
+            const IN_ANY_ORDER: bool = true;
 
             #[inline(always)]
             fn fused(self, b: $type, c: $type) -> $type {
@@ -63,10 +90,15 @@ macro_rules! integers {
         }
     )* };
 }
-integers!(i8 u8 i32 u32 i64 u64);
+integers!(i8, 16; u8, 16; i32, 16; u32, 16; i64, 8; u64, 8;);
 
 impl Number for bool {
+    type Plain = Lanes<bool, 16, false>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = Self::Plain;
+
     const ZERO: bool = false;
+    const IN_ANY_ORDER: bool = true;
 
     #[inline(always)]
     fn fused(self, b: bool, c: bool) -> bool {
@@ -82,12 +114,6 @@ impl Number for bool {
     fn plus(self, other: bool) -> bool {
         self | other
     }
-}
-
-/// `a · b + c`, fused where the processor does that in one instruction.
-#[inline(always)]
-pub(super) fn add_product<T: Number, const FUSED: bool>(a: T, b: T, c: T) -> T {
-    if FUSED { a.fused(b, c) } else { a.separate(b, c) }
 }
 
 /// Lines of a matrix from this one on, so many elements apart.
@@ -112,35 +138,24 @@ impl<T> Lines<T> {
 /// for.
 pub(super) type Sum<T> = unsafe fn(&mut [T], Lines<T>, *const T, usize);
 
-/// A function for this processor, which is compiled for its vectors and fused multiply-adds.
+/// A function for this processor.
 macro_rules! for_processor {
     ($name:ident, $generic:ident, $doc:literal) => {
         #[doc = $doc]
         pub(super) fn $name<T: Number>() -> Sum<T> {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-                unsafe fn avx512<T: Number>(sums: &mut [T], lines: Lines<T>, factors: *const T, count: usize) {
-                    // SAFETY: by the caller's word.
-                    unsafe { $generic::<T, true>(sums, lines, factors, count) }
-                }
-
                 #[target_feature(enable = "avx2,fma")]
                 unsafe fn avx2<T: Number>(sums: &mut [T], lines: Lines<T>, factors: *const T, count: usize) {
                     // SAFETY: by the caller's word.
-                    unsafe { $generic::<T, true>(sums, lines, factors, count) }
+                    unsafe { $generic::<T, T::Avx2>(sums, lines, factors, count) }
                 }
 
-                let has_fma = std::is_x86_feature_detected!("fma");
-                if has_fma && WIDEST && std::is_x86_feature_detected!("avx512vl") {
-                    return avx512::<T>;
-                }
-                if has_fma && std::is_x86_feature_detected!("avx2") {
+                if std::is_x86_feature_detected!("fma") && std::is_x86_feature_detected!("avx2") {
                     return avx2::<T>;
                 }
             }
-            // AArch64 always has fused multiply-adds.
-            $generic::<T, { cfg!(target_arch = "aarch64") }>
+            $generic::<T, T::Plain>
         }
     };
 }

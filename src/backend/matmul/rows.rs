@@ -1,28 +1,30 @@
 //! The product of a vector with a matrix whose rows are dense: the sum of each row's products.
 //!
-//! The products of a row go to lanes in turn, as many as are 64 bytes; the last ones, if they fill no round, to the last
-//! lanes. The lanes are added as a halving tree. So a sum depends on its row alone, and the width of the processor's
-//! vectors changes no bit. Must not know: what the sums are part of.
+//! The products of a row go to the lanes of a round in turn, the last ones, if they fill no round, to the last lanes; the
+//! lanes are added as a halving tree. Those of a short row are added one after the other. So a sum depends on its row alone, and the width of the processor's vectors changes no
+//! bit. Must not know: what the sums are part of.
 
-use super::number::{Lines, Number, Sum, add_product, for_processor};
+use super::number::{Lines, Number, Sum, for_processor};
+use super::round::{ROWS, Round, prefetch};
 
-/// Rows that are summed at once, so that additions do not wait for each other.
-const AT_ONCE: usize = 4;
-
-/// Trees over vectors of 512 bits cost more than these gain.
-const WIDEST: bool = false;
+/// How far ahead of what is read the cache is told what comes next, in bytes. Short rows are read in an order that
+/// processors foresee too late.
+const AHEAD: usize = 12 << 10;
 
 for_processor!(sum_rows, sum_all, "The code for dense rows.");
 
 /// # Safety
 /// As `Sum` says.
 #[inline(always)]
-unsafe fn sum_all<T: Number, const FUSED: bool>(sums: &mut [T], rows: Lines<T>, factors: *const T, count: usize) {
+pub(super) unsafe fn sum_all<T: Number, R: Round<T>>(sums: &mut [T], rows: Lines<T>, factors: *const T, count: usize) {
     // SAFETY: passed on.
     unsafe {
-        match size_of::<T>() {
-            8 => in_lanes::<T, 8, FUSED>(sums, rows, factors, count),
-            _ => in_lanes::<T, 16, FUSED>(sums, rows, factors, count),
+        // Half a round is worth one; where the order changes no bit, plain code for less than a whole one is faster.
+        let fewest = if T::IN_ANY_ORDER { R::LANES } else { R::LANES / 2 };
+        if count < fewest {
+            in_groups::<T, R::Single>(sums, rows, factors, count);
+        } else {
+            in_groups::<T, R>(sums, rows, factors, count);
         }
     }
 }
@@ -30,81 +32,76 @@ unsafe fn sum_all<T: Number, const FUSED: bool>(sums: &mut [T], rows: Lines<T>, 
 /// # Safety
 /// As `Sum` says.
 #[inline(always)]
-unsafe fn in_lanes<T: Number, const LANES: usize, const FUSED: bool>(
-    sums: &mut [T],
-    rows: Lines<T>,
-    factors: *const T,
-    count: usize,
-) {
-    if count < LANES {
-        for (row, sum) in sums.iter_mut().enumerate() {
-            let row = rows.line(row);
-            // SAFETY: by the caller's word.
-            let add = |sum: T, k: usize| unsafe { add_product::<T, FUSED>(*row.add(k), *factors.add(k), sum) };
-            *sum = (0..count).fold(T::ZERO, add);
-        }
-        return;
-    }
-    let (groups, rest) = sums.as_chunks_mut::<AT_ONCE>();
-    let grouped = groups.len() * AT_ONCE;
+unsafe fn in_groups<T: Number, R: Round<T>>(sums: &mut [T], rows: Lines<T>, factors: *const T, count: usize) {
+    let ahead = ahead::<T>(rows.step, count);
+    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
+    let grouped = groups.len() * ROWS;
     for (group, sums) in groups.iter_mut().enumerate() {
-        let group = std::array::from_fn(|row| rows.line(group * AT_ONCE + row));
+        let group = std::array::from_fn(|row| rows.line(group * ROWS + row));
         // SAFETY: by the caller's word.
-        *sums = unsafe { together::<T, LANES, AT_ONCE, FUSED>(group, factors, count) };
+        *sums = R::totals(unsafe { together::<T, R, ROWS>(group, factors, count, ahead) });
     }
     for (row, sum) in rest.iter_mut().enumerate() {
         // SAFETY: by the caller's word.
-        [*sum] = unsafe { together::<T, LANES, 1, FUSED>([rows.line(grouped + row)], factors, count) };
+        let [lanes] = unsafe { together::<T, R, 1>([rows.line(grouped + row)], factors, count, ahead) };
+        *sum = lanes.total();
     }
 }
 
-/// The sums of some rows.
+/// How many elements ahead that is: some groups of short rows, or further along long ones.
+#[inline(always)]
+fn ahead<T>(step: isize, count: usize) -> isize {
+    let group_bytes = (ROWS * count * size_of::<T>()).max(1);
+    if group_bytes > 4 * AHEAD {
+        return (AHEAD / size_of::<T>()) as isize;
+    }
+    step.wrapping_mul((AHEAD.div_ceil(group_bytes) * ROWS) as isize)
+}
+
+/// The products of some rows in lanes; what comes `ahead` of each element is fetched.
 ///
 /// # Safety
-/// Each row and the factors have so many elements, at least a round of them.
+/// Each row and the factors have so many elements.
 #[inline(always)]
-unsafe fn together<T: Number, const LANES: usize, const ROWS: usize, const FUSED: bool>(
-    rows: [*const T; ROWS],
+unsafe fn together<T: Number, R: Round<T>, const COUNT: usize>(
+    rows: [*const T; COUNT],
     factors: *const T,
     count: usize,
-) -> [T; ROWS] {
-    let mut lanes = [[T::ZERO; LANES]; ROWS];
-    let whole = count / LANES * LANES;
-    // SAFETY: by the caller's word.
-    let round = |line: *const T, first: usize| unsafe { line.add(first).cast::<[T; LANES]>().read_unaligned() };
-    for first in (0..whole).step_by(LANES) {
-        let factors = round(factors, first);
-        for (row, sums) in rows.iter().zip(&mut lanes) {
-            let elements = round(*row, first);
-            for lane in 0..LANES {
-                sums[lane] = add_product::<T, FUSED>(elements[lane], factors[lane], sums[lane]);
-            }
+    ahead: isize,
+) -> [R; COUNT] {
+    let mut sums = [R::splat(T::ZERO); COUNT];
+    let whole = count / R::LANES * R::LANES;
+    for first in (0..whole).step_by(R::LANES) {
+        // SAFETY: by the caller's word.
+        let factors = unsafe { R::load(factors.add(first)) };
+        for (row, sum) in rows.iter().zip(&mut sums) {
+            prefetch::<T, R>(row.wrapping_add(first).wrapping_offset(ahead));
+            // SAFETY: by the caller's word.
+            *sum = sum.add_product(unsafe { R::load(row.add(first)) }, factors);
         }
     }
-    if whole < count {
-        // The round that ends with the row; what the one before had is left out.
-        let first = count - LANES;
-        let (factors, old) = (round(factors, first), whole - first);
-        for (row, sums) in rows.iter().zip(&mut lanes) {
-            let elements = round(*row, first);
-            for lane in 0..LANES {
-                let next = add_product::<T, FUSED>(elements[lane], factors[lane], sums[lane]);
-                sums[lane] = if lane >= old { next } else { sums[lane] };
-            }
-        }
+    let rest = count - whole;
+    if rest == 0 {
+        return sums;
     }
-    lanes.map(total)
+    // SAFETY: by the caller's word; the same below.
+    let factors = unsafe { end::<T, R>(factors, count) };
+    for (row, sum) in rows.iter().zip(&mut sums) {
+        prefetch::<T, R>(row.wrapping_add(whole).wrapping_offset(ahead));
+        // SAFETY: as above.
+        *sum = sum.add_product(unsafe { end::<T, R>(*row, count) }, factors);
+    }
+    sums
 }
 
-/// The sum of all lanes, as a halving tree.
+/// The numbers of a line that fill no round.
+///
+/// # Safety
+/// The line has so many elements.
 #[inline(always)]
-fn total<T: Number, const LANES: usize>(mut lanes: [T; LANES]) -> T {
-    let mut left = LANES / 2;
-    while left > 0 {
-        for lane in 0..left {
-            lanes[lane] = lanes[lane].plus(lanes[lane + left]);
-        }
-        left /= 2;
+unsafe fn end<T: Number, R: Round<T>>(line: *const T, count: usize) -> R {
+    // SAFETY: by the caller's word; behind a round there are enough elements before the end.
+    unsafe {
+        if count < R::LANES { R::load_first(line, count) } else { R::load_last(line.add(count), count % R::LANES) }
     }
-    lanes[0]
 }

@@ -183,3 +183,55 @@ fn blocks_apart_add_up_to_the_whole() {
         }
     }
 }
+
+/// The vectors of a processor that has them round as plain lanes do that multiply and add at once.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn vectors_give_the_bits_of_plain_lanes() {
+    use super::number::{Lines, Sum};
+    use super::round::Lanes;
+
+    if !(std::is_x86_feature_detected!("fma") && std::is_x86_feature_detected!("avx2")) {
+        return;
+    }
+    macro_rules! check {
+        ($type:ty, $lanes:literal) => {
+            let values = |seed| numbers(5000, seed).into_iter().map(|x| (x * 1.1) as $type).collect::<Vec<_>>();
+            let (elements, factors) = (values(1), values(2));
+            let codes: [(bool, Sum<$type>, Sum<$type>); 2] = [
+                (true, rows::sum_rows(), rows::sum_all::<$type, Lanes<$type, $lanes, true>>),
+                (false, columns::sum_columns(), columns::sum_all::<$type, Lanes<$type, $lanes, true>>),
+            ];
+            for (is_row, vectors, plain) in codes {
+                for (sums, count) in (0..8).flat_map(|a| (0..130).map(move |b| (a, b))) {
+                    let (sums, count) = if is_row { (sums, count) } else { (count, sums + 9) };
+                    let step = if is_row { count + 1 } else { sums + 1 } as isize;
+                    let mut results = [vec![<$type>::NAN; sums], vec![<$type>::NAN; sums]];
+                    for (result, code) in results.iter_mut().zip([vectors, plain]) {
+                        // SAFETY: there are as many elements; the processor has what the code is for.
+                        unsafe { code(result, Lines { first: elements.as_ptr(), step }, factors.as_ptr(), count) };
+                    }
+                    let [vectors, plain] = results.map(|all| all.into_iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+                    assert_eq!(vectors, plain, "{} {is_row} {sums} {count}", stringify!($type));
+                }
+            }
+        };
+    }
+    check!(f64, 8);
+    check!(f32, 16);
+}
+
+/// A row has the same bits among others as by itself, however many there are.
+#[test]
+fn a_row_by_itself_has_the_same_bits() {
+    for (rows, inner) in [(5, 3), (7, 50), (9, 17), (6, 2100)] {
+        let mut matrix = Placed { memory: numbers(rows * inner, 1), start: 0, strides: [inner as isize, 1] };
+        let mut vector = Placed { memory: numbers(inner, 2), start: 0, strides: [1, 1] };
+        let all = products([rows, inner, 1], &mut matrix, &mut vector, 1, &pools()[..1]);
+        for (row, value) in all.into_iter().enumerate() {
+            matrix.start = row * inner;
+            let alone = products([1, inner, 1], &mut matrix, &mut vector, 1, &pools()[..1]);
+            assert_eq!(alone[0].to_bits(), value.to_bits(), "{row} of {rows} × {inner}");
+        }
+    }
+}

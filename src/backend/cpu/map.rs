@@ -211,8 +211,8 @@ impl Map {
         Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, elements)?, strides })
     }
 
-    /// Runs one row; its results bypass the cache from the first on that lies right for it. `Row::finish` follows the last
-    /// one: in each row it would wait for the stores of the row.
+    /// Runs one row; its results bypass the cache from the first on that lies right for it. `Row::finish` follows the
+    /// last one: in each row it would wait for the stores of the row.
     ///
     /// # Safety
     /// The elements of the row may be accessed as the operands' uses say.

@@ -210,8 +210,8 @@ fn sizes_around_runs_of_blocks_give_the_same_bits() {
     }
 }
 
-/// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or from what a function
-/// makes of them.
+/// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or from
+/// what a function makes of them.
 fn count_and_position(dtype: DType, function: Option<UnaryOp>, bound: f64, counts: DType) -> Kernel {
     let mut build = Build::new(1);
     let read = build.read(dtype);
@@ -243,8 +243,8 @@ fn count_and_position(dtype: DType, function: Option<UnaryOp>, bound: f64, count
     build.kernel
 }
 
-/// Within a block bools are counted, and positions kept, in lanes narrower than the results; a function takes two steps' elements
-/// at once.
+/// Within a block bools are counted, and positions kept, in lanes narrower than the results; a function takes two steps'
+/// elements at once.
 #[test]
 fn counts_and_positions_of_every_length() {
     let lengths = [1, 15, 16, 17, 31, 33, 1023, 1024, 1025, 3000, 70_000];

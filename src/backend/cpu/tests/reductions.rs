@@ -210,8 +210,8 @@ fn sizes_around_runs_of_blocks_give_the_same_bits() {
     }
 }
 
-/// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or from
-/// what a function makes of them.
+/// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or
+/// from what a function makes of them.
 fn count_and_position(dtype: DType, function: Option<UnaryOp>, bound: f64, counts: DType) -> Kernel {
     let mut build = Build::new(1);
     let read = build.read(dtype);

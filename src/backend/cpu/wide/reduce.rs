@@ -1,8 +1,8 @@
 //! The function that reduces blocks, as the other emitter makes it: `blocks(bases, strides, count, first, states)`.
 //!
-//! The virtual lanes of `ops::reduction` are carried in registers from step to step, in the forms of `narrow`, and merged
-//! as a halving tree at the end of a block. Where fewer elements than lanes are left, the merged lanes are blended with the
-//! old ones, so that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
+//! The virtual lanes of `ops::reduction` are carried in registers from step to step, in the forms of `narrow`, and
+//! merged as a halving tree at the end of a block. Where fewer elements than lanes are left, the merged lanes are
+//! blended with the old ones, so that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
 
 use super::Options;
 use super::allocate::{Carried, REGISTERS};

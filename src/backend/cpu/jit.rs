@@ -201,3 +201,12 @@ pub(super) fn assemble(isa: &Isa, unit: Unit, text: bool) -> Result<(usize, Opti
         .map_err(|error| failed(Failure(format!("{:?}", error.inner))))?;
     Ok((code.code_buffer().len(), code.vcode.clone()))
 }
+
+/// Orders the stores that bypassed the cache before all that follow on this thread.
+pub(super) fn order_streamed_stores() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}

@@ -12,7 +12,7 @@ use super::emit::Class;
 use super::form::{Port, Program};
 use super::generate::{Generator, Made};
 use super::isa::Isa;
-use super::jit::Code;
+use super::jit::{Code, order_streamed_stores};
 use super::parallel::{Split, is_split, run, share, split};
 use super::settled::{SettledMap, operands};
 use super::space::{Bases, Space, advance, origin, push_steps, single_row};
@@ -51,6 +51,15 @@ struct Row<'a> {
     streaming: Option<&'a Code>,
     /// Along the row, and what the loops go by.
     strides: &'a [i64],
+}
+
+impl Row<'_> {
+    /// Lets others see what went past the cache, on the thread that stored it.
+    fn finish(&self) {
+        if self.streaming.is_some() {
+            order_streamed_stores();
+        }
+    }
 }
 
 impl Map {
@@ -180,6 +189,7 @@ impl Map {
                 let row = self.row(&strides, length)?;
                 // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
                 unsafe { self.run_row(&row, &origin, length) };
+                row.finish();
             }
             return Ok(());
         }
@@ -201,7 +211,8 @@ impl Map {
         Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, elements)?, strides })
     }
 
-    /// Runs one row; its results bypass the cache from the first on that lies right for it.
+    /// Runs one row; its results bypass the cache from the first on that lies right for it. `Row::finish` follows the
+    /// last one: in each row it would wait for the stores of the row.
     ///
     /// # Safety
     /// The elements of the row may be accessed as the operands' uses say.
@@ -215,7 +226,9 @@ impl Map {
         advance(&mut rest, row.strides, before as i64);
         // SAFETY: as above; the results of `rest` are aligned.
         unsafe {
-            row.code.call_map(bases, row.strides, before);
+            if before > 0 {
+                row.code.call_map(bases, row.strides, before);
+            }
             streaming.call_map(&rest, row.strides, count - before);
         }
     }
@@ -247,6 +260,7 @@ impl Map {
                 // SAFETY: by the caller's word.
                 unsafe { self.run_row(&code, bases, columns.len()) }
             });
+            code.finish();
         };
         run(parallelism, split, shares * pieces, task);
         Ok(())

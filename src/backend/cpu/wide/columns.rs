@@ -13,7 +13,7 @@ use super::encode::{
 };
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STOP, STRIDES, TILE, TILES};
 use super::instruction::STORE;
-use super::reduce::merge;
+use super::merge::merge;
 use super::step::{Home, Place, Step, Steps};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
@@ -24,8 +24,9 @@ use crate::error::Result;
 use crate::loops::{Operation, Statement, ValueId};
 use crate::ops::reduction::LANES;
 
-/// Vectors of the narrowest values that a group of results fills, the most first.
-const VECTORS: [usize; 2] = [4, 1];
+/// Vectors of the narrowest values that a group of results fills, the most first. Memory gives whole lines of a row, and is
+/// slow to give few of each.
+const VECTORS: [usize; 3] = [8, 4, 1];
 
 /// Rows between the one that is read and the one that is asked for.
 const AHEAD: usize = 16;
@@ -70,8 +71,11 @@ pub(in crate::backend::cpu) fn columns_function(
     for (vectors, reach) in VECTORS.map(|vectors| (vectors, Reach::Whole)).into_iter().chain([(1, Reach::Tail)]) {
         let subject = Subject { ports: &body.ports, classes, held: &held };
         let components = &components;
-        Columns { body, folds, components, subject, options, lanes: least * vectors, reach }
-            .groups(&mut asm, &frame)?;
+        let columns = Columns { body, folds, components, subject, options, lanes: least * vectors, reach };
+        // Fewer vectors may fit the tile where these do not.
+        if vectors == 1 || columns.fits() {
+            columns.groups(&mut asm, &frame)?;
+        }
     }
     Frame::leave(&mut asm);
     asm.finish()
@@ -135,10 +139,17 @@ impl Columns<'_> {
     }
 
     /// Bytes of the states of one virtual lane.
+    fn bytes(&self) -> usize {
+        self.components.iter().flatten().map(|&component| self.vectors(component) * VECTOR).sum()
+    }
+
+    /// Whether all states have room.
+    fn fits(&self) -> bool {
+        self.bytes() * LANES <= TILES as usize
+    }
+
     fn size(&self) -> Result<i32> {
-        let vectors: usize = self.components.iter().flatten().map(|&component| self.vectors(component)).sum();
-        let size = vectors * VECTOR;
-        if size * LANES > TILES as usize { Err(no_wide_form("so large a state")) } else { Ok(size as i32) }
+        if self.fits() { Ok(self.bytes() as i32) } else { Err(no_wide_form("so large a state")) }
     }
 
     /// The states so many bytes behind the present virtual lane's.
@@ -159,16 +170,21 @@ impl Columns<'_> {
         folds.map(|fold| fold.iter().map(|&component| state(t, component)).collect()).collect()
     }
 
+    /// Stores the states, and lets those of the same results be computed together.
     fn store(&self, t: &mut Tracer<'_>, states: &[Vec<Lanes>]) {
         let components = self.components.iter().flatten().zip(states.iter().flatten());
-        let values = components.flat_map(|(&component, lanes)| lanes.parts.iter().take(self.vectors(component)));
-        let stores = values.zip(0..).map(|(&value, vector)| Step::Store {
-            opcode: &STORE,
-            value,
-            mask: None,
-            to: Place::Tile { scale: 1, offset: vector * VECTOR as i32 },
-        });
-        t.steps.steps.extend(stores);
+        let values =
+            components.flat_map(|(&component, lanes)| lanes.parts.iter().take(self.vectors(component)).enumerate());
+        let mut stores: Vec<(usize, Step)> = values
+            .zip(0..)
+            .map(|((part, &value), vector)| {
+                let to = Place::Tile { scale: 1, offset: vector * VECTOR as i32 };
+                (part, Step::Store { opcode: &STORE, value, mask: None, to })
+            })
+            .collect();
+        stores.sort_by_key(|(part, _)| *part);
+        t.steps.steps.extend(stores.into_iter().map(|(_, store)| store));
+        t.steps.depth_first([]);
     }
 
     /// A loop over virtual lanes, with the number of each as that of a row.

@@ -410,12 +410,6 @@ impl Assembler {
         self.line(|| "    ret".into());
     }
 
-    /// Orders streaming stores before what follows.
-    pub fn store_fence(&mut self) {
-        self.code.extend_from_slice(&[0x0f, 0xae, 0xf8]);
-        self.line(|| "    sfence".into());
-    }
-
     /// Clears the upper halves of the vector registers, as others expect them.
     pub fn zero_upper(&mut self) {
         self.code.extend_from_slice(&[0xc5, 0xf8, 0x77]);

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 const UNROLLS: [usize; 3] = [4, 2, 1];
 
 /// The function for operands of such classes; `streaming` if its results bypass the cache, which then lie at multiples
-/// of 32 bytes.
+/// of 32 bytes, and the caller orders these stores before others.
 ///
 /// # Errors
 /// `Unsupported` for a program that has no wide form.
@@ -66,9 +66,6 @@ pub(in crate::backend::cpu) fn map_function(
             row.whole(&mut asm, &mut frame, least)?;
         }
         row.tail(&mut asm, &mut frame, least)?;
-    }
-    if streaming {
-        asm.store_fence();
     }
     Frame::leave(&mut asm);
     asm.finish()

@@ -18,6 +18,8 @@ mod frame;
 mod instruction;
 mod loops;
 mod map;
+mod merge;
+mod narrow;
 mod ops;
 mod reduce;
 mod rounds;
@@ -34,7 +36,8 @@ use crate::elementary::kernel::Level;
 pub(super) use columns::columns_function;
 pub(super) use encode::Assembled;
 pub(super) use map::map_function;
-pub(super) use reduce::{blocks_function, merge_function};
+pub(super) use merge::merge_function;
+pub(super) use reduce::blocks_function;
 
 /// What does not depend on a program.
 #[derive(Debug, Clone, Copy)]

@@ -1,26 +1,26 @@
-//! The functions of a reduction, as the other emitter makes them: `blocks(bases, strides, count, first, states)` and
-//! `merge(states, pairs, distance)`.
+//! The function that reduces blocks, as the other emitter makes it: `blocks(bases, strides, count, first, states)`.
 //!
-//! The virtual lanes of `ops::reduction` are carried in registers from step to step, and merged as a halving tree
-//! at the end of a block. Where fewer elements than lanes are left, the merged lanes are blended with the old ones, so
-//! that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
+//! The virtual lanes of `ops::reduction` are carried in registers from step to step, in the forms of `narrow`, and
+//! merged as a halving tree at the end of a block. Where fewer elements than lanes are left, the merged lanes are
+//! blended with the old ones, so that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
 
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
-use super::body::{count_left, hold, kernel_lanes, refuse_bytes, refuse_merges, straight, whole_steps};
+use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
 use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
 use super::instruction::{PERMILPD, PERMILPS};
+use super::merge::merge;
+use super::narrow::{Form, Forms, forms, keeps_steps};
 use super::step::{Home, Place, Steps, Value};
 use super::tiles::{Kept, cut, load_kept, store_kept};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
-use crate::dtype::{DType, Scalar};
+use crate::dtype::DType;
 use crate::elementary::kernel::Level;
-use crate::error::Result;
-use crate::loops::Merge;
+use crate::error::{Error, Result};
 use crate::ops::reduction::{BLOCK, LANES};
 
 /// The function that reduces elements to the states of their blocks.
@@ -43,12 +43,15 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.store(Memory::base(RSP, FIRST), RCX);
     asm.copy(OTHER, RDX);
     asm.copy(STATE, R8);
-    let lanes = if calls { kernel_lanes(body).max(LANES) } else { LANES };
+    let runs = runs(body, folds, calls);
+    let turns = runs.iter().map(|run| run.turns).max().unwrap_or(1);
+    let lanes = if calls { kernel_lanes(body).max(LANES) } else { LANES * turns };
     let held = hold(&mut asm, &mut frame, &body.ports, classes, &[], lanes)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
     let subject = Subject { ports: &body.ports, classes, held: &held };
-    let block = Blocks { body, folds, subject, level: options.level, lanes };
+    let mut block = Blocks { body, runs, start: frame.allocate(VECTOR), subject, level: options.level, lanes };
+    block.choose_forms(&asm, &frame)?;
     let again = asm.label();
     asm.bind(again);
     asm.address(END, Memory::base(INDEX, BLOCK as i32));
@@ -64,89 +67,73 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.finish()
 }
 
-/// The function that merges so many states with those at a distance, each pair two distances behind the last.
-///
-/// # Errors
-/// `Unsupported` for a merge that has no wide form.
-pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], options: Options) -> Result<Assembled> {
-    let mut asm = Assembler::new(options.text);
-    refuse_bytes(body)?;
-    refuse_merges(body, folds)?;
-    let mut frame = Frame::new(0);
-    Frame::enter(&mut asm, false);
-    asm.copy(STATE, RDI);
-    asm.copy(END, RSI);
-    asm.copy(INDEX, RDX);
-    let (again, done) = (asm.label(), asm.label());
-    asm.bind(again);
-    asm.arithmetic_value(Arithmetic::Compare, END, 0);
-    asm.jump_if(Condition::Equal, done);
-    asm.copy(OTHER, STATE);
-    asm.arithmetic(Arithmetic::Add, OTHER, INDEX);
-    let subject = Subject { ports: &[], classes: &[], held: &[] };
-    let steps = {
-        let mut t = Tracer::new(&mut asm, &mut frame, &subject, options.level, 1, Reach::Whole);
-        for fold in folds {
-            let states = [Place::State as fn(i32) -> Place, Place::Other].map(|place| {
-                let components = fold.init.iter().enumerate();
-                let load = |(component, init): (usize, &Scalar)| {
-                    t.load_state(init.dtype(), place((fold.slot + component) as i32 * 8))
-                };
-                components.map(load).collect::<Result<Vec<Lanes>>>()
-            });
-            let [left, right] = states;
-            let merged = merge(&mut t, body, &fold.merge, &left?, &right?)?;
-            for (component, value) in merged.iter().enumerate() {
-                t.store_state(value, Place::State((fold.slot + component) as i32 * 8));
-            }
-        }
-        t.steps
-    };
-    straight(&mut asm, &frame, &steps, &[])?;
-    asm.arithmetic(Arithmetic::Add, OTHER, INDEX);
-    asm.copy(STATE, OTHER);
-    asm.arithmetic_value(Arithmetic::Sub, END, 1);
-    asm.jump(again);
-    asm.bind(done);
-    Frame::leave(&mut asm);
-    asm.finish()
-}
-
-/// Merges two states.
-pub(super) fn merge(
-    t: &mut Tracer<'_>,
-    body: &Program,
-    merge: &Merge,
-    left: &[Lanes],
-    right: &[Lanes],
-) -> Result<Vec<Lanes>> {
-    let mut values = Values::new(body.types.len());
-    let ids = merge.left.iter().zip(left).chain(merge.right.iter().zip(right));
-    ids.for_each(|(&id, value)| values.set(id, value.clone()));
-    walk(&merge.block.statements, &mut values, t)?;
-    merge.results.iter().map(|&id| values.get(id).cloned()).collect()
-}
-
 /// What reduces one block.
 struct Blocks<'a> {
     body: &'a Program,
-    folds: &'a [Fold],
+    runs: Vec<Run<'a>>,
+    /// Where the frame holds the position of the block's first element.
+    start: i32,
     subject: Subject<'a>,
     level: Level,
     /// Elements of a step.
     lanes: usize,
 }
 
-/// The states of the virtual lanes, by fold and component, as values that straight-line code starts with.
+/// A fold over every group of elements, or over every second one.
+struct Run<'a> {
+    fold: &'a Fold,
+    /// How its states are kept.
+    forms: Forms,
+    /// Which groups it takes of so many that follow each other.
+    turn: usize,
+    turns: usize,
+}
+
+/// The runs of some folds. Where an element waits long for the one before, as with positions, and the order of elements
+/// means nothing, two runs of a fold take turns, if there are registers for the states of both.
+fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
+    let small = |fold: &Fold| fold.init.iter().map(|part| part.dtype().size()).min() == Some(4);
+    let turns = match folds {
+        [fold] if !calls && small(fold) && keeps_steps(body, fold) => 2,
+        _ => 1,
+    };
+    let of = |fold| (0..turns).map(move |turn| Run { fold, forms: Forms::new(), turn, turns });
+    folds.iter().flat_map(of).collect()
+}
+
+/// The states of the virtual lanes, by run and component, as values that straight-line code starts with.
 type States = Vec<Vec<Lanes>>;
 
 impl Blocks<'_> {
+    /// The forms that suit what the body computes.
+    fn choose_forms(&mut self, asm: &Assembler, frame: &Frame) -> Result<()> {
+        let (mut asm, mut frame) = (asm.clone(), frame.clone());
+        let mut t = Tracer::new(&mut asm, &mut frame, &self.subject, self.level, self.lanes, Reach::Whole);
+        let mut values = Values::new(self.body.types.len());
+        walk(&self.body.statements, &mut values, &mut t)?;
+        let width = |value| values.get(value).map_or(8, |lanes: &Lanes| lanes.width);
+        self.runs.iter_mut().for_each(|run| run.forms = forms(self.body, run.fold, width));
+        Ok(())
+    }
+
+    /// The widths of the lanes that count steps.
+    fn counters(&self) -> Vec<usize> {
+        let counts = self.runs.iter().flat_map(|run| &run.forms).filter_map(|form| match form {
+            Form::Step { width } => Some(*width),
+            Form::Own | Form::Count { .. } => None,
+        });
+        let mut widths: Vec<usize> = counts.collect();
+        widths.sort_unstable();
+        widths.dedup();
+        widths
+    }
+
     fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         self.initial(asm, frame)?;
         if self.body.calls_functions() {
             self.tiles(asm, frame)?;
         } else {
-            let (steps, carried) = self.step(asm, frame, Reach::Whole)?;
+            let (steps, carried) = self.lean_step(asm, frame)?;
             whole_steps(asm, frame, &steps, &carried, self.lanes)?;
             self.rest(asm, frame)?;
         }
@@ -179,12 +166,24 @@ impl Blocks<'_> {
         let (steps, carried) = {
             let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
             let mut values = Parts::new();
-            for (fold, part) in self.folds.iter().flat_map(|fold| (0..fold.init.len()).map(move |part| (fold, part))) {
-                let init = fold.init[part];
-                let state = if fold.starts_with_position(part) { t.position()? } else { t.constant(init)? };
-                let vectors = t.vectors(t.width(init.dtype())?);
-                values.extend(state.parts.into_iter().take(vectors));
+            for Run { fold, forms, .. } in &self.runs {
+                for (part, (&init, form)) in fold.init.iter().zip(forms).enumerate() {
+                    let state = match form.width() {
+                        Some(width) => {
+                            let zero = t.splat(width, 0);
+                            t.uniform(init.dtype(), width, zero)
+                        }
+                        None if fold.starts_with_position(part) => t.position()?,
+                        None => t.constant(init)?,
+                    };
+                    values.extend(state.parts);
+                }
             }
+            let counters = self.counters();
+            if !counters.is_empty() {
+                t.keep_block_start(self.start);
+            }
+            values.extend(counters.into_iter().map(|width| t.splat(width, 0)));
             fits_registers(values.len())?;
             let registers = values.into_iter().zip(0..);
             let carried = registers.map(|(value, register)| Carried {
@@ -203,10 +202,10 @@ impl Blocks<'_> {
     fn states(&self, t: &mut Tracer<'_>) -> Result<(States, Vec<Value>)> {
         let (mut states, mut values) = (States::new(), Vec::new());
         let lanes = std::mem::replace(&mut t.lanes, LANES);
-        for fold in self.folds {
+        for Run { fold, forms, .. } in &self.runs {
             let mut components = Vec::new();
-            for init in &fold.init {
-                let width = t.width(init.dtype())?;
+            for (init, form) in fold.init.iter().zip(forms) {
+                let width = form.width().map_or_else(|| t.width(init.dtype()), Ok)?;
                 let parts: Parts = (0..t.vectors(width)).map(|_| t.steps.value(Home::None)).collect();
                 values.extend_from_slice(&parts);
                 components.push(Lanes { dtype: init.dtype(), width, parts });
@@ -221,33 +220,97 @@ impl Blocks<'_> {
     /// One step: the body on all its elements, merged with the virtual lanes.
     fn step(&self, asm: &mut Assembler, frame: &mut Frame, reach: Reach) -> Result<(Steps, Vec<Carried>)> {
         let mut t = Tracer::new(asm, frame, &self.subject, self.level, self.lanes, reach);
-        let (mut states, before) = self.states(&mut t)?;
+        let (mut states, mut before) = self.states(&mut t)?;
         let mut values = Values::new(self.body.types.len());
         walk(&self.body.statements, &mut values, &mut t)?;
-        for (fold, states) in self.folds.iter().zip(&mut states) {
-            let lifted: Vec<Lanes> = fold.lifted.iter().map(|&id| values.get(id).cloned()).collect::<Result<_>>()?;
-            for group in 0..self.lanes / LANES {
-                t.lanes = self.lanes;
-                let right: Vec<Lanes> =
-                    states.iter().zip(&lifted).map(|(state, lifted)| group_of(&mut t, state, lifted, group)).collect();
-                t.lanes = LANES;
-                let mut merged = merge(&mut t, self.body, fold.next(), states, &right)?;
-                for (merged, old) in merged.iter_mut().zip(states.iter()) {
-                    if merged.dtype == DType::Bool {
-                        *merged = t.mask_to(merged, old.width);
-                    }
-                    if reach == Reach::Tail {
-                        *merged = blend_left(&mut t, merged, old, group * LANES);
-                    }
+        let mut counters: Vec<(usize, Value)> = Vec::new();
+        for width in self.counters() {
+            let counter = t.steps.value(Home::None);
+            before.push(counter);
+            counters.push((width, counter));
+        }
+        fits_registers(before.len())?;
+        for group in 0..self.lanes / LANES {
+            for (run, states) in self.runs.iter().zip(&mut states) {
+                if group % run.turns == run.turn {
+                    self.take(&mut t, run, states, &values, (group, &counters))?;
                 }
-                *states = merged;
             }
+            counters.iter_mut().for_each(|(width, counter)| *counter = t.next_step(*width, *counter));
         }
         let after = states.iter().flatten().flat_map(|component| component.parts.iter().copied());
+        let after = after.chain(counters.into_iter().map(|(_, counter)| counter));
         let carried = before.into_iter().zip(after).zip(0..);
-        let carried =
+        let carried: Vec<Carried> =
             carried.map(|((before, after), register)| Carried { before, after: Some(after), register }).collect();
+        t.steps.drop_unused(carried.iter().filter_map(|carried| carried.after));
         Ok((t.steps, carried))
+    }
+
+    /// One step with as few vectors alive at once as need be: those of the same lanes one after the other.
+    fn lean_step(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
+        let (mut steps, carried) = self.step(asm, frame, Reach::Whole)?;
+        if pressure(asm, frame, &steps, &carried)?.spills > 0 {
+            let after = carried.iter().filter_map(|carried| carried.after);
+            let mut wanted: Vec<(usize, Value)> = self.first_lanes().into_iter().zip(after).collect();
+            wanted.sort_by_key(|(lane, _)| *lane);
+            steps.depth_first(wanted.into_iter().map(|(_, value)| value));
+        }
+        Ok((steps, carried))
+    }
+
+    /// The first lane of each vector that is carried; what counts steps comes last.
+    fn first_lanes(&self) -> Vec<usize> {
+        let mut lanes = Vec::new();
+        for run in &self.runs {
+            for (init, form) in run.fold.init.iter().zip(&run.forms) {
+                // A mask of so many lanes is four bytes wide.
+                let own = if init.dtype() == DType::Bool { 4 } else { init.dtype().size() };
+                let vectors = (0..LANES).step_by(VECTOR / form.width().unwrap_or(own));
+                lanes.extend(vectors.map(|lane| run.turn * LANES + lane));
+            }
+        }
+        lanes.extend(self.counters().iter().map(|_| self.lanes));
+        lanes
+    }
+
+    /// Lets the virtual lanes of a fold take a group of elements.
+    fn take(
+        &self,
+        t: &mut Tracer<'_>,
+        Run { fold, forms, .. }: &Run<'_>,
+        states: &mut Vec<Lanes>,
+        values: &Values<Lanes>,
+        (group, counters): (usize, &[(usize, Value)]),
+    ) -> Result<()> {
+        let mut right = Vec::new();
+        for ((state, &lifted), &form) in states.iter().zip(&fold.lifted).zip(forms) {
+            right.push(match form {
+                Form::Own => group_of(t, state, values.get(lifted)?, group),
+                Form::Count { mask, .. } => group_of(t, state, values.get(mask)?, group),
+                Form::Step { width } => {
+                    let counter = counters.iter().find(|(known, _)| *known == width);
+                    let (_, counter) = counter.ok_or_else(|| Error::Internal("steps that nobody counts".into()))?;
+                    state.with(state.parts.iter().map(|_| *counter))
+                }
+            });
+        }
+        t.lanes = LANES;
+        let mut merged = match forms[..] {
+            [Form::Count { .. }] => vec![t.count(&states[0], &right[0])],
+            _ => merge(t, self.body, fold.next(), states, &right)?,
+        };
+        for (merged, old) in merged.iter_mut().zip(states.iter()) {
+            if merged.dtype == DType::Bool {
+                *merged = t.mask_to(merged, old.width);
+            }
+            if t.reach() == Reach::Tail {
+                *merged = blend_left(t, merged, old, group * LANES);
+            }
+        }
+        *states = merged;
+        t.lanes = self.lanes;
+        Ok(())
     }
 
     /// The elements that fill no step.
@@ -263,8 +326,17 @@ impl Blocks<'_> {
     /// Merges the virtual lanes and writes the total.
     fn tree(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
         let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
-        let (mut states, before) = self.states(&mut t)?;
-        for (fold, states) in self.folds.iter().zip(&mut states) {
+        let (states, before) = self.states(&mut t)?;
+        let mut totals: Vec<(&Fold, Vec<Lanes>)> = Vec::new();
+        for (Run { fold, forms, turn, .. }, states) in self.runs.iter().zip(states) {
+            let own = |(state, &form): (&Lanes, &Form)| t.in_own_form(form, state, self.start);
+            let own: Vec<Lanes> = states.iter().zip(forms).map(own).collect();
+            match totals.last_mut() {
+                Some((_, total)) if *turn > 0 => *total = merge(&mut t, self.body, &fold.merge, total, &own)?,
+                _ => totals.push((fold, own)),
+            }
+        }
+        for (fold, states) in &mut totals {
             let mut lanes = LANES / 2;
             while lanes > 0 {
                 t.lanes = lanes;
@@ -278,6 +350,7 @@ impl Blocks<'_> {
                 *states = merged;
                 lanes /= 2;
             }
+            t.lanes = LANES;
             for (component, value) in states.iter().enumerate() {
                 t.store_state(value, Place::State((fold.slot + component) as i32 * 8));
             }

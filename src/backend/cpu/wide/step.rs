@@ -209,6 +209,65 @@ impl Steps {
     }
 }
 
+/// For each step, those that must come before it: what defines its values, and for a store what reads what it overwrites.
+fn before(steps: &Steps) -> Vec<Vec<usize>> {
+    let mut definer = vec![None; steps.homes.len()];
+    let mut readers: Vec<(Place, usize)> = Vec::new();
+    for (index, step) in steps.steps.iter().enumerate() {
+        step.result().into_iter().for_each(|value| definer[value.0 as usize] = Some(index));
+        step.reads(|value| {
+            if let Home::Place(place) = steps.homes[value.0 as usize] {
+                readers.push((place, index));
+            }
+        });
+    }
+    let of = |index: usize, step: &Step| {
+        let mut before = Vec::new();
+        step.reads(|value| before.extend(definer[value.0 as usize]));
+        if let Step::Store { to, .. } = step {
+            let reads = readers.iter().filter(|(place, reader)| place == to && *reader != index);
+            before.extend(reads.map(|(_, reader)| *reader));
+        }
+        before
+    };
+    steps.steps.iter().enumerate().map(|(index, step)| of(index, step)).collect()
+}
+
+impl Steps {
+    /// Lets what is stored, and then these values, be computed one after the other, so that few vectors are alive at once.
+    /// Steps that others do not need are dropped; none may read an operand that another writes.
+    pub fn depth_first(&mut self, wanted: impl IntoIterator<Item = Value>) {
+        let copies = |step: &Step| matches!(step, Step::CopyIn { .. } | Step::CopyOut { .. } | Step::Call { .. });
+        if self.steps.iter().any(copies) {
+            return;
+        }
+        let wanted: Vec<Value> = wanted.into_iter().collect();
+        self.drop_unused(wanted.iter().copied());
+        let before = before(self);
+        let stores = (0..self.steps.len()).filter(|&index| matches!(self.steps[index], Step::Store { .. }));
+        let mut roots: Vec<usize> = stores.collect();
+        let defines = |value| (0..self.steps.len()).find(|&index| self.steps[index].result() == Some(value));
+        roots.extend(wanted.into_iter().filter_map(defines));
+        let (mut done, mut order, mut waiting) = (vec![false; self.steps.len()], Vec::new(), Vec::new());
+        for root in roots {
+            waiting.push(root);
+            while let Some(&index) = waiting.last() {
+                let open = || before[index].iter().copied().filter(|&earlier| !done[earlier]);
+                if done[index] || open().next().is_none() {
+                    waiting.pop();
+                    if !std::mem::replace(&mut done[index], true) {
+                        order.push(self.steps[index].clone());
+                    }
+                } else {
+                    let open: Vec<usize> = open().collect();
+                    waiting.extend(open.into_iter().rev());
+                }
+            }
+        }
+        self.steps = order;
+    }
+}
+
 impl Step {
     /// The value that it defines in a register.
     pub fn result(&self) -> Option<Value> {

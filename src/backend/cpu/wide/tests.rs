@@ -1,9 +1,10 @@
-//! The encodings, against an independent decoder.
+//! The encodings, against an independent decoder; the order of steps.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::encode::{Assembler, General, Memory, Operand, Vector};
 use super::instruction::{ALL, Immediate, Opcode};
+use super::step::{Home, Place, Step, Steps, Value};
 
 /// Opcodes whose register in ModRM.reg is what is stored.
 const STORES: [&str; 3] = ["vmovntps", "vmovq", "vmovd"];
@@ -100,6 +101,33 @@ fn lines_are_asked_for_where_they_are() {
         assert_eq!((got.mnemonic(), got.memory_base(), got.memory_index()), (mnemonic, Register::R9, Register::R13));
         assert_eq!((got.memory_index_scale(), got.memory_displacement64()), (8, 64));
     }
+}
+
+#[test]
+fn places_are_read_before_they_are_stored_to() {
+    let place = |offset| Place::Tile { scale: 1, offset };
+    let mut steps = Steps::default();
+    let [first, second] = [0, 32].map(|offset| steps.value(Home::Place(place(offset))));
+    let [sum, other, unused] = [(); 3].map(|()| steps.value(Home::None));
+    let add = |result, first, last| Step::Compute {
+        opcode: &super::instruction::ADDPD,
+        result,
+        first: Some(first),
+        last,
+        third: None,
+        immediate: None,
+    };
+    let store = |value, to| Step::Store { opcode: &super::instruction::STORE, value, mask: None, to };
+    steps.steps = vec![
+        add(sum, first, first),
+        add(unused, second, second),
+        add(other, first, second),
+        store(sum, place(0)),
+        store(other, place(32)),
+    ];
+    steps.depth_first([]);
+    let order: Vec<Value> = steps.steps.iter().map(|step| step.result().unwrap_or(Value(u32::MAX))).collect();
+    assert_eq!(order, [sum, other, Value(u32::MAX), Value(u32::MAX)]);
 }
 
 #[test]

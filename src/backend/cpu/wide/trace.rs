@@ -129,6 +129,11 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// Which elements the trace is of.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
     /// The vectors that so many lanes of this width fill.
     pub fn vectors(&self, width: usize) -> usize {
         (self.lanes * width).div_ceil(VECTOR)
@@ -453,13 +458,7 @@ impl Code for Tracer<'_> {
             self.steps.steps.push(Step::Broadcast { result, count: Count::Row });
             return Ok(self.uniform(DType::I64, 8, result));
         }
-        self.affine(Count::Position, |tracer, part| {
-            let mut bytes = [0; VECTOR];
-            for (lane, bytes) in bytes.chunks_exact_mut(8).enumerate() {
-                bytes.copy_from_slice(&((part * 4 + lane) as u64).to_le_bytes());
-            }
-            Ok(tracer.constant_bytes(bytes))
-        })
+        self.affine(Count::Position, |tracer, part| Ok(tracer.numbers(part * VECTOR / 8)))
     }
 
     fn unary(&mut self, op: UnaryOp, x: &Lanes) -> Result<Lanes> {

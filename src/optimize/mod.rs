@@ -137,7 +137,7 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
                 continue;
             }
             if pass.tables.is_empty() {
-                graph = rewrite::remove_dead(&graph)?;
+                graph = rewrite::remove_dead(graph);
                 continue;
             }
             let (rewritten, fired) = rewrite::run(graph, pass.name, index, &mut trace)?;

@@ -93,7 +93,8 @@ pub struct Rewriter<'a> {
 /// # Errors
 /// `Internal` if a rule broke the types of the graph, `Unsupported` beyond 2³² nodes.
 pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut Trace) -> Result<(Graph, bool)> {
-    let (live, uses) = (graph.live(), graph.use_counts());
+    let live = graph.live();
+    let uses = graph.use_counts_among(&live);
     let limit = 1000 + 16 * graph.len();
     let mut rewriter = Rewriter {
         index,
@@ -119,23 +120,9 @@ pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut T
 }
 
 /// The graph without nodes that no output needs; inputs come first and stay.
-///
-/// # Errors
-/// As for `Graph::add`.
-pub(super) fn remove_dead(graph: &Graph) -> Result<Graph> {
+pub(super) fn remove_dead(graph: Graph) -> Graph {
     let live = graph.live();
-    let mut result = Graph::new();
-    let mut places: Vec<Option<NodeId>> = vec![None; graph.len()];
-    let live_ids = graph.ids().filter(|id| live[id.index()]);
-    for id in graph.inputs.iter().copied().chain(live_ids) {
-        // Operands have smaller ids, and the inputs have none, so every operand has its place by now.
-        let node = graph.node(id).map(|operand| places[operand.index()].unwrap_or(*operand));
-        places[id.index()] = Some(result.add(node, graph.origin(id))?);
-    }
-    let place = |id: &NodeId| places[id.index()].unwrap_or(*id);
-    result.inputs = graph.inputs.iter().map(place).collect();
-    result.outputs = graph.outputs.iter().map(place).collect();
-    Ok(result)
+    graph.retained(&live)
 }
 
 impl Rewriter<'_> {

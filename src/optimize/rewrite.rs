@@ -15,6 +15,7 @@ use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Type};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use crate::optimize::loops::Merges;
 use crate::optimize::pattern::{self, Term};
 use crate::optimize::rule::{Apply, Rule};
 use crate::optimize::trace::{Trace, describe};
@@ -84,6 +85,8 @@ pub struct Rewriter<'a> {
     uses: Vec<u32>,
     /// The node that a rule is being tried at; what the rule adds takes its origin.
     current: NodeId,
+    /// The loops that are merged, once it was asked.
+    pub(super) merges: Option<Merges>,
     firings: usize,
     limit: usize,
 }
@@ -104,6 +107,7 @@ pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut T
         state: vec![State::Unseen; graph.len()],
         uses,
         current: NodeId(0),
+        merges: None,
         firings: 0,
         limit,
         graph,
@@ -126,6 +130,11 @@ pub(super) fn remove_dead(graph: Graph) -> Graph {
 }
 
 impl Rewriter<'_> {
+    /// All of it, with nodes that were replaced and are dead.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// The node.
     pub fn node(&self, id: NodeId) -> &Node<NodeId> {
         self.graph.node(id)

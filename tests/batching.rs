@@ -621,3 +621,21 @@ fn there_is_no_loop_over_the_batch() {
     let text = kroton::to_text([&xs, &w], &y).unwrap();
     assert!(!text.contains("loop") && text.matches("matmul").count() == 1, "{text}");
 }
+
+#[test]
+fn many_batched_parts_are_joined_in_linear_time() {
+    let xs = vector::<f64>("xs");
+    let seconds = |count: usize| {
+        let start = std::time::Instant::now();
+        let [joined] = vmap([&xs], |[x]| {
+            let parts: Vec<Expr> = (0..count).map(|number| (&x + number as f64).expand_dims(0)).collect();
+            [kroton::concat(&parts, 0)]
+        })
+        .unwrap();
+        assert_eq!(joined.rank(), 2);
+        start.elapsed().as_secs_f64()
+    };
+    let (few, many) = (seconds(2_000), seconds(32_000));
+    // Sixteen times as many parts; 256 times as long where each part looks at all others.
+    assert!(many < 100.0 * few.max(1e-3), "{few} s, {many} s");
+}

@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{engines, scalars};
+use common::{engines, f64s, refused, scalars};
 use kroton::{
-    Arg, Array, Compiler, DType, Device, Error, Expr, IntoExpr, OnUnused, OptLevel, Result, Stage, arange, compile,
-    cond, constant, from_text, grad, hessian_vector_product, iterate, iterate_while, iterate_while_at_most, jvp,
-    matrix, random, scalar, to_text, vector, vmap,
+    Arg, Array, Compiler, DType, Device, Expr, IntoExpr, OnUnused, OptLevel, Stage, arange, compile, cond, constant,
+    from_text, grad, hessian_vector_product, iterate, iterate_while, iterate_while_at_most, jvp, matrix, random,
+    scalar, to_text, vector, vmap,
 };
 use ndarray::{Array2, array};
 
@@ -31,22 +31,6 @@ fn agree(inputs: &[&Expr], outputs: &[Expr], args: &[Arg<'_>]) -> Vec<Array> {
         }
     }
     expected.unwrap()
-}
-
-fn f64s(array: &Array) -> Vec<f64> {
-    array.as_slice::<f64>().unwrap().to_vec()
-}
-
-#[track_caller]
-fn refused<T>(result: Result<T>) -> String {
-    match result {
-        Err(Error::Build { message, location }) => {
-            assert!(location.file().ends_with("conditionals.rs"), "{location}");
-            message
-        }
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("accepted"),
-    }
 }
 
 #[test]

@@ -367,3 +367,63 @@ fn steps_that_were_not_made_are_not_made_again() {
         assert_eq!(f.call::<f64>((1.0,)).unwrap(), 128.0);
     }
 }
+
+/// How many loops a function runs.
+fn loops(outputs: &[Expr], inputs: &[&Expr]) -> usize {
+    let f = Compiler::new().compile(inputs, outputs).unwrap();
+    f.dump(Stage::Optimized).unwrap().matches("= loop ").count()
+}
+
+#[test]
+fn values_and_gradients_share_the_way_forward() {
+    let (x, w) = (vector::<f64>("x"), matrix::<f64>("w"));
+    let cases: [(&str, Expr); 4] = [
+        ("iterate", iterate(12, [&x], |[x]| [w.matmul(&x).tanh() + &x]).unwrap()[0].clone()),
+        ("indexed", iterate_indexed(12, [&x], |i, [x]| [(w.matmul(&x) + i).tanh()]).unwrap()[0].clone()),
+        ("sized", iterate(w.shape(0), [&x], |[x]| [w.matmul(&x).sin()]).unwrap()[0].clone()),
+        (
+            "bounded",
+            iterate_while_at_most(12, |[x]| x.square().sum(..).lt(9.0), [&x], |[x]| [w.matmul(&x) + &x]).unwrap()[0]
+                .clone(),
+        ),
+    ];
+    let (at, by) =
+        (Array1::from_vec(values(3)), Array2::from_shape_fn((3, 3), |(i, j)| 0.3 - 0.1 * (i * 2 + j) as f64));
+    for (name, value) in cases {
+        let loss = value.square().sum(..);
+        let slopes = grad(&loss, [&x, &w]).unwrap();
+        let all = [vec![loss.clone(), value], slopes].concat();
+        assert_eq!(loops(&all, &[&x, &w]), 2, "{name}");
+        agree_within(1e-13, &[&x, &w], &all, &[Arg::from(&at), Arg::from(&by)]);
+    }
+}
+
+#[test]
+fn loops_that_emit_and_their_gradients_share_the_way_forward() {
+    let (xs, h) = (matrix::<f64>("xs"), vector::<f64>("h"));
+    let ([last], [ys, states]) = scan([&h], [&xs], |[h], [x]| ([(&h * 0.5 + &x).tanh()], [h.sum(..) * &x, h])).unwrap();
+    let loss = last.sum(..) + ys.square().sum(..) + (&states * 0.1).sum(..);
+    let slopes = grad(&loss, [&xs, &h]).unwrap();
+    let all = [vec![loss, ys, states], slopes].concat();
+    assert_eq!(loops(&all, &[&xs, &h]), 2);
+    let (rows, first) = (Array2::from_shape_fn((5, 3), |(i, j)| 0.4 - 0.2 * (i + j) as f64), values(3));
+    agree_within(1e-13, &[&xs, &h], &all, &[Arg::from(&rows), Arg::from(&first)]);
+    // Other states, another number of steps, another body: no loop is taken for another.
+    let [a] = iterate(3, [&h], |[h]| [h.sin()]).unwrap();
+    let [b] = iterate(4, [&h], |[h]| [h.sin()]).unwrap();
+    let [c] = iterate(3, [&(&h + 1.0)], |[h]| [h.sin()]).unwrap();
+    let [d] = iterate(3, [&h], |[h]| [h.cos()]).unwrap();
+    let [e] = iterate(3, [&h], |[h]| [h.sin()]).unwrap();
+    assert_eq!(loops(&[a.clone(), b.clone(), c.clone(), d.clone()], &[&h]), 4);
+    assert_eq!(loops(&[a.clone(), e.clone()], &[&h]), 1);
+    agree(&[&h], &[a, b, c, d, e], &[Arg::from(&first)]);
+}
+
+#[test]
+fn loops_in_other_bodies_stay_there() {
+    let (x, n) = (vector::<f64>("x"), scalar::<i64>("n"));
+    let inner = |x: &Expr| iterate(3, [x], |[y]| [(y * 0.5).sin()]).unwrap()[0].clone();
+    let outside = inner(&x);
+    let [y] = iterate_indexed(&n, [&x], |i, [y]| [y + inner(&x) * i]).unwrap();
+    agree(&[&x, &n], &[outside, y], &[Arg::from(&values(3)), Arg::from(4_i64)]);
+}

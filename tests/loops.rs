@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{difference, engines, scalars};
+use common::{difference, engines, f64s, refused, scalars};
 use kroton::{
-    Arg, Array, Compiler, DType, Error, Expr, OnUnused, OptLevel, Result, arange, compile, concat, constant, iterate,
+    Arg, Array, Compiler, DType, Error, Expr, OnUnused, OptLevel, arange, compile, concat, constant, iterate,
     iterate_indexed, iterate_while, iterate_while_at_most, matrix, s, scalar, scan, scan_until, tensor, vector,
 };
 use ndarray::{Array1, Array2, array};
@@ -34,22 +34,6 @@ fn agree(inputs: &[&Expr], outputs: &[Expr], args: &[Arg<'_>]) -> Vec<Array> {
     #[cfg(feature = "gpu")]
     common::gpu::agree(inputs, outputs, &vec![(args.to_vec(), expected.clone())]);
     expected
-}
-
-fn f64s(array: &Array) -> Vec<f64> {
-    array.as_slice::<f64>().unwrap().to_vec()
-}
-
-#[track_caller]
-fn refused<T>(result: Result<T>) -> String {
-    match result {
-        Err(Error::Build { message, location }) => {
-            assert!(location.file().ends_with("loops.rs"), "{location}");
-            message
-        }
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("accepted"),
-    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ before and costs after.
 - **exact** rules keep every bit of every result, −0.0, infinities and NaN-ness included. Each has an argument. Pattern
   rules are also tried on all values of bool, i8 and u8 (pairs of arguments; grids for more), on all values of two small
   formats of floats (E5M2, and E4M3 with infinities), on boundary grids of the others, on near misses, and, for rules of one float, on all
-  of f32 (`cargo test --release --lib every_f32 -- --ignored`; a fixed part in every run). View rules are compared on examples and random graphs.
+  of f32 (`cargo test --release --test every_f32 -- --ignored`; a fixed part in every run). View rules are compared on examples and random graphs.
 - **accuracy** rules change rounding for the better. Both sides are measured against 448-bit arithmetic: nowhere is the right one worse by
   more than one ULP (of max(|result|, 1) near roots, and where exponentials are summed), and where a rule claims to gain, the left one
   errs by more than four.

@@ -277,6 +277,40 @@ fn damage_is_named() {
 }
 
 #[test]
+fn what_could_not_be_loaded_is_not_saved() {
+    let folder = Folder::new();
+    let path = folder.path("model.kroton");
+    let x = vector::<f64>("x");
+    let of_rank = |rank: usize| (1..rank).fold(x.clone(), |x, _| x.expand_dims(0));
+    save(&path, [&x], [("y", of_rank(64))]).unwrap();
+    let text = kroton::to_text([&x], of_rank(64)).unwrap();
+    assert_eq!(kroton::from_text(&text).unwrap().1[0].rank(), 64);
+    says(save(&path, [&x], [("y", of_rank(65))]), &["of 65 axes; at most 64 are read"]);
+    says(save(&path, [&x], [("y", of_rank(65).sum(..))]), &["of 65 axes"]);
+    says(kroton::to_text([&x], of_rank(65)), &["of 65 axes"]);
+    assert_eq!(load(&path).unwrap().output("y").unwrap().rank(), 64, "the older one stays");
+}
+
+#[test]
+fn an_array_that_many_lines_name_is_in_memory_once() {
+    let folder = Folder::new();
+    let path = folder.path("model.kroton");
+    save(&path, (), [("y", constant([0.5; 200]))]).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let line = text.lines().find(|line| line.starts_with("%0")).unwrap();
+    let definitions: String = (1..500).map(|number| line.replacen("%0", &format!("%{number}"), 1) + "\n").collect();
+    let head: Vec<&str> = text.lines().take(2).collect();
+    let results: Vec<String> = (1..500).map(|number| format!("%{number} as \"{number}\"")).collect();
+    let many = format!("{}\n{definitions}return {}\ninputs\n", head.join("\n"), results.join(", "));
+    fs::write(&path, many).unwrap();
+    let saved = load(&path).unwrap();
+    assert_eq!(saved.outputs().len(), 499);
+    // Large constants are equal by their addresses: that all of them are one node says that they are one array.
+    let graph = kroton::to_text((), saved.outputs()).unwrap();
+    assert_eq!(graph.matches(" = constant ").count(), 1, "{}", &graph[..200]);
+}
+
+#[test]
 fn arrays_that_nobody_uses_are_an_error() {
     let folder = Folder::new();
     let (path, _) = two_arrays(&folder);

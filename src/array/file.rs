@@ -5,7 +5,7 @@
 //! is. Must not know graphs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::byte_size;
 
-/// The longest header that is read, as the format has it.
+/// The longest header that is read or written, as the format has it.
 const LONGEST_HEADER: u64 = 100_000_000;
 
 /// The multiple of bytes at which the elements begin.
@@ -47,9 +47,21 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         drop(buffered);
         temporary.as_file().sync_all()?;
         temporary.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        sync_folder(folder)
     };
     all().map_err(|error: io::Error| Error::File(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Waits until the names in a folder are on the disk: without that a file may be gone after the machine stops.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Other systems do not open folders; they write names in an order of their own.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Temporary files that become files like any other.
@@ -96,8 +108,12 @@ const REMARKS: &str = "__metadata__";
 /// Writes arrays by name, wide elements first, so that all are aligned where the file is mapped.
 ///
 /// # Errors
-/// What the writer says.
+/// What the writer says, and before anything is written that the header would be longer than readers take.
 pub fn write(to: &mut dyn Write, arrays: &[(String, Array)]) -> io::Result<()> {
+    write_within(LONGEST_HEADER, to, arrays)
+}
+
+fn write_within(longest: u64, to: &mut dyn Write, arrays: &[(String, Array)]) -> io::Result<()> {
     let mut arrays: Vec<&(String, Array)> = arrays.iter().collect();
     arrays.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype().size()));
     let mut end = 0;
@@ -110,6 +126,11 @@ pub fn write(to: &mut dyn Write, arrays: &[(String, Array)]) -> io::Result<()> {
     }
     let mut header = json::to_string(&entries).into_bytes();
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    if header.len() as u64 > longest {
+        let (count, bytes) = (arrays.len(), header.len());
+        let message = format!("{count} arrays have a header of {bytes} bytes, and at most {longest} are read again");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     to.write_all(&(header.len() as u64).to_le_bytes())?;
     to.write_all(&header)?;
     arrays.iter().try_for_each(|(_, array)| to.write_all(array.bytes()))
@@ -122,7 +143,8 @@ pub struct Reader {
     /// Where the elements begin.
     start: u64,
     entries: BTreeMap<String, Entry>,
-    taken: RefCell<HashSet<String>>,
+    /// Those that were read, with their checksums.
+    taken: RefCell<HashMap<String, (Array, u32)>>,
 }
 
 impl Reader {
@@ -154,7 +176,7 @@ impl Reader {
         Ok(Reader { path: path.to_path_buf(), file, start, entries, taken: RefCell::default() })
     }
 
-    /// The array of this name.
+    /// The array of this name. One that is asked for again shares its memory with the first.
     ///
     /// # Errors
     /// `File` if there is none, or if its dtype, its shape or its checksum is another.
@@ -171,20 +193,34 @@ impl Reader {
                 "is {found} of shape {sizes:?} in {bytes} bytes, not {dtype} of shape {shape:?}"
             )));
         }
+        let known = self.taken.borrow().get(name).cloned();
+        let (array, found) = known.map_or_else(|| self.elements(dtype, shape, start, &wrong), Ok)?;
+        if found != checksum {
+            return Err(wrong("is not the one that was saved: its checksum is another".to_string()));
+        }
+        self.taken.borrow_mut().insert(name.to_string(), (array.clone(), found));
+        Ok(array)
+    }
+
+    /// The elements that begin so many bytes behind the header, and their checksum.
+    fn elements(
+        &self,
+        dtype: DType,
+        shape: &[usize],
+        start: u64,
+        wrong: &dyn Fn(String) -> Error,
+    ) -> Result<(Array, u32)> {
         let mut array = Array::uninitialized(dtype, shape)?;
         let mut bytes = || {
             (&self.file).seek(SeekFrom::Start(self.start + start))?;
             (&self.file).read_exact(array.bytes_mut())
         };
         bytes().map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        if crc32fast::hash(array.bytes()) != checksum {
-            return Err(wrong("is not the one that was saved: its checksum is another".to_string()));
-        }
+        let checksum = checksum(&array);
         if dtype == DType::Bool && array.bytes().iter().any(|&byte| byte > 1) {
             return Err(wrong("has bytes that are neither false nor true".to_string()));
         }
-        self.taken.borrow_mut().insert(name.to_string());
-        Ok(array)
+        Ok((array, checksum))
     }
 
     /// Checks that every array was read.
@@ -193,7 +229,7 @@ impl Reader {
     /// `File`, naming one that was not.
     pub fn finish(&self) -> Result<()> {
         let taken = self.taken.borrow();
-        match self.entries.keys().find(|name| !taken.contains(*name)) {
+        match self.entries.keys().find(|name| !taken.contains_key(*name)) {
             None => Ok(()),
             Some(name) => Err(Error::File(format!(
                 "{} holds an array {name:?} that the graph does not use: it belongs to another graph",
@@ -259,6 +295,39 @@ mod tests {
         assert!(reader.finish().is_err());
         assert_eq!(reader.read("b", DType::Bool, &[3], checksum(&b)).unwrap(), b);
         reader.finish().unwrap();
+    }
+
+    #[test]
+    fn what_is_asked_for_twice_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("twice.safetensors");
+        let a = Array::from_slice(&[1.0_f32, -2.0]);
+        replace(&path, |to| write(to, &[("a".to_string(), a.clone())])).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let [first, second] = [0, 1].map(|_| reader.read("a", DType::F32, &[2], checksum(&a)).unwrap());
+        assert_eq!((&first, first.bytes().as_ptr()), (&a, second.bytes().as_ptr()));
+        assert!(reader.read("a", DType::F32, &[2], checksum(&a) ^ 1).is_err(), "what is shared is checked as well");
+    }
+
+    #[test]
+    fn headers_that_would_not_be_read_are_not_written() {
+        let arrays = ["a", "b"].map(|name| (name.to_string(), Array::from_slice(&[1_u8, 2])));
+        let mut bytes = Vec::new();
+        write(&mut bytes, &arrays).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+        let mut again = Vec::new();
+        write_within(length, &mut again, &arrays).unwrap();
+        assert_eq!(again, bytes);
+        again.clear();
+        let error = write_within(length - 1, &mut again, &arrays).unwrap_err().to_string();
+        assert!(error.contains("2 arrays have a header of") && again.is_empty(), "{error}");
+        // The older file stays, and nothing is left beside it.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.safetensors");
+        std::fs::write(&path, "older").unwrap();
+        assert!(replace(&path, |to| write_within(length - 1, to, &arrays)).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"older");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl<'a> Levels<'a> {
         }
         while let Some(raised) = pending.pop() {
             for &number in &dependents[raised] {
-                let level = levels.computed(number);
+                let level = levels.raised_by(number, levels.of(raised));
                 if level > levels.of(number) {
                     levels.levels[number] = level;
                     pending.push(number);
@@ -103,18 +103,18 @@ impl<'a> Levels<'a> {
         }
     }
 
-    /// The level of a node by those of its sources.
-    fn computed(&self, number: usize) -> Level {
-        let highest = self.highest(&self.sources(number));
+    /// The level of a node when one of its sources has reached this one. Not all sources are looked at: a node may have
+    /// many, each of which is raised by itself.
+    fn raised_by(&self, number: usize, source: Level) -> Level {
         match (self.order.loops.get(&number), self.order.owners.get(&number)) {
             (Some(inner), _) if self.stops_by_element(inner) => Level::Batched,
-            (Some(_), _) => highest.min(Level::Renewed),
+            (Some(_), _) => source.min(Level::Renewed),
             // The number of the step is one for all, and so is a row of a shared sequence.
             (None, Some(&owner)) if !is_state(&self.order.loops[&owner.of], owner) => {
                 let renewed = self.of(owner.of).min(Level::Renewed);
                 renewed.max(self.highest(&values_of(&self.order.loops[&owner.of], owner)))
             }
-            (None, _) => highest,
+            (None, _) => source,
         }
     }
 

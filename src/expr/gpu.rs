@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::backend::gpu::{Gpu, Selection, choose, open};
 use crate::error::{Error, Result};
-use crate::expr::compile::{Compiler, Source};
+use crate::expr::compile::Source;
+use crate::expr::compiler::Compiler;
 use crate::expr::engine::{Stages, not_one_stage};
 use crate::expr::flags::Flags;
 use crate::expr::sizes::SizeChecks;

@@ -12,6 +12,7 @@ pub mod axes;
 mod checked;
 pub mod checkpoint;
 pub mod compile;
+pub mod compiler;
 pub mod compose;
 pub mod conditional;
 pub mod constant;

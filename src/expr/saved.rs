@@ -56,7 +56,8 @@ const LONGEST_HEAD: u64 = 8192;
 ///
 /// # Errors
 /// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing, and for two
-/// outputs of one name; `Unsupported` for a function of the host, which no file can hold; `File` if a file cannot be
+/// outputs of one name; `Unsupported` for a function of the host, which no file can hold, and for values of more than
+/// 64 axes; `File` if a file cannot be
 /// written, and then the older one is as it was. Two calls that save to one path at the same time may leave a text without
 /// its second file.
 #[track_caller]
@@ -90,6 +91,7 @@ fn text_and_arrays(
     inputs.extend(shared.inputs);
     let (graph, _) = intern(&inputs, outputs, &[])?;
     check_functions(&graph)?;
+    text::check_ranks(&graph)?;
     let values = Variable::values(shared.state.variables())?;
     let variables: Vec<(NodeId, Array)> = graph.inputs[first..].iter().copied().zip(values).collect();
     let mut arrays = Vec::new();

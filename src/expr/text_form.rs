@@ -23,12 +23,14 @@ use crate::graph::{Graph, Node, text};
 /// ```
 ///
 /// # Errors
-/// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing.
+/// As [`Expr::error`] of an output; `Argument` for inputs that are not inputs, come twice or are missing; `Unsupported` for
+/// values of more than 64 axes.
 #[track_caller]
 pub fn to_text(inputs: impl IntoInputs, outputs: impl IntoOutputs) -> Result<String> {
     let (mut inputs, outputs) = (inputs.into_inputs(), outputs.into_outputs());
     inputs.extend(shared_inputs(&inputs, &outputs, &[], &[])?.inputs);
     let (graph, _) = intern(&inputs, &outputs, &[])?;
+    text::check_ranks(&graph)?;
     Ok(text::print(&graph))
 }
 

@@ -74,19 +74,64 @@ impl Graph {
         origin: Origin,
         constraints: &mut Vec<Constraint>,
     ) -> Result<NodeId> {
-        if let Some(index) = self.nodes.get_index_of(&node) {
+        let (index, is_new) = self.nodes.insert_full(node);
+        if !is_new {
             return Ok(NodeId(index as u32));
         }
-        let ty = infer(&node, self, constraints).map_err(|message| match origin {
+        match self.type_of_last(index, origin, constraints) {
+            Ok(ty) => self.types.push(ty),
+            Err(error) => {
+                self.nodes.pop();
+                return Err(error);
+            }
+        }
+        self.origins.push(origin);
+        Ok(NodeId(index as u32))
+    }
+
+    /// The type of a node that has none yet, since it was just added.
+    fn type_of_last(&self, index: usize, origin: Origin, constraints: &mut Vec<Constraint>) -> Result<Type> {
+        if u32::try_from(index).is_err() {
+            return Err(Error::Unsupported("a graph of more than 2^32 nodes; compile it in parts".to_string()));
+        }
+        infer(&self.nodes[index], self, constraints).map_err(|message| match origin {
             Some(location) => Error::Build { message, location },
             None => Error::Internal(message),
-        })?;
-        let id = u32::try_from(self.nodes.len())
-            .map_err(|_| Error::Unsupported("a graph of more than 2^32 nodes; compile it in parts".to_string()))?;
-        self.nodes.insert(node);
-        self.types.push(ty);
-        self.origins.push(origin);
-        Ok(NodeId(id))
+        })
+    }
+
+    /// The nodes for which `keep` says so, which must have their operands among them, and the inputs, which come first.
+    pub fn retained(self, keep: &[bool]) -> Graph {
+        let count = keep.iter().filter(|&&keep| keep).count();
+        let mut places: Vec<NodeId> = vec![NodeId(u32::MAX); keep.len()];
+        let mut result = Graph {
+            nodes: IndexSet::with_capacity_and_hasher(count + self.inputs.len(), FxBuildHasher),
+            types: Vec::with_capacity(count + self.inputs.len()),
+            origins: Vec::with_capacity(count + self.inputs.len()),
+            ..Graph::default()
+        };
+        for &id in &self.inputs {
+            places[id.index()] =
+                result.push(self.node(id).map(|operand| *operand), self.ty(id).clone(), self.origin(id));
+        }
+        for (index, ((node, ty), origin)) in self.nodes.iter().zip(self.types).zip(self.origins).enumerate() {
+            if keep[index] && places[index].0 == u32::MAX {
+                places[index] = result.push(node.map(|operand| places[operand.index()]), ty, origin);
+            }
+        }
+        result.inputs = self.inputs.iter().map(|id| places[id.index()]).collect();
+        result.outputs = self.outputs.iter().map(|id| places[id.index()]).collect();
+        result
+    }
+
+    /// Adds a node that is in no way like those that are there.
+    fn push(&mut self, node: Node<NodeId>, ty: Type, origin: Origin) -> NodeId {
+        let (index, is_new) = self.nodes.insert_full(node);
+        if is_new {
+            self.types.push(ty);
+            self.origins.push(origin);
+        }
+        NodeId(index as u32)
     }
 
     /// As `add_checked`, for a node whose constraints are already known to the caller.
@@ -148,7 +193,11 @@ impl Graph {
 
     /// For each node, how many live nodes and outputs use it.
     pub fn use_counts(&self) -> Vec<u32> {
-        let live = self.live();
+        self.use_counts_among(&self.live())
+    }
+
+    /// The same, with the answer of `live`.
+    pub fn use_counts_among(&self, live: &[bool]) -> Vec<u32> {
         let mut counts = vec![0; self.len()];
         for id in self.ids().filter(|id| live[id.index()]) {
             self.node(id).for_each_operand(|operand| counts[operand.index()] += 1);

@@ -13,6 +13,7 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 pub use plan::Plan;
@@ -37,6 +38,7 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
         constant_of: Default::default(),
         concat_starts: Default::default(),
     };
+    let closing: FxHashSet<usize> = schedule.blocks.iter().flat_map(|block| block.closing.iter().copied()).collect();
     let mut steps = Vec::with_capacity(schedule.steps.len());
     for (index, step) in schedule.steps.iter().enumerate() {
         let name = format!("{name}_{index}");
@@ -47,7 +49,7 @@ pub fn lower(graph: &Graph, schedule: &Schedule, name: &str) -> Result<Plan<Kern
             }
             schedule::Step::MatMul { node, epilogue } => {
                 let epilogue = epilogue.as_ref().map(|group| kernel::epilogue(&mut lowering, group, name));
-                let closes = schedule.blocks.iter().any(|block| block.closing.contains(&index));
+                let closes = closing.contains(&index);
                 Step::MatMul(Box::new(MatMulStep { closes, ..lowering.matmul(*node, epilogue.transpose()?)? }))
             }
             schedule::Step::Nest(step) => Step::Kernel(nest::kernel(&mut lowering, step, name)?),
@@ -63,9 +65,9 @@ struct Lowering<'a> {
     graph: &'a Graph,
     schedule: &'a Schedule,
     constants: Vec<Array>,
-    constant_of: rustc_hash::FxHashMap<NodeId, usize>,
+    constant_of: FxHashMap<NodeId, usize>,
     /// Where each part of a concatenation begins.
-    concat_starts: rustc_hash::FxHashMap<NodeId, Vec<Dim>>,
+    concat_starts: FxHashMap<NodeId, Vec<Dim>>,
 }
 
 impl Lowering<'_> {

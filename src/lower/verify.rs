@@ -2,6 +2,8 @@
 //!
 //! This reads windows only: it shares nothing with the passes of `schedule` that find the blocks.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Kernel, Nest};
 use crate::lower::plan::{KernelStep, Plan, ProductOverRows, Source, Step, Window};
@@ -27,7 +29,7 @@ pub fn verify(plan: &Plan<Kernel>) -> Result<()> {
         end = block.steps.end;
         check(plan, block).map_err(|what| fault(&what))?;
     }
-    Ok(())
+    are_alone(plan)
 }
 
 /// A step of a block, over its axes.
@@ -52,12 +54,19 @@ fn check(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
         let windows = windows.flat_map(|(number, step)| step.windows.iter().map(move |window| (number, window)));
         windows.filter(move |(_, (_, own))| *own == access).map(|(number, (window, _))| (number, window))
     };
-    let is_local = |source: &Source| matches!(source, Source::Slot(slot) if block.slots.contains(slot));
+    let locals: FxHashSet<usize> = block.slots.iter().copied().collect();
+    let is_local = |source: &Source| matches!(source, Source::Slot(slot) if locals.contains(slot));
+    let mut writers: FxHashMap<&Source, (usize, &Window)> = FxHashMap::default();
+    windows(Access::Write).for_each(|(step, window)| {
+        writers.entry(&window.source).or_insert((step, window));
+    });
+    let mut closed: FxHashMap<&Source, usize> = FxHashMap::default();
+    steps.iter().filter_map(|step| step.closes.as_ref()).for_each(|source| *closed.entry(source).or_default() += 1);
     for (step, window) in windows(Access::Read).chain(windows(Access::Write)) {
-        if steps.iter().any(|step| step.closes.as_ref() == Some(&window.source)) {
+        if closed.contains_key(&window.source) {
             return Err(format!("{:?} is used before all rows are done", window.source));
         }
-        let Some(first) = windows(Access::Write).find(|(_, other)| other.source == window.source) else {
+        let Some(first) = writers.get(&window.source) else {
             if is_local(&window.source) {
                 return Err(format!("{:?} is local and not written", window.source));
             }
@@ -71,21 +80,30 @@ fn check(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
             return Err(format!("{:?} is local and read before it is written", window.source));
         }
     }
-    let closed = || steps.iter().filter_map(|step| step.closes.as_ref());
-    if closed().any(is_local) || closed().any(|source| closed().filter(|other| *other == source).count() > 1) {
-        return Err("sums over all rows that are not alone in their memory".to_string());
+    match closed.iter().any(|(source, count)| is_local(source) || *count > 1) {
+        true => Err("sums over all rows that are not alone in their memory".to_string()),
+        false => Ok(()),
     }
-    is_alone(plan, block)
 }
 
 /// Checks that no step outside uses a slot of a block, unless it is in a block that has this slot too.
-fn is_alone(plan: &Plan<Kernel>, block: &RowBlock) -> Result<(), String> {
+fn are_alone(plan: &Plan<Kernel>) -> Result<()> {
+    let mut owners: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
+    let mut block_of = vec![None; plan.steps.len()];
+    for (number, block) in plan.blocks.iter().enumerate() {
+        block.slots.iter().for_each(|slot| owners.entry(*slot).or_default().push(number));
+        block_of[block.steps.clone()].fill(Some(number));
+    }
     for (number, step) in plan.steps.iter().enumerate() {
         for window in step.windows() {
             let Source::Slot(slot) = window.source else { continue };
-            let has = |other: &RowBlock| other.steps.contains(&number) && other.slots.contains(&slot);
-            if block.slots.contains(&slot) && !plan.blocks.iter().any(has) {
-                return Err(format!("slot {slot} is used by step {number} too"));
+            let Some(owners) = owners.get(&slot) else { continue };
+            // Owners are in the order of the blocks.
+            if block_of[number].is_none_or(|own| owners.binary_search(&own).is_err()) {
+                let block = &plan.blocks[owners[0]].steps;
+                return Err(Error::Internal(format!(
+                    "the row block of steps {block:?}: slot {slot} is used by step {number} too"
+                )));
             }
         }
     }

@@ -12,6 +12,7 @@ mod factor;
 mod fast;
 mod fold;
 mod fusion;
+mod loops;
 mod merge;
 mod motion;
 mod pattern;
@@ -76,6 +77,7 @@ pub static PASSES: &[Pass] = &[
     Pass { name: "fast", tables: &[fast::RULES, sums::FAST] },
     Pass { name: "contract", tables: &[fusion::RULES] },
     Pass { name: "views", tables: &[merge::RULES, motion::RULES, sums::RULES] },
+    Pass { name: "loops", tables: &[loops::RULES] },
     Pass { name: "dead_code", tables: &[] },
 ];
 
@@ -137,7 +139,7 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
                 continue;
             }
             if pass.tables.is_empty() {
-                graph = rewrite::remove_dead(&graph)?;
+                graph = rewrite::remove_dead(graph);
                 continue;
             }
             let (rewritten, fired) = rewrite::run(graph, pass.name, index, &mut trace)?;

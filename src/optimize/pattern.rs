@@ -143,14 +143,17 @@ fn parse_term<'a>(words: &mut impl Iterator<Item = &'a str>, names: &mut Vec<Str
     Some(Term::Variable(number))
 }
 
+/// Terms that are yet to be matched, each with its node.
+type Goals<'a> = SmallVec<[(&'a Term, NodeId); 8]>;
+
 /// Binds the variables so that the pattern is the node.
 pub(super) fn match_term(pattern: &Term, id: NodeId, rewriter: &Rewriter) -> Option<Bindings> {
     let mut bindings = Bindings::new();
-    solve(&mut vec![(pattern, id)], rewriter, &mut bindings).then_some(bindings)
+    solve(&mut smallvec::smallvec![(pattern, id)], rewriter, &mut bindings).then_some(bindings)
 }
 
 /// Matches all goals, last one first, with backtracking over the orders of commutative ops.
-fn solve(goals: &mut Vec<(&Term, NodeId)>, rewriter: &Rewriter, bindings: &mut Bindings) -> bool {
+fn solve(goals: &mut Goals<'_>, rewriter: &Rewriter, bindings: &mut Bindings) -> bool {
     let Some((pattern, id)) = goals.pop() else {
         return true;
     };
@@ -172,7 +175,7 @@ fn solve_op<'a>(
     op: Op,
     terms: &'a [Term],
     id: NodeId,
-    goals: &mut Vec<(&'a Term, NodeId)>,
+    goals: &mut Goals<'a>,
     rewriter: &Rewriter,
     bindings: &mut Bindings,
 ) -> bool {
@@ -194,14 +197,13 @@ fn solve_op<'a>(
 }
 
 /// The operands, if the node has this op.
-fn operands_of(op: Op, node: &Node<NodeId>) -> Option<SmallVec<[NodeId; 3]>> {
-    let same = match (op, node) {
-        (Op::Unary(op), Node::Unary(found, _)) => op == *found,
-        (Op::Binary(op), Node::Binary(found, _)) => op == *found,
-        (Op::Ternary(op), Node::Ternary(found, _)) => op == *found,
-        (Op::Unary(_) | Op::Binary(_) | Op::Ternary(_), _) => false,
-    };
-    same.then(|| node.operands().into_iter().copied().collect())
+fn operands_of(op: Op, node: &Node<NodeId>) -> Option<&[NodeId]> {
+    match (op, node) {
+        (Op::Unary(op), Node::Unary(found, x)) if op == *found => Some(std::slice::from_ref(x)),
+        (Op::Binary(op), Node::Binary(found, operands)) if op == *found => Some(operands),
+        (Op::Ternary(op), Node::Ternary(found, operands)) if op == *found => Some(operands),
+        (Op::Unary(_) | Op::Binary(_) | Op::Ternary(_), _) => None,
+    }
 }
 
 fn bind(number: usize, id: NodeId, bindings: &mut Bindings) -> bool {

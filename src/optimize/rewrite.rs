@@ -15,6 +15,7 @@ use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Type};
 use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
+use crate::optimize::loops::Merges;
 use crate::optimize::pattern::{self, Term};
 use crate::optimize::rule::{Apply, Rule};
 use crate::optimize::trace::{Trace, describe};
@@ -84,6 +85,8 @@ pub struct Rewriter<'a> {
     uses: Vec<u32>,
     /// The node that a rule is being tried at; what the rule adds takes its origin.
     current: NodeId,
+    /// The loops that are merged, once it was asked.
+    pub(super) merges: Option<Merges>,
     firings: usize,
     limit: usize,
 }
@@ -93,7 +96,8 @@ pub struct Rewriter<'a> {
 /// # Errors
 /// `Internal` if a rule broke the types of the graph, `Unsupported` beyond 2³² nodes.
 pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut Trace) -> Result<(Graph, bool)> {
-    let (live, uses) = (graph.live(), graph.use_counts());
+    let live = graph.live();
+    let uses = graph.use_counts_among(&live);
     let limit = 1000 + 16 * graph.len();
     let mut rewriter = Rewriter {
         index,
@@ -103,6 +107,7 @@ pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut T
         state: vec![State::Unseen; graph.len()],
         uses,
         current: NodeId(0),
+        merges: None,
         firings: 0,
         limit,
         graph,
@@ -119,26 +124,17 @@ pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut T
 }
 
 /// The graph without nodes that no output needs; inputs come first and stay.
-///
-/// # Errors
-/// As for `Graph::add`.
-pub(super) fn remove_dead(graph: &Graph) -> Result<Graph> {
+pub(super) fn remove_dead(graph: Graph) -> Graph {
     let live = graph.live();
-    let mut result = Graph::new();
-    let mut places: Vec<Option<NodeId>> = vec![None; graph.len()];
-    let live_ids = graph.ids().filter(|id| live[id.index()]);
-    for id in graph.inputs.iter().copied().chain(live_ids) {
-        // Operands have smaller ids, and the inputs have none, so every operand has its place by now.
-        let node = graph.node(id).map(|operand| places[operand.index()].unwrap_or(*operand));
-        places[id.index()] = Some(result.add(node, graph.origin(id))?);
-    }
-    let place = |id: &NodeId| places[id.index()].unwrap_or(*id);
-    result.inputs = graph.inputs.iter().map(place).collect();
-    result.outputs = graph.outputs.iter().map(place).collect();
-    Ok(result)
+    graph.retained(&live)
 }
 
 impl Rewriter<'_> {
+    /// All of it, with nodes that were replaced and are dead.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// The node.
     pub fn node(&self, id: NodeId) -> &Node<NodeId> {
         self.graph.node(id)

@@ -8,7 +8,7 @@
 pub mod gpu;
 pub mod statistics;
 
-use kroton::{Arg, Array, Compiler, DType, Device, Element, Function, OptLevel, Scalar};
+use kroton::{Arg, Array, Compiler, DType, Device, Element, Error, Function, OptLevel, Scalar};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 /// Runs an expression with a type alias bound to the Rust type of a dtype.
@@ -57,6 +57,25 @@ pub fn call_scalars(f: &Function, arguments: &[&Argument]) -> kroton::Result<Vec
 /// The elements of an array in row-major order.
 pub fn scalars(array: &Array) -> Vec<Scalar> {
     with_element!(array.dtype(), T => array.as_slice::<T>().unwrap().iter().map(|x| x.to_scalar()).collect())
+}
+
+/// The elements of an array of f64 in row-major order.
+pub fn f64s(array: &Array) -> Vec<f64> {
+    array.as_slice::<f64>().unwrap().to_vec()
+}
+
+/// What is said of an expression that is refused where it is built, in the caller's file.
+#[track_caller]
+pub fn refused<T>(result: kroton::Result<T>) -> String {
+    let caller = std::panic::Location::caller().file();
+    match result {
+        Err(Error::Build { message, location }) => {
+            assert_eq!(location.file(), caller, "{message}");
+            message
+        }
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("accepted"),
+    }
 }
 
 /// How an argument lies in memory.

@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashSet;
 
-use super::Compiler;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::expr::compiler::Compiler;
 use crate::expr::intern::{intern, used_inputs, used_symbols};
 use crate::expr::shared::shared_inputs;
 use crate::runtime::Function;

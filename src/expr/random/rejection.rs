@@ -133,7 +133,9 @@ pub fn poisson(key: &Expr, rate: impl IntoExpr, shape: impl IntoShape) -> Expr {
     let (few, many) = split(key);
     let (few, many) = match rate.dtype() {
         DType::F32 => (products::<f32>(&elements, &few, &rate), transformed::<f32>(&elements, &many, &rate)),
-        _ => (products::<f64>(&elements, &few, &rate), transformed::<f64>(&elements, &many, &rate)),
+        DType::F64 | DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => {
+            (products::<f64>(&elements, &few, &rate), transformed::<f64>(&elements, &many, &rate))
+        }
     };
     let none = rate.eq(0.0).select(integer(0), integer(-1));
     rate.ge(LARGE_RATE).select(many.cast::<i64>(), rate.gt(0.0).select(few, none))

@@ -38,6 +38,7 @@ mod tests;
 pub use arrays::{Fetch, Stored};
 pub use document::{Document, arrays_of, parse, parse_document};
 pub(crate) use literal::quote;
+pub use parse::check_ranks;
 pub use print::{Extras, Spelling, describe_node, print, print_body, print_head, spell_node, spell_type};
 
 /// The first line of every text: the format, and its version.

@@ -21,6 +21,22 @@ use crate::shape::{Dim, InputId, Measure, Shape, Symbol};
 /// The highest rank that is read.
 const MOST_AXES: usize = 64;
 
+/// Checks that what is written of a graph can be read again.
+///
+/// # Errors
+/// `Unsupported` for a value of more axes than are read.
+pub fn check_ranks(graph: &Graph) -> Result<()> {
+    let live = graph.live();
+    let written = graph.ids().filter(|id| live[id.index()] || graph.inputs.contains(id));
+    match written.map(|id| (graph.ty(id).rank(), id)).max() {
+        Some((rank, id)) if rank > MOST_AXES => Err(Error::Unsupported(format!(
+            "a text of `{}` of {rank} axes; at most {MOST_AXES} are read",
+            graph.node(id).name()
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What has been read of a text.
 pub(super) struct Parser<'f> {
     pub(super) graph: Graph,

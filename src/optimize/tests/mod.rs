@@ -64,7 +64,7 @@ pub fn apply(graph: &Graph, rules: &[&'static Rule]) -> (Graph, Trace) {
     let mut trace = Trace::default();
     let index = rewrite::Index::new(rules.iter().copied());
     let (graph, _) = rewrite::run(graph.clone(), "test", &index, &mut trace).unwrap();
-    (rewrite::remove_dead(&graph).unwrap(), trace)
+    (rewrite::remove_dead(graph), trace)
 }
 
 /// How many live nodes there are of each name.

@@ -128,12 +128,15 @@ impl<M: Machine> Rounds<M> {
         let splat = |word| machine.splat(word);
         let [key0, key1] = round_key(key, 0);
         let second = u64::from(tag) * u64::from(MULTIPLIERS[1]);
-        let word0 = (second >> 32) ^ upper ^ key0;
-        let first = (word0 & WORD) * u64::from(MULTIPLIERS[0]);
+        let first = (((second >> 32) ^ upper ^ key0) & WORD) * u64::from(MULTIPLIERS[0]);
         let [next0, next1] = round_key(key, 1);
-        let mut keys = [[splat(0); 2]; ROUNDS as usize - 2];
-        for (round, keys) in (2..).zip(&mut keys) {
-            *keys = round_key(key, round).map(splat);
+        // One addition a round; what it carries into the upper halves does not count.
+        let [mut word0, mut word1] = round_key(key, 2).map(splat);
+        let [step0, step1] = WEYL.map(|step| splat(u64::from(step)));
+        let mut keys = [[word0, word1]; ROUNDS as usize - 2];
+        for keys in &mut keys {
+            *keys = [word0, word1];
+            (word0, word1) = (machine.add(word0, step0), machine.add(word1, step1));
         }
         Rounds {
             machine,

@@ -10,7 +10,7 @@ use super::philox::{KEYS, MULTIPLIERS, NUMBERS, ROUNDS, WEYL};
 use super::philox_vector::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::philox_vector::{Avx2, Avx512, Sse2};
-use super::philox_vector::{Machine, WORD, fraction32, fraction64};
+use super::philox_vector::{Machine, Pair, WORD, fraction32, fraction64};
 
 /// The kernel `(out, counters, keys, count)` of a draw.
 pub(crate) type RandomKernel<T> = unsafe extern "C" fn(*mut T, *const u64, *const u64, usize);
@@ -29,12 +29,12 @@ pub(crate) trait Draw {
     /// Which part of a block, from words whose upper halves are anything.
     fn element(words: [u64; 4], part: usize) -> Self::Element;
     /// All parts, in the order of memory; of keys, the first vector only.
-    fn vectors<M: Machine>(machine: M, words: [M::Vector; 4]) -> [M::Vector; 2];
+    fn vectors<M: Machine>(machine: M, pairs: [Pair<M>; 2]) -> [M::Vector; 2];
 }
 
 macro_rules! draws {
     ($($(#[$doc:meta])* $name:ident $type:ty, $shift:literal, $tag:ident, |$words:ident, $part:ident| $element:expr,
-       |$machine:ident| $vectors:expr;)*) => {
+       |$machine:ident, $pairs:ident| $vectors:expr;)*) => {
         $($(#[$doc])*
         #[derive(Debug, Clone, Copy)]
         pub(crate) struct $name;
@@ -50,7 +50,7 @@ macro_rules! draws {
             }
 
             #[inline(always)]
-            fn vectors<M: Machine>($machine: M, $words: [M::Vector; 4]) -> [M::Vector; 2] {
+            fn vectors<M: Machine>($machine: M, $pairs: [Pair<M>; 2]) -> [M::Vector; 2] {
                 $vectors
             }
         })*
@@ -58,20 +58,21 @@ macro_rules! draws {
 }
 draws! {
     /// 32 bits.
-    Bits32 u32, 2, NUMBERS, |words, part| words[part] as u32, |machine| in_order(machine, words);
+    Bits32 u32, 2, NUMBERS, |words, part| words[part] as u32, |machine, pairs| in_order(machine, pairs);
     /// 64 bits.
-    Bits64 u64, 1, NUMBERS, |words, part| pair(words, part), |machine| in_order(machine, words);
+    Bits64 u64, 1, NUMBERS, |words, part| pair(words, part), |machine, pairs| in_order(machine, pairs);
     /// 24 bits as a fraction of 1.
-    Uniform32 f32, 2, NUMBERS, |words, part| fraction32(words[part] as u32), |machine| {
-        let [first, second] = in_order(machine, words);
+    Uniform32 f32, 2, NUMBERS, |words, part| fraction32(words[part] as u32), |machine, pairs| {
+        let [first, second] = in_order(machine, pairs);
         [machine.fractions32(first), machine.fractions32(second)]
     };
     /// 53 bits as a fraction of 1.
-    Uniform64 f64, 1, NUMBERS, |words, part| fraction64(words[2 * part + 1], words[2 * part]), |machine| {
-        machine.weave(machine.fractions64(words[1], words[0]), machine.fractions64(words[3], words[2]))
+    Uniform64 f64, 1, NUMBERS, |words, part| fraction64(words[2 * part + 1], words[2 * part]), |machine, pairs| {
+        let [first, second] = pairs;
+        machine.weave(machine.fractions64(first), machine.fractions64(second))
     };
     /// A key.
-    Key u64, 0, KEYS, |words, part| pair(words, part), |machine| [machine.pair(words[1], words[0]); 2];
+    Key u64, 0, KEYS, |words, part| pair(words, part), |machine, pairs| [machine.pair(pairs[0]); 2];
 }
 
 #[inline(always)]
@@ -81,8 +82,8 @@ fn pair(words: [u64; 4], part: usize) -> u64 {
 
 /// The words of blocks one after the other.
 #[inline(always)]
-fn in_order<M: Machine>(machine: M, words: [M::Vector; 4]) -> [M::Vector; 2] {
-    machine.weave(machine.pair(words[1], words[0]), machine.pair(words[3], words[2]))
+fn in_order<M: Machine>(machine: M, [first, second]: [Pair<M>; 2]) -> [M::Vector; 2] {
+    machine.weave(machine.pair(first), machine.pair(second))
 }
 
 /// The words that a round takes of a key.
@@ -127,12 +128,15 @@ impl<M: Machine> Rounds<M> {
         let splat = |word| machine.splat(word);
         let [key0, key1] = round_key(key, 0);
         let second = u64::from(tag) * u64::from(MULTIPLIERS[1]);
-        let word0 = (second >> 32) ^ upper ^ key0;
-        let first = (word0 & WORD) * u64::from(MULTIPLIERS[0]);
+        let first = (((second >> 32) ^ upper ^ key0) & WORD) * u64::from(MULTIPLIERS[0]);
         let [next0, next1] = round_key(key, 1);
-        let mut keys = [[splat(0); 2]; ROUNDS as usize - 2];
-        for (round, keys) in (2..).zip(&mut keys) {
-            *keys = round_key(key, round).map(splat);
+        // One addition a round; what it carries into the upper halves does not count.
+        let [mut word0, mut word1] = round_key(key, 2).map(splat);
+        let [step0, step1] = WEYL.map(|step| splat(u64::from(step)));
+        let mut keys = [[word0, word1]; ROUNDS as usize - 2];
+        for keys in &mut keys {
+            *keys = [word0, word1];
+            (word0, word1) = (machine.add(word0, step0), machine.add(word1, step1));
         }
         Rounds {
             machine,
@@ -144,25 +148,43 @@ impl<M: Machine> Rounds<M> {
         }
     }
 
-    /// The words of some vectors of blocks, whose rounds take turns.
+    /// What the first round multiplies of the blocks from a number on.
     #[inline(always)]
-    fn words<const VECTORS: usize>(&self, numbers: [M::Vector; VECTORS]) -> [[M::Vector; 4]; VECTORS] {
+    fn first_products(&self, number: u64, woven: bool) -> M::Vector {
+        self.machine.product(self.machine.numbers(number, woven), self.multipliers[0])
+    }
+
+    /// The same of so many vectors later.
+    #[inline(always)]
+    fn later(&self, products: M::Vector, vectors: usize) -> M::Vector {
+        let distance = (vectors * M::LANES) as u64 * u64::from(MULTIPLIERS[0]);
+        self.machine.add(products, self.machine.splat(distance))
+    }
+
+    /// The words of some vectors of blocks, whose rounds take turns, from their first products.
+    #[inline(always)]
+    fn words<const VECTORS: usize>(&self, products: [M::Vector; VECTORS]) -> [[Pair<M>; 2]; VECTORS] {
         let (m, [times0, times1]) = (self.machine, self.multipliers);
+        let [word0, word2, word3] = self.round1;
         let mut words = [[self.zero; 4]; VECTORS];
-        for (words, number) in words.iter_mut().zip(numbers) {
-            let first = m.product(number, times0);
+        for (words, first) in words.iter_mut().zip(products) {
             let second = m.product(m.xor(m.high(first), self.round0, self.zero), times1);
-            let [word0, word2, word3] = self.round1;
             *words = [m.xor(m.high(second), word0, self.zero), second, m.xor(first, word2, self.zero), word3];
         }
-        for [key0, key1] in self.keys {
+        let [keys @ .., [last0, last1]] = self.keys;
+        for [key0, key1] in keys {
             for words in &mut words {
                 let [a, b, c, d] = *words;
                 let (first, second) = (m.product(a, times0), m.product(c, times1));
                 *words = [m.xor(m.high(second), b, key0), second, m.xor(m.high(first), d, key1), first];
             }
         }
-        words
+        let mut pairs = [[Pair { product: self.zero, word: self.zero, key: self.zero }; 2]; VECTORS];
+        for (pairs, [a, b, c, d]) in pairs.iter_mut().zip(words) {
+            let (first, second) = (m.product(a, times0), m.product(c, times1));
+            *pairs = [Pair { product: second, word: b, key: last0 }, Pair { product: first, word: d, key: last1 }];
+        }
+        pairs
     }
 }
 
@@ -289,47 +311,50 @@ fn consecutive<D: Draw, M: Machine, const VECTORS: usize>(machine: M, out: &mut 
 #[inline(always)]
 fn blocks<D: Draw, M: Machine, const VECTORS: usize>(rounds: &Rounds<M>, out: &mut [D::Element], first: u64) {
     let parts = 1_usize << D::SHIFT;
-    let mut numbers = rounds.machine.numbers(first, D::SHIFT > 0);
+    let mut products = [rounds.first_products(first, D::SHIFT > 0); VECTORS];
+    for (index, products) in products.iter_mut().enumerate() {
+        *products = rounds.later(*products, index);
+    }
     let mut chunks = out.chunks_exact_mut(VECTORS * M::LANES * parts);
     for chunk in &mut chunks {
-        numbers = step::<D, M, VECTORS>(rounds, numbers, chunk);
+        step::<D, M, VECTORS>(rounds, products, chunk);
+        for products in &mut products {
+            *products = rounds.later(*products, VECTORS);
+        }
     }
+    let mut products = products[0];
     let mut chunks = chunks.into_remainder().chunks_exact_mut(M::LANES * parts);
     for chunk in &mut chunks {
-        numbers = step::<D, M, 1>(rounds, numbers, chunk);
+        step::<D, M, 1>(rounds, [products], chunk);
+        products = rounds.later(products, 1);
     }
     let rest = chunks.into_remainder();
     if !rest.is_empty() {
         let mut chunk = [D::Element::default(); 32];
-        step::<D, M, 1>(rounds, numbers, &mut chunk[..M::LANES * parts]);
+        step::<D, M, 1>(rounds, [products], &mut chunk[..M::LANES * parts]);
         rest.copy_from_slice(&chunk[..rest.len()]);
     }
 }
 
-/// Some vectors of blocks; gives the numbers of those that follow.
+/// Some vectors of blocks.
 #[inline(always)]
 fn step<D: Draw, M: Machine, const VECTORS: usize>(
     rounds: &Rounds<M>,
-    first: M::Vector,
+    products: [M::Vector; VECTORS],
     out: &mut [D::Element],
-) -> M::Vector {
+) {
     let machine = rounds.machine;
     let size = size_of::<M::Vector>();
     let used = (M::LANES << D::SHIFT) * size_of::<D::Element>() / size;
     assert_eq!(size_of_val(out), VECTORS * used * size);
-    let mut numbers = [first; VECTORS];
-    for (index, number) in numbers.iter_mut().enumerate() {
-        *number = machine.add(first, machine.splat((index * M::LANES) as u64));
-    }
     let to = out.as_mut_ptr().cast::<u8>();
-    for (index, words) in rounds.words(numbers).into_iter().enumerate() {
-        let vectors = D::vectors(machine, words);
+    for (index, pairs) in rounds.words(products).into_iter().enumerate() {
+        let vectors = D::vectors(machine, pairs);
         for (part, vector) in vectors.into_iter().enumerate().take(used) {
             // SAFETY: the bytes of `out` are those of so many vectors.
             unsafe { machine.store(to.add((index * used + part) * size), vector) };
         }
     }
-    machine.add(first, machine.splat((VECTORS * M::LANES) as u64))
 }
 
 /// Elements of any counters and keys.

@@ -17,8 +17,10 @@ const TWO_MINUS_12: u64 = 0x3f30_0000_0000_0000;
 const BOTH: f64 = f64::from_bits(TWO_20) + f64::from_bits(TWO_MINUS_12);
 /// What of the lower word of a pair is among its upper 53 bits.
 const UPPER: u64 = 0xffff_f800;
-/// 2⁻²⁴.
-const TWO_MINUS_24: f32 = 1.0 / 16_777_216.0;
+/// 2⁻²⁴ and 2⁻⁵³.
+const TWO_MINUS_24: f32 = f32::EPSILON / 2.0;
+#[cfg(target_arch = "x86_64")]
+const TWO_MINUS_53: f64 = f64::EPSILON / 2.0;
 
 /// The instructions of a level. That there is a value means that the processor has it.
 pub(crate) trait Machine: Copy {
@@ -38,19 +40,36 @@ pub(crate) trait Machine: Copy {
     fn high(self, a: Self::Vector) -> Self::Vector;
     /// `a ^ b ^ c`.
     fn xor(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// Words as halves of lanes, the upper first.
-    fn pair(self, high: Self::Vector, low: Self::Vector) -> Self::Vector;
+    /// Pairs of words as lanes.
+    fn pair(self, pair: Pair<Self>) -> Self::Vector;
     /// The lanes of two vectors in turn, in the order of blocks.
     fn weave(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
     /// The upper 24 bits of each half of each lane as f32 fractions of 1.
     fn fractions32(self, words: Self::Vector) -> Self::Vector;
     /// The upper 53 bits of pairs of words as f64 fractions of 1.
-    fn fractions64(self, high: Self::Vector, low: Self::Vector) -> Self::Vector;
+    fn fractions64(self, pair: Pair<Self>) -> Self::Vector;
     /// Writes the lanes.
     ///
     /// # Safety
     /// So many bytes may be written.
     unsafe fn store(self, to: *mut u8, vector: Self::Vector);
+}
+
+/// Two words of a block as the last round leaves them: the upper is the lower half of `product`, the lower is the upper half
+/// of `product`, combined with `word` and `key`.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<M: Machine> {
+    pub product: M::Vector,
+    pub word: M::Vector,
+    pub key: M::Vector,
+}
+
+impl<M: Machine> Pair<M> {
+    /// The lower word.
+    #[inline(always)]
+    fn low(self, machine: M) -> M::Vector {
+        machine.xor(machine.high(self.product), self.word, self.key)
+    }
 }
 
 /// What every processor has: one lane.
@@ -108,8 +127,8 @@ impl Machine for Portable {
     }
 
     #[inline(always)]
-    fn pair(self, high: u64, low: u64) -> u64 {
-        high << 32 | low & WORD
+    fn pair(self, pair: Pair<Portable>) -> u64 {
+        pair.product << 32 | pair.low(self) & WORD
     }
 
     #[inline(always)]
@@ -124,8 +143,8 @@ impl Machine for Portable {
     }
 
     #[inline(always)]
-    fn fractions64(self, high: u64, low: u64) -> u64 {
-        fraction64(high, low).to_bits()
+    fn fractions64(self, pair: Pair<Portable>) -> u64 {
+        fraction64(pair.product, pair.low(self)).to_bits()
     }
 
     #[inline(always)]
@@ -136,12 +155,12 @@ impl Machine for Portable {
 }
 
 macro_rules! machine {
-    ($(#[$doc:meta])* $name:ident $vector:ident, $lanes:literal;
-     $($method:ident($($argument:ident: $type:ty),*) -> $result:ty { $body:expr })*) => {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $of:ty = $value:expr),* } $vector:ident, $lanes:literal;
+     $($method:ident($this:ident $(, $argument:ident: $type:ty)*) -> $result:ty { $body:expr })*) => {
         $(#[$doc])*
         #[cfg(target_arch = "x86_64")]
         #[derive(Debug, Clone, Copy)]
-        pub(super) struct $name(());
+        pub(super) struct $name { $($field: $of),* }
 
         #[cfg(target_arch = "x86_64")]
         impl $name {
@@ -149,7 +168,7 @@ macro_rules! machine {
             /// The processor has the level.
             #[inline(always)]
             pub(super) unsafe fn new() -> $name {
-                $name(())
+                $name { $($field: $value),* }
             }
         }
 
@@ -159,7 +178,7 @@ macro_rules! machine {
             const LANES: usize = $lanes;
 
             $(#[inline(always)]
-            fn $method(self, $($argument: $type),*) -> $result {
+            fn $method($this $(, $argument: $type)*) -> $result {
                 // SAFETY: there is a value only where the processor has the level.
                 unsafe { $body }
             })*
@@ -175,29 +194,29 @@ macro_rules! machine {
 
 machine! {
     /// SSE2, which every processor of the architecture has.
-    Sse2 __m128i, 2;
-    splat(value: u64) -> __m128i { _mm_set1_epi64x(value as i64) }
+    Sse2 {} __m128i, 2;
+    splat(self, value: u64) -> __m128i { _mm_set1_epi64x(value as i64) }
     // Two lanes are woven as they are.
-    numbers(first: u64, _woven: bool) -> __m128i {
+    numbers(self, first: u64, _woven: bool) -> __m128i {
         _mm_add_epi64(_mm_set1_epi64x(first as i64), _mm_set_epi64x(1, 0))
     }
-    add(a: __m128i, b: __m128i) -> __m128i { _mm_add_epi64(a, b) }
-    product(a: __m128i, b: __m128i) -> __m128i { _mm_mul_epu32(a, b) }
-    high(a: __m128i) -> __m128i { _mm_srli_epi64::<32>(a) }
-    xor(a: __m128i, b: __m128i, c: __m128i) -> __m128i { _mm_xor_si128(a, _mm_xor_si128(b, c)) }
-    pair(high: __m128i, low: __m128i) -> __m128i {
-        _mm_or_si128(_mm_slli_epi64::<32>(high), _mm_and_si128(low, _mm_set1_epi64x(WORD as i64)))
+    add(self, a: __m128i, b: __m128i) -> __m128i { _mm_add_epi64(a, b) }
+    product(self, a: __m128i, b: __m128i) -> __m128i { _mm_mul_epu32(a, b) }
+    high(self, a: __m128i) -> __m128i { _mm_srli_epi64::<32>(a) }
+    xor(self, a: __m128i, b: __m128i, c: __m128i) -> __m128i { _mm_xor_si128(a, _mm_xor_si128(b, c)) }
+    pair(self, pair: Pair<Sse2>) -> __m128i {
+        _mm_or_si128(_mm_slli_epi64::<32>(pair.product), _mm_and_si128(pair.low(self), _mm_set1_epi64x(WORD as i64)))
     }
-    weave(a: __m128i, b: __m128i) -> [__m128i; 2] { [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)] }
-    fractions32(words: __m128i) -> __m128i {{
+    weave(self, a: __m128i, b: __m128i) -> [__m128i; 2] { [_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)] }
+    fractions32(self, words: __m128i) -> __m128i {{
         let numbers = _mm_cvtepi32_ps(_mm_srli_epi32::<8>(words));
         _mm_castps_si128(_mm_mul_ps(numbers, _mm_set1_ps(TWO_MINUS_24)))
     }}
-    fractions64(high: __m128i, low: __m128i) -> __m128i {{
+    fractions64(self, pair: Pair<Sse2>) -> __m128i {{
         // `a | b & c`.
         let choose = |a, b, c| _mm_or_si128(_mm_set1_epi64x(a), _mm_and_si128(b, _mm_set1_epi64x(c)));
-        let high = choose(TWO_20 as i64, high, WORD as i64);
-        let low = choose(TWO_MINUS_12 as i64, low, UPPER as i64);
+        let high = choose(TWO_20 as i64, pair.product, WORD as i64);
+        let low = choose(TWO_MINUS_12 as i64, pair.low(self), UPPER as i64);
         let high = _mm_sub_pd(_mm_castsi128_pd(high), _mm_set1_pd(BOTH));
         _mm_castpd_si128(_mm_add_pd(high, _mm_castsi128_pd(low)))
     }}
@@ -205,25 +224,27 @@ machine! {
 
 machine! {
     /// AVX2.
-    Avx2 __m256i, 4;
-    splat(value: u64) -> __m256i { _mm256_set1_epi64x(value as i64) }
-    numbers(first: u64, woven: bool) -> __m256i {{
+    Avx2 {} __m256i, 4;
+    splat(self, value: u64) -> __m256i { _mm256_set1_epi64x(value as i64) }
+    numbers(self, first: u64, woven: bool) -> __m256i {{
         let order = if woven { _mm256_setr_epi64x(0, 2, 1, 3) } else { _mm256_setr_epi64x(0, 1, 2, 3) };
         _mm256_add_epi64(_mm256_set1_epi64x(first as i64), order)
     }}
-    add(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi64(a, b) }
-    product(a: __m256i, b: __m256i) -> __m256i { _mm256_mul_epu32(a, b) }
-    high(a: __m256i) -> __m256i { _mm256_srli_epi64::<32>(a) }
-    xor(a: __m256i, b: __m256i, c: __m256i) -> __m256i { _mm256_xor_si256(a, _mm256_xor_si256(b, c)) }
-    pair(high: __m256i, low: __m256i) -> __m256i { _mm256_blend_epi32::<0xaa>(low, _mm256_slli_epi64::<32>(high)) }
-    weave(a: __m256i, b: __m256i) -> [__m256i; 2] { [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)] }
-    fractions32(words: __m256i) -> __m256i {{
+    add(self, a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi64(a, b) }
+    product(self, a: __m256i, b: __m256i) -> __m256i { _mm256_mul_epu32(a, b) }
+    high(self, a: __m256i) -> __m256i { _mm256_srli_epi64::<32>(a) }
+    xor(self, a: __m256i, b: __m256i, c: __m256i) -> __m256i { _mm256_xor_si256(a, _mm256_xor_si256(b, c)) }
+    pair(self, pair: Pair<Avx2>) -> __m256i {
+        _mm256_blend_epi32::<0xaa>(pair.low(self), _mm256_slli_epi64::<32>(pair.product))
+    }
+    weave(self, a: __m256i, b: __m256i) -> [__m256i; 2] { [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)] }
+    fractions32(self, words: __m256i) -> __m256i {{
         let numbers = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(words));
         _mm256_castps_si256(_mm256_mul_ps(numbers, _mm256_set1_ps(TWO_MINUS_24)))
     }}
-    fractions64(high: __m256i, low: __m256i) -> __m256i {{
-        let upper = _mm256_and_si256(low, _mm256_set1_epi64x(UPPER as i64));
-        let high = _mm256_blend_epi32::<0xaa>(high, _mm256_set1_epi64x(TWO_20 as i64));
+    fractions64(self, pair: Pair<Avx2>) -> __m256i {{
+        let upper = _mm256_and_si256(pair.low(self), _mm256_set1_epi64x(UPPER as i64));
+        let high = _mm256_blend_epi32::<0xaa>(pair.product, _mm256_set1_epi64x(TWO_20 as i64));
         let low = _mm256_blend_epi32::<0xaa>(upper, _mm256_set1_epi64x(TWO_MINUS_12 as i64));
         let high = _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(BOTH));
         _mm256_castpd_si256(_mm256_add_pd(high, _mm256_castsi256_pd(low)))
@@ -232,31 +253,29 @@ machine! {
 
 machine! {
     /// AVX-512 with its F, DQ, BW and VL parts.
-    Avx512 __m512i, 8;
-    splat(value: u64) -> __m512i { _mm512_set1_epi64(value as i64) }
-    numbers(first: u64, woven: bool) -> __m512i {{
+    // Were the mask of the lower halves known, the compiler would make a permutation of two vectors of it.
+    Avx512 { lower: __mmask16 = std::hint::black_box(0x5555) } __m512i, 8;
+    splat(self, value: u64) -> __m512i { _mm512_set1_epi64(value as i64) }
+    numbers(self, first: u64, woven: bool) -> __m512i {{
         let woven_order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
         let order = if woven { woven_order } else { _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7) };
         _mm512_add_epi64(_mm512_set1_epi64(first as i64), order)
     }}
-    add(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi64(a, b) }
-    product(a: __m512i, b: __m512i) -> __m512i { _mm512_mul_epu32(a, b) }
-    high(a: __m512i) -> __m512i { _mm512_srli_epi64::<32>(a) }
-    xor(a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi64::<0x96>(a, b, c) }
-    pair(high: __m512i, low: __m512i) -> __m512i {
-        _mm512_mask_blend_epi32(0xaaaa, low, _mm512_slli_epi64::<32>(high))
-    }
-    weave(a: __m512i, b: __m512i) -> [__m512i; 2] { [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)] }
-    fractions32(words: __m512i) -> __m512i {{
+    add(self, a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi64(a, b) }
+    product(self, a: __m512i, b: __m512i) -> __m512i { _mm512_mul_epu32(a, b) }
+    high(self, a: __m512i) -> __m512i { _mm512_srli_epi64::<32>(a) }
+    xor(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi64::<0x96>(a, b, c) }
+    pair(self, pair: Pair<Avx512>) -> __m512i {{
+        let swapped = _mm512_shuffle_epi32::<0xb1>(pair.product);
+        _mm512_mask_ternarylogic_epi32::<0x96>(swapped, self.lower, pair.word, pair.key)
+    }}
+    weave(self, a: __m512i, b: __m512i) -> [__m512i; 2] { [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)] }
+    fractions32(self, words: __m512i) -> __m512i {{
         let numbers = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(words));
         _mm512_castps_si512(_mm512_mul_ps(numbers, _mm512_set1_ps(TWO_MINUS_24)))
     }}
-    fractions64(high: __m512i, low: __m512i) -> __m512i {{
-        // `a | b & c`.
-        let choose = |a, b, c| _mm512_ternarylogic_epi64::<0xf8>(_mm512_set1_epi64(a), b, _mm512_set1_epi64(c));
-        let high = choose(TWO_20 as i64, high, WORD as i64);
-        let low = choose(TWO_MINUS_12 as i64, low, UPPER as i64);
-        let high = _mm512_sub_pd(_mm512_castsi512_pd(high), _mm512_set1_pd(BOTH));
-        _mm512_castpd_si512(_mm512_add_pd(high, _mm512_castsi512_pd(low)))
+    fractions64(self, pair: Pair<Avx512>) -> __m512i {{
+        let numbers = _mm512_cvtepi64_pd(_mm512_srli_epi64::<11>(self.pair(pair)));
+        _mm512_castpd_si512(_mm512_mul_pd(numbers, _mm512_set1_pd(TWO_MINUS_53)))
     }}
 }

@@ -3,8 +3,9 @@
 //! The cost model: an element costs what its ops take or what its bytes take, whichever is more, in picoseconds. A launch
 //! costs that times its elements. From [`SMALL`] on it is offered to threads that are awake, from [`LARGE`] on to sleeping
 //! ones too, in tasks of at least [`TASK`]. Weights need to be right to a factor of two or so: at the threshold a launch
-//! gains little from a second thread and loses little. They were measured on a core of 2 × 256 bits at 3.7 GHz;
-//! `cargo bench --bench calls -- element` prints them, `-- n =` what launches around the thresholds gain.
+//! gains little from a second thread and loses little. Those of cheap ops and of bytes were measured on a core of 2 × 256
+//! bits at 3.7 GHz, those of divisions and functions are estimates; `cargo bench --bench calls -- element` prints them all,
+//! `-- n =` what launches around the thresholds gain.
 //!
 //! Invariant: below the threshold nothing of rayon is touched. Must not know: what the tasks do.
 

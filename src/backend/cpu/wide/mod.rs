@@ -18,6 +18,7 @@ mod instruction;
 mod loops;
 mod map;
 mod ops;
+mod order;
 mod reduce;
 mod rounds;
 mod scalar;

@@ -19,7 +19,10 @@ fn run_on(board: &Arc<Board>, tasks: usize, others: usize, task: &(dyn Fn(usize)
 /// Fails instead of hanging.
 fn within_minutes(run: impl FnOnce() + Send + 'static) {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(run()));
+    thread::spawn(move || {
+        run();
+        sender.send(())
+    });
     receiver.recv_timeout(Duration::from_secs(180)).expect("a deadlock or a panic");
 }
 

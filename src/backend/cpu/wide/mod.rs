@@ -21,6 +21,7 @@ mod map;
 mod merge;
 mod narrow;
 mod ops;
+mod order;
 mod reduce;
 mod rounds;
 mod scalar;

@@ -196,7 +196,8 @@ impl<'t, 'a> Rounds<'t, 'a> {
 
     /// Ends a straight-line piece.
     pub fn cut(&mut self, pieces: &mut Vec<Piece>) {
-        let steps = std::mem::take(&mut self.tracer.steps.steps);
+        let mut steps = std::mem::take(&mut self.tracer.steps.steps);
+        super::order::for_divider(&mut steps);
         if !steps.is_empty() {
             pieces.push(Piece::Straight(steps));
         }

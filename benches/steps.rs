@@ -21,7 +21,7 @@ mod measured {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use kroton::backend::{Executable, Parallelism, cpu};
+    use kroton::backend::{Executable, Parallelism, Pool, cpu};
     use kroton::loops::{
         Access, Axis, Base, Binding, Block, Carried, Kernel, Launch, Nest, Operand, OperandId, Operation, Statement,
         ValueId,
@@ -158,8 +158,9 @@ mod measured {
     }
 
     fn case(body: Body, threads: usize) -> Result<()> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map(Arc::new);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| kroton::Error::Unsupported(error.to_string()))?;
+        let pool = Arc::new(Pool::from(pool));
         let parallelism = Parallelism { pool: Some(Arc::clone(&pool)), threshold: None };
         let executable = cpu::engine(cpu::InstructionSet::Native)?.prepare(kernel(body))?;
         let mut ours = by_hand::arrays(body, ELEMENTS);

@@ -325,3 +325,22 @@ fn two_workers_share_a_reduction() {
     };
     assert!((0..ROUNDS).any(|_| shares_a_round()), "one worker did all the work, {ROUNDS} times");
 }
+
+/// Elements that take turns with others: none is better than the start, and a NaN may stand anywhere.
+#[test]
+fn positions_of_limits_and_nan() {
+    for (_, device) in engines() {
+        let x = kroton::vector::<f32>("x");
+        let f = Compiler::new().device(device).compile([&x], x.argmax(..)).unwrap();
+        for n in [1_usize, 17, 31, 33, 1023, 1024, 1041] {
+            for at in [0, 15, 16, 17, n - 1].into_iter().filter(|at| *at < n) {
+                let mut values = vec![f32::NEG_INFINITY; n];
+                assert_eq!(f.call::<i64>((&values,)).unwrap(), 0, "{n}");
+                values[at] = f32::NAN;
+                assert_eq!(f.call::<i64>((&values,)).unwrap(), at as i64, "{n}");
+                values[n - 1] = f32::NAN;
+                assert_eq!(f.call::<i64>((&values,)).unwrap(), at as i64, "{n}");
+            }
+        }
+    }
+}

@@ -70,6 +70,7 @@ fn measure<T: Number>(function: &Function, arguments: &Arguments, record: &mut R
     }
     let is_small = T::DTYPE == DType::F32 && function.op.is_unary();
     if arguments.exhaustive && !is_small {
+        println!("{:8} {} skipped: too many arguments for all of them", function.op.row().name, T::DTYPE);
         return Ok(true);
     }
     let (found, extent) = match arguments.exhaustive {

@@ -1,7 +1,7 @@
-//! docs/accuracy.md: the greatest errors that were ever found, as a table.
+//! docs/accuracy.md: the greatest errors of the measurements that were recorded last, as a table.
 //!
-//! A row is a function on a type; what stands around the table is kept as it is. Every measurement must find errors
-//! that are no greater.
+//! A row is a function on a type; what stands around the table is kept as it is. A measurement that is recorded takes
+//! the place of the older one; every other one must find errors that are no greater.
 
 use crate::findings::Findings;
 use kroton::DType;

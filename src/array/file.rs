@@ -47,22 +47,22 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         drop(buffered);
         temporary.as_file().sync_all()?;
         temporary.persist(path).map_err(|error| error.error)?;
-        sync_folder(folder)
+        sync_folder(folder);
+        Ok(())
     };
     all().map_err(|error: io::Error| Error::File(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Waits until the names in a folder are on the disk: without that a file may be gone after the machine stops.
+/// Waits until the names in a folder are on the disk: without that a file may be gone after the machine stops. Not every
+/// folder may be opened, nor does every file system do this; the file is in its place all the same, so that is no error.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// Other systems do not open folders; they write names in an order of their own.
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
-}
+fn sync_folder(_folder: &Path) {}
 
 /// Temporary files that become files like any other.
 fn builder() -> tempfile::Builder<'static, 'static> {

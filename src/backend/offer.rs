@@ -25,6 +25,9 @@ use smallvec::SmallVec;
 /// How long a thread that is done looks out for the next job: some times what it takes to wake it.
 const LOOKOUT: Duration = Duration::from_micros(50);
 
+/// How long a thread takes part in jobs, at most but for the last of them, before it goes back to its pool.
+const STAY: Duration = Duration::from_millis(1);
+
 /// How long a caller looks out for the end of others' tasks before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(20);
 
@@ -76,12 +79,20 @@ impl Board {
 
     /// Takes part in jobs until there has been none for a while, as the thread of this number in its pool.
     pub fn help(&self, number: usize) {
+        let start = Instant::now();
         while let Some(job) = self.next() {
             // SAFETY: the job was entered.
             unsafe { job.work(1 + number % job.most) };
-            // First, so that the caller counts on this thread for its next job.
-            lock(&self.open).coming += 1;
+            // The pool has other work to do, which must not wait for callers without end.
+            let stays = start.elapsed() < STAY;
+            if stays {
+                // First, so that the caller counts on this thread for its next job.
+                lock(&self.open).coming += 1;
+            }
             job.leave();
+            if !stays {
+                return;
+            }
         }
     }
 

@@ -27,7 +27,7 @@ macro_rules! binary_table {
                 float(Float::pow), int(Integer::pow), bool(), "The first to the power of the second, as C's `pow`; integers wrap.";
             Atan2 atan2 Float -> Same, Function, All, ulp(2.0, 2.0, 2.0, 4.0), NONE, wgsl("atan2", 4.0, 4.0),
                 float(Float::atan2), int(), bool(), "The angle of the point (second, first), in radians.";
-            Hypot hypot Float -> Same, Function, All, ulp(2.0, 1.0, 2.0, 1.5), COMMUTATIVE, wgsl("hypot", 4.0, 4.0),
+            Hypot hypot Float -> Same, Function, All, ulp(2.0, 1.5), COMMUTATIVE, wgsl("hypot", 4.0, 4.0),
                 float(Float::hypot), int(), bool(), "√(a² + b²) without undue overflow.";
             Copysign copysign Float -> Same, Cheap, All, ulp(0.0, 0.0), NONE, wgsl("copysign", 0.0, 0.0),
                 float(Float::copysign), int(), bool(), "The magnitude of the first with the sign of the second.";

@@ -16,7 +16,7 @@ use crate::ops::Cost;
 
 /// What an op costs for one element of so many bytes.
 pub(super) const fn op_weight(cost: Cost, size: usize) -> usize {
-    // Bools are as wide as what is compared.
+    // Bools and bytes are taken for four bytes, as what is compared or converted is mostly as wide.
     let size = if size < 4 { 4 } else { size };
     match cost {
         Cost::Cheap => 3 * size,

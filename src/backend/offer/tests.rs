@@ -167,3 +167,23 @@ fn many_short_jobs_of_many_callers() {
         assert!(lock(&board.open).jobs.is_empty());
     });
 }
+
+/// Threads of a pool have other work to do, however busy a caller is.
+#[test]
+fn helpers_leave_though_jobs_never_cease() {
+    within_minutes(|| {
+        let board: Arc<Board> = Arc::default();
+        let left = Arc::new(AtomicUsize::new(0));
+        let ask = || {
+            let (board, left) = (Arc::clone(&board), Arc::clone(&left));
+            drop(thread::spawn(move || {
+                board.help(0);
+                left.fetch_add(1, Ordering::Relaxed);
+            }));
+        };
+        while left.load(Ordering::Relaxed) < 3 {
+            board.run(2, 1, Call::Wake, &|_| (), ask);
+        }
+        wait_until(|| lock(&board.open).coming == 0);
+    });
+}

@@ -27,7 +27,7 @@ const MOST_AXES: usize = 64;
 /// `Unsupported` for a value of more axes than are read.
 pub fn check_ranks(graph: &Graph) -> Result<()> {
     let live = graph.live();
-    let written = graph.ids().filter(|id| live[id.index()] || graph.inputs.contains(id));
+    let written = graph.ids().filter(|id| live[id.index()]).chain(graph.inputs.iter().copied());
     match written.map(|id| (graph.ty(id).rank(), id)).max() {
         Some((rank, id)) if rank > MOST_AXES => Err(Error::Unsupported(format!(
             "a text of `{}` of {rank} axes; at most {MOST_AXES} are read",

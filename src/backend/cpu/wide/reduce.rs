@@ -90,7 +90,7 @@ struct Run<'a> {
 }
 
 /// The runs of some folds. Where an element waits long for the one before, as with positions, and the order of elements
-/// means nothing, two runs of a fold take turns, if there are registers for the states of both.
+/// means nothing, two runs of a fold take turns; the states of such a fold are few.
 fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
     let small = |fold: &Fold| fold.init.iter().map(|part| part.dtype().size()).min() == Some(4);
     let turns = match folds {

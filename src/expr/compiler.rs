@@ -30,7 +30,7 @@ use crate::runtime::Stage;
 /// | `optimize` | `none`, `full`, `fast` | [`optimize`](Compiler::optimize) |
 /// | `isa` | `native`, `baseline`, `avx2`, `avx512` | [`isa`](Compiler::isa) |
 /// | `check` | `none`, `nan`, `differential` | [`check`](Compiler::check) |
-/// | `dump` | `graph`, `optimized`, `schedule`, `loops`, `clif`, `asm`, `wgsl`, `all`, joined by `+` | [`Function::dump`] of these, printed to the standard error when a function is compiled |
+/// | `dump` | `graph`, `optimized`, `schedule`, `loops`, `clif`, `asm`, `wgsl`, `all`, joined by `+` | [`Function::dump`](crate::Function::dump) of these, printed to the standard error when a function is compiled |
 /// | `profile` | `true`, `false` | [`profile`](Compiler::profile) |
 /// | `exclude` | names joined by `+` | [`exclude`](Compiler::exclude), beside those that the code names |
 ///
@@ -152,7 +152,7 @@ impl Compiler {
         self
     }
 
-    /// Counts what calls and kernels cost, for [`Function::profile`]; some nanoseconds of each kernel's launch. Off unless
+    /// Counts what calls and kernels cost, for [`Function::profile`](crate::Function::profile); some nanoseconds of each kernel's launch. Off unless
     /// said otherwise, and free then.
     ///
     /// ```
@@ -169,7 +169,7 @@ impl Compiler {
     }
 
     /// What is checked of every call, for finding bugs; [`Check::None`] unless said otherwise. A call that fails its check
-    /// is an [`Error::NumericCheck`]; nothing has been written then.
+    /// is an [`Error::NumericCheck`](crate::Error::NumericCheck); nothing has been written then.
     ///
     /// ```
     /// use kroton::{Check, Compiler, vector};

@@ -134,6 +134,14 @@ impl Block {
     }
 }
 
+impl Clone for Block {
+    fn clone(&self) -> Block {
+        let mut copy = Block::for_existing(self.len);
+        copy.bytes_mut().copy_from_slice(self.bytes());
+        copy
+    }
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
         if self.capacity >= POOLED_FROM && return_to_pool(self) {

@@ -197,13 +197,9 @@ impl Array {
         Ok(Array { shape: SmallVec::from_slice(shape), strides: row_major_strides(shape), ..self })
     }
 
+    /// The block as this array's alone, copied if others share it.
     fn unique_block(&mut self) -> &mut Block {
-        if !self.is_unique() {
-            let mut copy = Block::for_existing(self.block.byte_len());
-            copy.bytes_mut().copy_from_slice(self.block.bytes());
-            self.block = Arc::new(copy);
-        }
-        Arc::get_mut(&mut self.block).unwrap_or_else(|| unreachable!("the block was just made unique"))
+        Arc::make_mut(&mut self.block)
     }
 }
 

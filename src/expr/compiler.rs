@@ -91,7 +91,8 @@ impl Compiler {
     }
 
     /// How many threads a call may use, 1 to 1024; unless said otherwise, the rayon pool of the caller. The result is
-    /// the same to the last bit for any number.
+    /// the same to the last bit for any number. A caller outside of rayon's threads is one of them and works itself, so
+    /// that calls of several such threads at once run on all of these.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -152,8 +153,8 @@ impl Compiler {
         self
     }
 
-    /// Counts what calls and kernels cost, for [`Function::profile`](crate::Function::profile); some nanoseconds of each kernel's launch. Off unless
-    /// said otherwise, and free then.
+    /// Counts what calls and kernels cost, for [`Function::profile`](crate::Function::profile); some nanoseconds of each
+    /// kernel's launch. Off unless said otherwise, and free then.
     ///
     /// ```
     /// use kroton::{Compiler, vector};

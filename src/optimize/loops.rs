@@ -146,9 +146,9 @@ struct Member {
 
 /// Merges those of some loops that make the same states, if there are two.
 fn merge_all(rewriter: &mut Rewriter, ids: &[NodeId], merges: &mut Merges) -> Option<()> {
-    let nodes = ids.iter().filter_map(|&id| match rewriter.node(id) {
-        Node::Loop(node) => Some((id, (**node).clone())),
-        _ => None,
+    let nodes = ids.iter().filter_map(|&id| {
+        let Node::Loop(node) = rewriter.node(id) else { return None };
+        Some((id, (**node).clone()))
     });
     let nodes: Vec<(NodeId, Loop<NodeId>)> = nodes.collect();
     // One that has rows, if there is any: those of numbers may be missing elsewhere.

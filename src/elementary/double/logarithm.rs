@@ -173,25 +173,6 @@ fn ln_parts<A: Arithmetic>(parts: Parts) -> f64 {
     A::mul_add(k, LN2_HIGH, reduced)
 }
 
-impl Unary<f64> for Ln {
-    const HAS_USUAL: bool = true;
-
-    #[inline(always)]
-    fn is_usual(x: f64) -> bool {
-        is_positive_normal(x)
-    }
-
-    #[inline(always)]
-    fn usual<A: Arithmetic>(x: f64) -> f64 {
-        ln_parts::<A>(parts(x, INTEGER + 1023.0))
-    }
-
-    #[inline(always)]
-    fn fast<A: Arithmetic>(x: f64) -> f64 {
-        special(x, ln_parts::<A>(any_parts(x)))
-    }
-}
-
 /// log₂ x from the parts of a positive number.
 #[inline(always)]
 fn log2_parts<A: Arithmetic>(parts: Parts) -> f64 {
@@ -210,43 +191,32 @@ fn log10_parts<A: Arithmetic>(parts: Parts) -> f64 {
     sum + (carry + A::mul_add(k, LOG10_2_LOW, low))
 }
 
-impl Unary<f64> for Log2 {
-    const HAS_USUAL: bool = true;
+/// A logarithm from what computes it of the parts of a positive number.
+macro_rules! logarithm {
+    ($name:ident, $of_parts:ident) => {
+        impl Unary<f64> for $name {
+            const HAS_USUAL: bool = true;
 
-    #[inline(always)]
-    fn is_usual(x: f64) -> bool {
-        is_positive_normal(x)
-    }
+            #[inline(always)]
+            fn is_usual(x: f64) -> bool {
+                is_positive_normal(x)
+            }
 
-    #[inline(always)]
-    fn usual<A: Arithmetic>(x: f64) -> f64 {
-        log2_parts::<A>(parts(x, INTEGER + 1023.0))
-    }
+            #[inline(always)]
+            fn usual<A: Arithmetic>(x: f64) -> f64 {
+                $of_parts::<A>(parts(x, INTEGER + 1023.0))
+            }
 
-    #[inline(always)]
-    fn fast<A: Arithmetic>(x: f64) -> f64 {
-        special(x, log2_parts::<A>(any_parts(x)))
-    }
+            #[inline(always)]
+            fn fast<A: Arithmetic>(x: f64) -> f64 {
+                special(x, $of_parts::<A>(any_parts(x)))
+            }
+        }
+    };
 }
-
-impl Unary<f64> for Log10 {
-    const HAS_USUAL: bool = true;
-
-    #[inline(always)]
-    fn is_usual(x: f64) -> bool {
-        is_positive_normal(x)
-    }
-
-    #[inline(always)]
-    fn usual<A: Arithmetic>(x: f64) -> f64 {
-        log10_parts::<A>(parts(x, INTEGER + 1023.0))
-    }
-
-    #[inline(always)]
-    fn fast<A: Arithmetic>(x: f64) -> f64 {
-        special(x, log10_parts::<A>(any_parts(x)))
-    }
-}
+logarithm!(Ln, ln_parts);
+logarithm!(Log2, log2_parts);
+logarithm!(Log10, log10_parts);
 
 impl Unary<f64> for Log1p {
     const HAS_USUAL: bool = true;

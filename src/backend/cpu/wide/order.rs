@@ -39,20 +39,80 @@ fn is_pure(step: &Step) -> bool {
 /// What has nothing to do with each other, one after the other.
 fn one_by_one(steps: &mut [Step]) {
     let mut defined: FxHashMap<Value, usize> = FxHashMap::default();
-    // The first step of all that each has to do with.
-    let mut parts: Vec<usize> = Vec::with_capacity(steps.len());
+    // An earlier step that each has to do with; itself if it is the first of its part.
+    let mut earlier: Vec<usize> = (0..steps.len()).collect();
     for (index, step) in steps.iter().enumerate() {
-        let mut joined = Vec::new();
-        step.reads(|value| joined.extend(defined.get(&value).map(|&definition| parts[definition])));
-        let part = joined.iter().copied().fold(index, usize::min);
-        joined.retain(|&other| other != part);
-        if !joined.is_empty() {
-            parts.iter_mut().filter(|other| joined.contains(other)).for_each(|other| *other = part);
-        }
-        parts.push(part);
+        step.reads(|value| {
+            if let Some(&definition) = defined.get(&value) {
+                let [a, b] = [definition, index].map(|step| first_of_part(&mut earlier, step));
+                earlier[a.max(b)] = a.min(b);
+            }
+        });
         defined.extend(step.result().map(|value| (value, index)));
     }
-    let mut ordered: Vec<(usize, Step)> = parts.into_iter().zip(steps.iter().cloned()).collect();
+    let part = |(index, step): (usize, &Step)| (first_of_part(&mut earlier, index), step.clone());
+    let mut ordered: Vec<(usize, Step)> = steps.iter().enumerate().map(part).collect();
     ordered.sort_by_key(|(part, _)| *part);
     steps.iter_mut().zip(ordered).for_each(|(step, (_, ordered))| *step = ordered);
+}
+
+/// The first step of the part that a step is in; halves the way there.
+fn first_of_part(earlier: &mut [usize], mut step: usize) -> usize {
+    while earlier[step] != step {
+        earlier[step] = earlier[earlier[step]];
+        step = earlier[step];
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::instruction::{ADDPD, Opcode};
+    use super::*;
+
+    fn compute(opcode: &'static Opcode, result: u32, last: u32) -> Step {
+        Step::Compute { opcode, result: Value(result), first: None, last: Value(last), third: None, immediate: None }
+    }
+
+    fn results(steps: &[Step]) -> Vec<u32> {
+        steps.iter().filter_map(|step| step.result().map(|value| value.0)).collect()
+    }
+
+    /// Three steps of two vectors, side by side; what they start with was known before.
+    fn side_by_side(slow: &'static Opcode) -> Vec<Step> {
+        let rows = [[0, 1], [10, 11], [20, 21]].windows(2);
+        let rows = rows.flat_map(|rows| [0, 1].map(|lane| compute(slow, rows[1][lane], rows[0][lane])));
+        rows.chain([30, 31].map(|result| compute(&ADDPD, result, result - 10))).collect()
+    }
+
+    #[test]
+    fn vectors_follow_each_other_where_the_divider_takes_the_time() {
+        let mut steps = side_by_side(&DIVPD);
+        for_divider(&mut steps);
+        assert_eq!(results(&steps), [10, 20, 30, 11, 21, 31]);
+    }
+
+    #[test]
+    fn vectors_stay_side_by_side_elsewhere() {
+        let mut steps = side_by_side(&ADDPD);
+        for_divider(&mut steps);
+        assert_eq!(results(&steps), [10, 11, 20, 21, 30, 31]);
+    }
+
+    /// Two vectors that meet are one part, which keeps its order.
+    #[test]
+    fn what_meets_keeps_its_order() {
+        let mut steps = side_by_side(&DIVPD);
+        let [a, b] = [Value(30), Value(31)];
+        steps.push(Step::Compute {
+            opcode: &DIVPD,
+            result: Value(40),
+            first: Some(a),
+            last: b,
+            third: None,
+            immediate: None,
+        });
+        for_divider(&mut steps);
+        assert_eq!(results(&steps), [10, 11, 20, 21, 30, 31, 40]);
+    }
 }

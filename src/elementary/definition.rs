@@ -40,7 +40,7 @@ fn fused_binary<F: Binary<T>, T: Copy>(a: T, b: T) -> T {
 mod tests {
     use super::*;
     use crate::elementary::functions;
-    use crate::elementary::kernel::{Base, Element, Level, binary_kernel, unary_kernel};
+    use crate::elementary::kernel::{Base, Element, Level, binary_kernel};
     use crate::elementary::philox::bits64;
 
     /// Any bits, and numbers of common sizes, in turns.
@@ -50,7 +50,8 @@ mod tests {
             let common = bits & 0x800f_ffff_ffff_ffff | (1018 + bits % 12) << 52;
             from(f64::from_bits(if i.is_multiple_of(2) { bits } else { common }))
         };
-        (0..2000).map(number).collect()
+        // No whole number of vectors.
+        (0..2003).map(number).collect()
     }
 
     fn compare<F, T: Copy + Into<f64>>(what: &str, arguments: [T; 2], a: T, b: T) {
@@ -63,12 +64,29 @@ mod tests {
         let x = arguments(1, from);
         let mut kernel = x.clone();
         // SAFETY: both have that length, and every processor has the baseline.
-        unsafe { unary_kernel::<F, T>(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
+        unsafe { F::kernel(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
         for (x, kernel) in x.into_iter().zip(kernel) {
             compare::<F, T>("emulated", [x, x], define_unary::<F, T>(x), unary::<F, T, Emulated>(x));
             compare::<F, T>("in a kernel", [x, x], unary::<F, T, Base>(x), kernel);
         }
     }
+
+    /// Every level that the processor has and that has fused multiply-add gives the bits of the definition.
+    #[cfg(target_arch = "x86_64")]
+    fn check_levels<F: Unary<T>, T: Element + Into<f64>>(from: fn(f64) -> T) {
+        let x = arguments(3, from);
+        for level in [Level::Avx2, Level::Avx512].into_iter().filter(|&level| level <= Level::native()) {
+            let mut kernel = x.clone();
+            // SAFETY: both have that length, and the processor has the level.
+            unsafe { F::kernel(level)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
+            for (&x, kernel) in x.iter().zip(kernel) {
+                compare::<F, T>(&format!("in a kernel for {level:?}"), [x, x], define_unary::<F, T>(x), kernel);
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn check_levels<F: Unary<T>, T: Element + Into<f64>>(_: fn(f64) -> T) {}
 
     fn check_binary<F: Binary<T>, T: Element + Into<f64>>(from: fn(f64) -> T) {
         let (x, y) = (arguments(1, from), arguments(2, from));
@@ -85,7 +103,9 @@ mod tests {
     macro_rules! check {
         (unary { $($(#[$doc:meta])* $unary:ident;)* } binary { $($(#[$other:meta])* $binary:ident;)* }) => {
             $(check_unary::<functions::$unary, f64>(|x| x);
-            check_unary::<functions::$unary, f32>(|x| x as f32);)*
+            check_levels::<functions::$unary, f64>(|x| x);
+            check_unary::<functions::$unary, f32>(|x| x as f32);
+            check_levels::<functions::$unary, f32>(|x| x as f32);)*
             $(check_binary::<functions::$binary, f64>(|x| x);
             check_binary::<functions::$binary, f32>(|x| x as f32);)*
         };

@@ -2,7 +2,8 @@
 //!
 //! A function is a type that implements [`Unary`] or [`Binary`] for `f64` and `f32`. Its `fast` is scalar code without
 //! branches, tables or calls, so that a loop over it vectorizes for any instruction set; the few arguments that need
-//! more (huge angles, say) are `rare`, and `slow` serves them one by one. Where most arguments need less (no subnormal
+//! more (huge angles, say) are `rare`, and `slow` serves them one by one. Functions that look coefficients up have kernels of
+//! their own (`piecewise`). Where most arguments need less (no subnormal
 //! result, say), `usual` gives the same bits for less, to chunks that hold no others. All arithmetic is IEEE 754, and products
 //! are added through [`Arithmetic`]: every instruction set that has fused multiply-add gives the same bits, and so
 //! does [`Emulated`], by which the op table defines its functions.
@@ -14,12 +15,17 @@ mod double;
 pub(crate) mod functions;
 pub(crate) mod kernel;
 pub(crate) mod philox;
+#[cfg(target_arch = "x86_64")]
+mod philox_avx512;
 pub(crate) mod philox_kernel;
+mod philox_rounds;
 mod philox_vector;
+mod piecewise;
 mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
 pub(crate) use definition::{define_binary, define_unary};
+use kernel::{Element, Level, UnaryKernel, chunk_kernel};
 
 /// A function of one argument.
 pub(crate) trait Unary<T: Copy> {
@@ -29,7 +35,7 @@ pub(crate) trait Unary<T: Copy> {
     /// Its value where the argument is not rare; anything, but no trap, where it is.
     fn fast<A: Arithmetic>(x: T) -> T;
 
-    /// Whether an argument is what most are: neither special nor near the ends of the range.
+    /// Whether an argument is what most are: neither special nor near the ends of the range, and not rare.
     fn is_usual(_: T) -> bool {
         true
     }
@@ -48,6 +54,15 @@ pub(crate) trait Unary<T: Copy> {
     /// Its value for a rare argument.
     fn slow<A: Arithmetic>(x: T) -> T {
         Self::fast::<A>(x)
+    }
+
+    /// Its kernel for a level of the instruction set, which the processor that runs it must have.
+    fn kernel(level: Level) -> UnaryKernel<T>
+    where
+        T: Element,
+        Self: Sized,
+    {
+        chunk_kernel::<Self, T>(level)
     }
 }
 

@@ -1,16 +1,17 @@
 //! Kernels of random numbers: the definitions of `philox` on many counters at once, for each level of the instruction set.
 //!
 //! Where counters follow each other under one key, as in every draw of an array, each block is computed once, several
-//! vectors of blocks at a time, and what all blocks share of the first two rounds only once for all. Invariant: the bits
-//! are those of the definition, whatever the path. Must not know: ops, instructions.
+//! vectors of blocks at a time. Invariant: the bits are those of the definition, whatever the path. Must not know: ops,
+//! instructions.
 
 use super::kernel::Level;
-use super::philox::{KEYS, MULTIPLIERS, NUMBERS, ROUNDS, WEYL};
+use super::philox::{KEYS, NUMBERS};
+use super::philox_rounds::{Rounds, Stream, first_products, words};
 #[cfg(any(test, not(target_arch = "x86_64")))]
 use super::philox_vector::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::philox_vector::{Avx2, Avx512, Sse2};
-use super::philox_vector::{Machine, Pair, WORD, fraction32, fraction64};
+use super::philox_vector::{Machine, Pair, WORD, Words, fraction32, fraction64};
 
 /// The kernel `(out, counters, keys, count)` of a draw.
 pub(crate) type RandomKernel<T> = unsafe extern "C" fn(*mut T, *const u64, *const u64, usize);
@@ -26,6 +27,8 @@ pub(crate) trait Draw {
     const SHIFT: u32;
     /// Word 2 of the counter.
     const TAG: u32 = NUMBERS;
+    /// What a kernel by hand makes of words, if it does.
+    const BY_HAND: Option<Words>;
     /// Which part of a block, from words whose upper halves are anything.
     fn element(words: [u64; 4], part: usize) -> Self::Element;
     /// All parts, in the order of memory; of keys, the first vector only.
@@ -33,7 +36,7 @@ pub(crate) trait Draw {
 }
 
 macro_rules! draws {
-    ($($(#[$doc:meta])* $name:ident $type:ty, $shift:literal, $tag:ident, |$words:ident, $part:ident| $element:expr,
+    ($($(#[$doc:meta])* $name:ident $type:ty, $shift:literal, $tag:ident, $by_hand:expr, |$words:ident, $part:ident| $element:expr,
        |$machine:ident, $pairs:ident| $vectors:expr;)*) => {
         $($(#[$doc])*
         #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,7 @@ macro_rules! draws {
             type Element = $type;
             const SHIFT: u32 = $shift;
             const TAG: u32 = $tag;
+            const BY_HAND: Option<Words> = $by_hand;
 
             #[inline(always)]
             fn element($words: [u64; 4], $part: usize) -> $type {
@@ -58,21 +62,24 @@ macro_rules! draws {
 }
 draws! {
     /// 32 bits.
-    Bits32 u32, 2, NUMBERS, |words, part| words[part] as u32, |machine, pairs| in_order(machine, pairs);
+    Bits32 u32, 2, NUMBERS, Some(Words::Bits), |words, part| words[part] as u32,
+        |machine, pairs| in_order(machine, pairs);
     /// 64 bits.
-    Bits64 u64, 1, NUMBERS, |words, part| pair(words, part), |machine, pairs| in_order(machine, pairs);
+    Bits64 u64, 1, NUMBERS, Some(Words::Bits), |words, part| pair(words, part),
+        |machine, pairs| in_order(machine, pairs);
     /// 24 bits as a fraction of 1.
-    Uniform32 f32, 2, NUMBERS, |words, part| fraction32(words[part] as u32), |machine, pairs| {
+    Uniform32 f32, 2, NUMBERS, Some(Words::Fractions32), |words, part| fraction32(words[part] as u32), |machine, pairs| {
         let [first, second] = in_order(machine, pairs);
         [machine.fractions32(first), machine.fractions32(second)]
     };
     /// 53 bits as a fraction of 1.
-    Uniform64 f64, 1, NUMBERS, |words, part| fraction64(words[2 * part + 1], words[2 * part]), |machine, pairs| {
+    Uniform64 f64, 1, NUMBERS, Some(Words::Fractions64), |words, part| fraction64(words[2 * part + 1], words[2 * part]),
+    |machine, pairs| {
         let [first, second] = pairs;
         machine.weave(machine.fractions64(first), machine.fractions64(second))
     };
     /// A key.
-    Key u64, 0, KEYS, |words, part| pair(words, part), |machine, pairs| [machine.pair(pairs[0]); 2];
+    Key u64, 0, KEYS, None, |words, part| pair(words, part), |machine, pairs| [machine.pair(pairs[0]); 2];
 }
 
 #[inline(always)]
@@ -84,108 +91,6 @@ fn pair(words: [u64; 4], part: usize) -> u64 {
 #[inline(always)]
 fn in_order<M: Machine>(machine: M, [first, second]: [Pair<M>; 2]) -> [M::Vector; 2] {
     machine.weave(machine.pair(first), machine.pair(second))
-}
-
-/// The words that a round takes of a key.
-#[inline(always)]
-fn round_key(key: u64, round: u32) -> [u64; 2] {
-    let word = |half: u64, step: u32| u64::from((half as u32).wrapping_add(step.wrapping_mul(round)));
-    [word(key, WEYL[0]), word(key >> 32, WEYL[1])]
-}
-
-/// The words of a block; only the lower halves count.
-#[inline(always)]
-fn words(block: u64, tag: u32, key: u64) -> [u64; 4] {
-    let [mut a, mut b, mut c, mut d] = [block, block >> 32, u64::from(tag), 0];
-    for round in 0..ROUNDS {
-        let [key0, key1] = round_key(key, round);
-        let first = (a & WORD) * u64::from(MULTIPLIERS[0]);
-        let second = (c & WORD) * u64::from(MULTIPLIERS[1]);
-        [a, b, c, d] = [(second >> 32) ^ b ^ key0, second, (first >> 32) ^ d ^ key1, first];
-    }
-    [a, b, c, d]
-}
-
-/// The rounds of blocks whose numbers have the same upper half, under one key.
-///
-/// In such blocks only word 0 differs. Round 0 makes words 2 and 3 of it, round 1 words 0, 1 and 2: half of each is done
-/// here.
-struct Rounds<M: Machine> {
-    machine: M,
-    multipliers: [M::Vector; 2],
-    zero: M::Vector,
-    /// What round 0 combines with the product's upper half.
-    round0: M::Vector,
-    /// What round 1 combines for words 0 and 2, and its word 3.
-    round1: [M::Vector; 3],
-    /// The keys of the other rounds.
-    keys: [[M::Vector; 2]; ROUNDS as usize - 2],
-}
-
-impl<M: Machine> Rounds<M> {
-    #[inline(always)]
-    fn new(machine: M, upper: u64, tag: u32, key: u64) -> Rounds<M> {
-        let splat = |word| machine.splat(word);
-        let [key0, key1] = round_key(key, 0);
-        let second = u64::from(tag) * u64::from(MULTIPLIERS[1]);
-        let first = (((second >> 32) ^ upper ^ key0) & WORD) * u64::from(MULTIPLIERS[0]);
-        let [next0, next1] = round_key(key, 1);
-        // One addition a round; what it carries into the upper halves does not count.
-        let [mut word0, mut word1] = round_key(key, 2).map(splat);
-        let [step0, step1] = WEYL.map(|step| splat(u64::from(step)));
-        let mut keys = [[word0, word1]; ROUNDS as usize - 2];
-        for keys in &mut keys {
-            *keys = [word0, word1];
-            (word0, word1) = (machine.add(word0, step0), machine.add(word1, step1));
-        }
-        Rounds {
-            machine,
-            multipliers: MULTIPLIERS.map(|multiplier| splat(u64::from(multiplier))),
-            zero: splat(0),
-            round0: splat(key1),
-            round1: [splat((second ^ next0) & WORD), splat((first >> 32) ^ next1), splat(first)],
-            keys,
-        }
-    }
-
-    /// What the first round multiplies of the blocks from a number on.
-    #[inline(always)]
-    fn first_products(&self, number: u64, woven: bool) -> M::Vector {
-        self.machine.product(self.machine.numbers(number, woven), self.multipliers[0])
-    }
-
-    /// The same of so many vectors later.
-    #[inline(always)]
-    fn later(&self, products: M::Vector, vectors: usize) -> M::Vector {
-        let distance = (vectors * M::LANES) as u64 * u64::from(MULTIPLIERS[0]);
-        self.machine.add(products, self.machine.splat(distance))
-    }
-
-    /// The words of some vectors of blocks, whose rounds take turns, from their first products.
-    #[inline(always)]
-    fn words<const VECTORS: usize>(&self, products: [M::Vector; VECTORS]) -> [[Pair<M>; 2]; VECTORS] {
-        let (m, [times0, times1]) = (self.machine, self.multipliers);
-        let [word0, word2, word3] = self.round1;
-        let mut words = [[self.zero; 4]; VECTORS];
-        for (words, first) in words.iter_mut().zip(products) {
-            let second = m.product(m.xor(m.high(first), self.round0, self.zero), times1);
-            *words = [m.xor(m.high(second), word0, self.zero), second, m.xor(first, word2, self.zero), word3];
-        }
-        let [keys @ .., [last0, last1]] = self.keys;
-        for [key0, key1] in keys {
-            for words in &mut words {
-                let [a, b, c, d] = *words;
-                let (first, second) = (m.product(a, times0), m.product(c, times1));
-                *words = [m.xor(m.high(second), b, key0), second, m.xor(m.high(first), d, key1), first];
-            }
-        }
-        let mut pairs = [[Pair { product: self.zero, word: self.zero, key: self.zero }; 2]; VECTORS];
-        for (pairs, [a, b, c, d]) in pairs.iter_mut().zip(words) {
-            let (first, second) = (m.product(a, times0), m.product(c, times1));
-            *pairs = [Pair { product: second, word: b, key: last0 }, Pair { product: first, word: d, key: last1 }];
-        }
-        pairs
-    }
 }
 
 /// The kernel of a draw for a level, which the processor that runs it must have.
@@ -284,6 +189,8 @@ fn progression(counters: &[u64], keys: &[u64]) -> Option<(u64, u64)> {
 /// Elements whose counters follow each other, under one key.
 #[inline(always)]
 fn consecutive<D: Draw, M: Machine, const VECTORS: usize>(machine: M, out: &mut [D::Element], first: u64, key: u64) {
+    let written = by_hand::<D, M>(machine, out, first, key);
+    let (out, first) = (&mut out[written..], first.wrapping_add(written as u64));
     let parts = 1_usize << D::SHIFT;
     let head = (first.wrapping_neg() as usize % parts).min(out.len());
     let (head, mut body) = out.split_at_mut(head);
@@ -297,7 +204,7 @@ fn consecutive<D: Draw, M: Machine, const VECTORS: usize>(machine: M, out: &mut 
     while !body.is_empty() {
         // Counters wrap, block numbers at their own largest.
         block &= u64::MAX >> D::SHIFT;
-        let rounds = Rounds::new(machine, block >> 32, D::TAG, key);
+        let rounds = Rounds::new(machine, Stream { upper: block >> 32, tag: D::TAG, key });
         let same_upper = (1 << 32) - (block & WORD);
         let length = usize::try_from(same_upper << D::SHIFT).map_or(body.len(), |length| length.min(body.len()));
         let (now, later) = body.split_at_mut(length);
@@ -311,7 +218,7 @@ fn consecutive<D: Draw, M: Machine, const VECTORS: usize>(machine: M, out: &mut 
 #[inline(always)]
 fn blocks<D: Draw, M: Machine, const VECTORS: usize>(rounds: &Rounds<M>, out: &mut [D::Element], first: u64) {
     let parts = 1_usize << D::SHIFT;
-    let mut products = [rounds.first_products(first, D::SHIFT > 0); VECTORS];
+    let mut products = [first_products(rounds.machine, first, D::SHIFT > 0); VECTORS];
     for (index, products) in products.iter_mut().enumerate() {
         *products = rounds.later(*products, index);
     }
@@ -334,6 +241,20 @@ fn blocks<D: Draw, M: Machine, const VECTORS: usize>(rounds: &Rounds<M>, out: &m
         step::<D, M, 1>(rounds, [products], &mut chunk[..M::LANES * parts]);
         rest.copy_from_slice(&chunk[..rest.len()]);
     }
+}
+
+/// What a kernel by hand writes, if the first element starts a block and as long as the upper half stays; how many elements.
+#[inline(always)]
+fn by_hand<D: Draw, M: Machine>(machine: M, out: &mut [D::Element], first: u64, key: u64) -> usize {
+    let block = first >> D::SHIFT;
+    let Some(words) = D::BY_HAND.filter(|_| block << D::SHIFT == first) else { return 0 };
+    let same_upper = ((1 << 32) - (block & WORD)) << D::SHIFT;
+    let length = usize::try_from(same_upper).map_or(out.len(), |length| length.min(out.len()));
+    // SAFETY: these are the bytes of numbers, which may be anything.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<u8>(), length * size_of::<D::Element>()) };
+    let stream = Stream { upper: block >> 32, tag: D::TAG, key };
+    machine.by_hand(stream, words, bytes, block & WORD) / size_of::<D::Element>()
 }
 
 /// Some vectors of blocks.
@@ -396,9 +317,21 @@ mod tests {
     where
         D::Element: PartialEq + std::fmt::Debug,
     {
-        const LENGTHS: [usize; 10] = [0, 1, 3, 15, 16, 31, 64, 65, 150, 333];
-        const STARTS: [u64; 10] =
-            [0, 1, 2, 3, u32::MAX as u64 - 30, (1 << 33) - 30, (1 << 34) - 61, u64::MAX - 40, 1 << 40, u64::MAX << 34];
+        const LENGTHS: [usize; 12] = [0, 1, 3, 15, 16, 31, 64, 65, 150, 208, 333, 700];
+        const STARTS: [u64; 12] = [
+            0,
+            1,
+            2,
+            3,
+            u32::MAX as u64 - 30,
+            (1 << 33) - 30,
+            (1 << 34) - 61,
+            (1 << 34) - 650,
+            (1 << 34) - 652,
+            u64::MAX - 40,
+            1 << 40,
+            u64::MAX << 34,
+        ];
         const KEY: u64 = 0x299f_31d0_a409_3822;
         for level in levels() {
             for (length, start) in LENGTHS.iter().flat_map(|&length| STARTS.map(move |start| (length, start))) {
@@ -427,7 +360,7 @@ mod tests {
     {
         let key = 0x299f_31d0_a409_3822;
         let starts = [0, 3, (1 << 34) - 61, u64::MAX - 40];
-        let mut portable = [D::Element::default(); 140];
+        let mut portable = [D::Element::default(); 240];
         consecutive::<D, _, 2>(Portable, &mut portable, 3, key);
         assert_eq!(portable, std::array::from_fn(|index| define(3 + index as u64, key)));
         for (level, distance, first) in levels()
@@ -435,7 +368,7 @@ mod tests {
             .flat_map(|level| [0, 1, 2, u64::MAX].map(|distance| (level, distance)))
             .flat_map(|(level, distance)| starts.map(|first| (level, distance, first)))
         {
-            let mut out = [D::Element::default(); 140];
+            let mut out = [D::Element::default(); 240];
             // SAFETY: there are so many elements, and the processor has the level.
             unsafe { progression_kernel::<D>(level)(out.as_mut_ptr(), first, distance, key, out.len()) };
             for (index, value) in (0..).zip(out) {

@@ -8,6 +8,10 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::philox_avx512;
+use super::philox_rounds::Stream;
+
 /// The lower half of a lane.
 pub(super) const WORD: u64 = 0xffff_ffff;
 /// 2²⁰ and 2⁻¹² as bits of f64: a unit in the last place is 2⁻³² and 2⁻⁶⁴.
@@ -48,11 +52,28 @@ pub(crate) trait Machine: Copy {
     fn fractions32(self, words: Self::Vector) -> Self::Vector;
     /// The upper 53 bits of pairs of words as f64 fractions of 1.
     fn fractions64(self, pair: Pair<Self>) -> Self::Vector;
+    /// Writes what is made of the words of blocks from a number on, as far as a kernel by hand does; so many bytes. All
+    /// numbers are of the stream.
+    #[inline(always)]
+    fn by_hand(self, _stream: Stream, _of: Words, _out: &mut [u8], _first: u64) -> usize {
+        0
+    }
     /// Writes the lanes.
     ///
     /// # Safety
     /// So many bytes may be written.
     unsafe fn store(self, to: *mut u8, vector: Self::Vector);
+}
+
+/// What a kernel by hand makes of words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Words {
+    /// Nothing.
+    Bits,
+    /// The upper 24 bits of each, as fractions of 1.
+    Fractions32,
+    /// The upper 53 bits of pairs, as fractions of 1.
+    Fractions64,
 }
 
 /// Two words of a block as the last round leaves them: the upper is the lower half of `product`, the lower is the upper half
@@ -252,7 +273,7 @@ machine! {
 }
 
 machine! {
-    /// AVX-512 with its F, DQ, BW and VL parts.
+    /// AVX-512 with its F, DQ, BW and VL parts, and BMI2.
     // Were the mask of the lower halves known, the compiler would make a permutation of two vectors of it.
     Avx512 { lower: __mmask16 = std::hint::black_box(0x5555) } __m512i, 8;
     splat(self, value: u64) -> __m512i { _mm512_set1_epi64(value as i64) }
@@ -278,4 +299,7 @@ machine! {
         let numbers = _mm512_cvtepi64_pd(_mm512_srli_epi64::<11>(self.pair(pair)));
         _mm512_castpd_si512(_mm512_mul_pd(numbers, _mm512_set1_pd(TWO_MINUS_53)))
     }}
+    by_hand(self, stream: Stream, of: Words, out: &mut [u8], first: u64) -> usize {
+        if out.len() < philox_avx512::STEP { 0 } else { philox_avx512::steps(self, stream, of, out, first) }
+    }
 }

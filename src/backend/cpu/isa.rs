@@ -112,7 +112,7 @@ pub enum InstructionSet {
     /// The same, all code made by Cranelift. For tests.
     #[doc(hidden)]
     Avx2Narrow,
-    /// AVX-512 (its parts F, DQ, BW and VL) beside AVX2 and FMA, of x86-64.
+    /// AVX-512 (its parts F, DQ, BW and VL) and BMI2 beside AVX2 and FMA, of x86-64.
     Avx512,
 }
 

@@ -128,8 +128,8 @@ fn binary_kernels(op: BinaryOp, dtype: DType, level: Level) -> [Option<*const u8
 
 fn of_unary<F: Unary<f32> + Unary<f64>>(dtype: DType, level: Level) -> Option<*const u8> {
     match dtype {
-        DType::F32 => Some(kernel::unary_kernel::<F, f32>(level) as *const u8),
-        DType::F64 => Some(kernel::unary_kernel::<F, f64>(level) as *const u8),
+        DType::F32 => Some(<F as Unary<f32>>::kernel(level) as *const u8),
+        DType::F64 => Some(<F as Unary<f64>>::kernel(level) as *const u8),
         DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Angles less the nearest multiple of π/2.
+//! Angles less the nearest multiple of π/2, or of π.
 //!
 //! Up to 2²² the multiple is subtracted in parts, each product exact (Cody and Waite 1980); beyond, the product of the
 //! angle's 53 bits with those bits of 2/π that matter is formed in integers (Payne and Hanek 1983; Muller et al.,
@@ -9,9 +9,10 @@
 use super::ROUNDER;
 use super::pair::{ordered_sum, product};
 use crate::elementary::Arithmetic;
-use core::f64::consts::{FRAC_2_PI, FRAC_PI_2, PI};
+use core::f64::consts::{FRAC_1_PI, FRAC_2_PI, FRAC_PI_2, PI};
 
-/// A multiple of π/2, of which the lowest two bits matter, and the rest hi + lo, within π/4 and an ULP of hi.
+/// A multiple of π/2, of which the lowest two bits matter, and the rest hi + lo, within π/4 (where the multiple is even by
+/// choice, π/2) and an ULP of hi.
 #[derive(Clone, Copy)]
 pub(super) struct Reduced {
     pub quadrant: u64,
@@ -32,19 +33,34 @@ const PARTS: [f64; 4] = [1.570796325802803, 9.920935791635221e-10, 5.17018297889
 #[inline(always)]
 pub(super) fn reduce<A: Arithmetic>(x: f64) -> Reduced {
     let shifted = A::mul_add(x, FRAC_2_PI, ROUNDER);
-    let n = shifted - ROUNDER;
-    let quadrant = shifted.to_bits();
+    let (hi, lo) = less_multiple::<A>(x, shifted - ROUNDER, 1.0);
+    Reduced { quadrant: shifted.to_bits(), hi, lo }
+}
+
+/// 0 ≤ x ≤ `HUGE` less the nearest multiple of π, which is `quadrant`: that of two quadrants.
+#[inline(always)]
+pub(super) fn reduce_to_half_turn<A: Arithmetic>(x: f64) -> Reduced {
+    let shifted = A::mul_add(x, FRAC_1_PI, ROUNDER);
+    let (hi, lo) = less_multiple::<A>(x, shifted - ROUNDER, 2.0);
+    Reduced { quadrant: shifted.to_bits() << 1, hi, lo }
+}
+
+/// x − n·period·π/2 as a number and a small rest, for the nearest n and a period of 1 or 2.
+#[inline(always)]
+fn less_multiple<A: Arithmetic>(x: f64, n: f64, period: f64) -> (f64, f64) {
     if A::FUSED {
-        // The first difference is exact, being a multiple of 2⁻⁵³ below 1; so is the second product. Where that is the
-        // larger, the sum is exact, both being short multiples of one unit.
-        let first = A::mul_add(-n, FUSED_PARTS[0], x);
-        let (hi, rest) = ordered_sum(first, -n * FUSED_PARTS[1]);
-        return Reduced { quadrant, hi, lo: A::mul_add(-n, FUSED_PARTS[2], rest) };
+        // The first difference is exact, being a multiple of period · 2⁻⁵³ below period; so is the second product. Where
+        // that is the larger, the sum is exact, both being short multiples of one unit.
+        let parts = FUSED_PARTS.map(|part| period * part);
+        let first = A::mul_add(-n, parts[0], x);
+        let (hi, rest) = ordered_sum(first, -n * parts[1]);
+        return (hi, A::mul_add(-n, parts[2], rest));
     }
-    let first = x - n * PARTS[0];
-    let (second, rest) = ordered_sum(first, -n * PARTS[1]);
-    let (hi, last) = ordered_sum(second, -n * PARTS[2]);
-    Reduced { quadrant, hi, lo: (rest + last) - n * PARTS[3] }
+    let parts = PARTS.map(|part| period * part);
+    let first = x - n * parts[0];
+    let (second, rest) = ordered_sum(first, -n * parts[1]);
+    let (hi, last) = ordered_sum(second, -n * parts[2]);
+    (hi, (rest + last) - n * parts[3])
 }
 
 /// What π lacks.

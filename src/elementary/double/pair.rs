@@ -38,6 +38,18 @@ pub(super) fn residual<A: Arithmetic>(c: f64, a: f64, b: f64) -> f64 {
     (c - high) - low
 }
 
+/// a·b + c as (rounded, rest), where |a·b| ≤ |c|/2.
+#[inline(always)]
+pub(super) fn product_sum<A: Arithmetic>(a: f64, b: f64, c: f64) -> (f64, f64) {
+    if A::FUSED {
+        let high = A::mul_add(a, b, c);
+        return (high, A::mul_add(a, b, c - high));
+    }
+    let (product, rest) = product::<A>(a, b);
+    let (high, low) = ordered_sum(c, product);
+    (high, low + rest)
+}
+
 /// √(a + b), b being small, as (rounded, rest).
 #[inline(always)]
 pub(super) fn root<A: Arithmetic>(a: f64, b: f64) -> (f64, f64) {

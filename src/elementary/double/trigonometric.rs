@@ -2,10 +2,11 @@
 //!
 //! The angle less a multiple of π/2 is a pair of numbers; on it stand polynomials in its square, minimax for |r| ≤ π/4
 //! (own, by Sollya's `fpminimax`), and the terms before them are exact. The tangent is the quotient of the two with its
-//! remainder.
+//! remainder. The sine needs one polynomial of the angle less a multiple of π: sin r = r(1 − d + d·R(d)), d = r²/8, an
+//! eighth because then 1 − d is known with its rounding for two operations, and the rest is below 0.06.
 
-use super::angle::{HUGE, Reduced, reduce, reduce_huge};
-use super::pair::{ordered_sum, product};
+use super::angle::{HUGE, Reduced, reduce, reduce_huge, reduce_to_half_turn};
+use super::pair::{ordered_sum, product, product_sum};
 use super::polynomial;
 use crate::elementary::functions::{Cos, Sin, Tan};
 use crate::elementary::{Arithmetic, Unary};
@@ -28,6 +29,18 @@ const COSINE: [f64; 6] = [
     -2.755731714080529e-7,
     2.087612405360154e-9,
     -1.1381267924462442e-11,
+];
+
+/// (sin r/r − 1 + d)/d in d = r²/8, for |r| ≤ π/2; sin r is off by 3.5e-19 of itself at most.
+const HALF_TURN_SINE: [f64; 8] = [
+    -0.33333333333333326,
+    0.5333333333333256,
+    -0.10158730158702212,
+    0.01128747794928787,
+    -0.0008209074408653066,
+    4.209755796709617e-5,
+    -1.6028737156988468e-6,
+    4.567183891551553e-8,
 ];
 
 const SIGN: u64 = 1 << 63;
@@ -74,6 +87,20 @@ fn sine<A: Arithmetic>(r: Reduced, quadrants: u64, sign: u64) -> f64 {
     f64::from_bits(value.to_bits() ^ (quadrant << 62 & SIGN) ^ sign)
 }
 
+/// The sine of an angle less a multiple of π.
+#[inline(always)]
+fn half_turn_sine<A: Arithmetic>(r: Reduced, sign: u64) -> f64 {
+    let eighth = -0.125 * r.hi;
+    // 1 − d, to whose product with r nothing near the size of the result is added.
+    let (leading, rounding) = product_sum::<A>(eighth, r.hi, 1.0);
+    let d = 1.0 - leading;
+    let rest = A::mul_add(d, polynomial::<A, 8>(d, &HALF_TURN_SINE), rounding);
+    // The cosine at r is about 1 − 3r²/8.
+    let low = A::mul_add(eighth, (r.lo + r.lo) + r.lo, rest);
+    let value = A::mul_add(r.hi, leading, A::mul_add(r.hi, low, r.lo));
+    f64::from_bits(value.to_bits() ^ (r.quadrant << 62 & SIGN) ^ sign)
+}
+
 #[inline(always)]
 fn tangent<A: Arithmetic>(r: Reduced, sign: u64) -> f64 {
     let Pair { sine, cosine } = sine_and_cosine::<A>(r);
@@ -89,16 +116,16 @@ fn tangent<A: Arithmetic>(r: Reduced, sign: u64) -> f64 {
     f64::from_bits(value.to_bits() ^ (r.quadrant << 63) ^ sign)
 }
 
-/// Whether an angle is finite, but too large for the fast reduction.
+/// Whether an angle is too large for the fast reduction.
 #[inline(always)]
 fn is_huge(x: f64) -> bool {
-    (x.abs() > HUGE) & (x.abs() < f64::INFINITY)
+    x.abs() > HUGE
 }
 
 impl Unary<f64> for Sin {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        sine::<A>(reduce::<A>(x.abs()), 0, x.to_bits() & SIGN)
+        half_turn_sine::<A>(reduce_to_half_turn::<A>(x.abs()), x.to_bits() & SIGN)
     }
 
     #[inline(always)]
@@ -107,6 +134,9 @@ impl Unary<f64> for Sin {
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {
+        if x.is_infinite() {
+            return f64::NAN;
+        }
         sine::<A>(reduce_huge::<A>(x.abs()), 0, x.to_bits() & SIGN)
     }
 }
@@ -123,6 +153,9 @@ impl Unary<f64> for Cos {
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {
+        if x.is_infinite() {
+            return f64::NAN;
+        }
         sine::<A>(reduce_huge::<A>(x.abs()), 1, 0)
     }
 }
@@ -139,6 +172,9 @@ impl Unary<f64> for Tan {
     }
 
     fn slow<A: Arithmetic>(x: f64) -> f64 {
+        if x.is_infinite() {
+            return f64::NAN;
+        }
         tangent::<A>(reduce_huge::<A>(x.abs()), x.to_bits() & SIGN)
     }
 }

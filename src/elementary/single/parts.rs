@@ -87,6 +87,18 @@ pub(super) fn residual<A: Arithmetic>(a: f32, b: f32, p: f32) -> f32 {
     ((a_high * b_high - p) + a_high * b_low + a_low * b_high) + a_low * b_low
 }
 
+/// a·b + c as (rounded, rest), where |a·b| ≤ |c|/2.
+#[inline(always)]
+pub(super) fn product_sum<A: Arithmetic>(a: f32, b: f32, c: f32) -> (f32, f32) {
+    if A::FUSED {
+        let high = A::mul_add_single(a, b, c);
+        return (high, A::mul_add_single(a, b, c - high));
+    }
+    let product = a * b;
+    let (high, low) = ordered_sum(c, product);
+    (high, low + residual::<A>(a, b, product))
+}
+
 /// The first twelve bits of a number.
 #[inline(always)]
 fn upper_half(x: f32) -> f32 {

@@ -1,9 +1,10 @@
 //! Sine, cosine and tangent.
 //!
 //! The argument is n·π/2 + r with |r| ≤ π/4 as a sum of two numbers: after Cody and Waite below [`LIMIT`], after Payne
-//! and Hanek (Radian Reduction for Trigonometric Functions, 1983) beyond.
+//! and Hanek (Radian Reduction for Trigonometric Functions, 1983) beyond. The sine takes n·π and |r| ≤ π/2 instead, for one
+//! polynomial.
 
-use super::parts::{ROUND, bits, flip_sign, integer, ordered_sum, polynomial, residual};
+use super::parts::{ROUND, bits, flip_sign, integer, ordered_sum, polynomial, product_sum, residual};
 use crate::elementary::functions::{Cos, Sin, Tan};
 use crate::elementary::{Arithmetic, Unary};
 
@@ -27,6 +28,9 @@ const SIN: [f32; 3] = [-0.16666655, 0.00833219, -0.00019518455];
 /// (cos r − 1 + r²/2)/r⁴ for |r| ≤ π/4, error of cos r 2⁻³³.
 const COS: [f32; 3] = [0.041666646, -0.0013887314, 2.443_317_3e-5];
 
+/// (sin r/r − 1 + d)/d in d = r²/8 for |r| ≤ π/2, relative error of sin r 2⁻²⁷.
+const HALF_TURN_SIN: [f32; 4] = [-0.33333284, 0.5333176, -0.10143278, 0.010685967];
+
 /// (tan r − r)/r³ for |r| ≤ π/4, relative error of tan r 2⁻²⁹·⁵.
 const TAN: [f32; 7] = [0.3333335, 0.13332677, 0.05405867, 0.021287657, 0.010823379, 0.00010365578, 0.004369938];
 
@@ -44,18 +48,33 @@ struct Reduced {
 #[inline(always)]
 fn reduce<A: Arithmetic>(x: f32) -> Reduced {
     let sum = A::mul_add_single(x, std::f32::consts::FRAC_2_PI, ROUND);
-    let (n, quadrant) = (sum - ROUND, integer(sum));
+    let (high, low) = less_multiple::<A>(x, sum - ROUND, 1.0);
+    Reduced { quadrant: integer(sum), high, low }
+}
+
+/// The same with the nearest multiple of π, which is that of two quadrants.
+#[inline(always)]
+fn reduce_to_half_turn<A: Arithmetic>(x: f32) -> Reduced {
+    let sum = A::mul_add_single(x, std::f32::consts::FRAC_1_PI, ROUND);
+    let (high, low) = less_multiple::<A>(x, sum - ROUND, 2.0);
+    Reduced { quadrant: integer(sum) << 1, high, low }
+}
+
+/// x − n·period·π/2 and what it lacks, for the nearest n and a period of 1 or 2.
+#[inline(always)]
+fn less_multiple<A: Arithmetic>(x: f32, n: f32, period: f32) -> (f32, f32) {
     if !A::FUSED {
-        let n = f64::from(n);
+        let n = f64::from(period) * f64::from(n);
         let r = (f64::from(x) - n * HALF_PI_30) - n * HALF_PI_REST;
-        return Reduced { quadrant, high: r as f32, low: (r - f64::from(r as f32)) as f32 };
+        return (r as f32, (r - f64::from(r as f32)) as f32);
     }
-    let r = A::mul_add_single(n, -HALF_PI[0], x);
+    let parts = HALF_PI.map(|part| period * part);
+    let r = A::mul_add_single(n, -parts[0], x);
     // r is exact, and so is its sum with the product, being a multiple of the last place of that.
-    let product = n * -HALF_PI[1];
+    let product = n * -parts[1];
     let (high, rest) = ordered_sum(r, product);
-    let low = A::mul_add_single(n, -HALF_PI[2], residual::<A>(n, -HALF_PI[1], product));
-    Reduced { quadrant, high, low: rest + low }
+    let low = A::mul_add_single(n, -parts[2], residual::<A>(n, -parts[1], product));
+    (high, rest + low)
 }
 
 /// For finite x > [`LIMIT`].
@@ -100,6 +119,23 @@ fn sin_of<A: Arithmetic>(r: Reduced, turns: i32) -> f32 {
     flip_sign(value, quadrant << 30)
 }
 
+/// The sine of a number less a multiple of π: r(1 − d + d·R(d)) with d = r²/8. The product with 1 − d, which is known
+/// with its rounding, is the last, and the rest below 0.06.
+#[inline(always)]
+fn half_turn_sin<A: Arithmetic>(r: Reduced) -> f32 {
+    let eighth = -0.125 * r.high;
+    let (leading, rounding) = product_sum::<A>(eighth, r.high, 1.0);
+    let d = 1.0 - leading;
+    let rest = A::mul_add_single(d, polynomial::<A, 4>(d, HALF_TURN_SIN), rounding);
+    // The cosine at r is about 1 − 3r²/8.
+    let rest = A::mul_add_single(eighth, (r.low + r.low) + r.low, rest);
+    if !A::FUSED {
+        // The product with all of the factor would be rounded at twice the size of the result.
+        return r.high + (r.high * (rest - d) + r.low);
+    }
+    A::mul_add_single(r.high, leading, A::mul_add_single(r.high, rest, r.low))
+}
+
 #[inline(always)]
 fn tan_of<A: Arithmetic>(r: Reduced) -> f32 {
     let square = r.high * r.high;
@@ -120,12 +156,11 @@ fn tan_of<A: Arithmetic>(r: Reduced) -> f32 {
 }
 
 macro_rules! circular {
-    ($name:ident, |$x:ident, $reduced:ident| $value:expr) => {
+    ($name:ident, |$x:ident| $fast:expr, |$reduced:ident| $slow:expr) => {
         impl Unary<f32> for $name {
             #[inline(always)]
             fn fast<A: Arithmetic>($x: f32) -> f32 {
-                let $reduced = reduce::<A>($x.abs());
-                $value
+                $fast
             }
 
             #[inline(always)]
@@ -139,12 +174,19 @@ macro_rules! circular {
                     return f32::NAN;
                 }
                 let $reduced = reduce_large($x.abs());
-                $value
+                $slow
             }
         }
     };
 }
 
-circular!(Sin, |x, r| flip_sign(sin_of::<A>(r, 0), bits(x)));
-circular!(Cos, |x, r| sin_of::<A>(r, 1));
-circular!(Tan, |x, r| flip_sign(tan_of::<A>(r), bits(x)));
+circular!(
+    Sin,
+    |x| {
+        let r = reduce_to_half_turn::<A>(x.abs());
+        flip_sign(half_turn_sin::<A>(r), r.quadrant << 30 ^ bits(x))
+    },
+    |r| flip_sign(sin_of::<A>(r, 0), bits(x))
+);
+circular!(Cos, |x| sin_of::<A>(reduce::<A>(x.abs()), 1), |r| sin_of::<A>(r, 1));
+circular!(Tan, |x| flip_sign(tan_of::<A>(reduce::<A>(x.abs())), bits(x)), |r| flip_sign(tan_of::<A>(r), bits(x)));

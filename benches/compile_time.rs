@@ -40,6 +40,12 @@ fn gradient_of_layers(ops: usize) {
     divan::black_box(expressions::gradient_of_layers(ops).expect("a well-typed expression"));
 }
 
+/// A value and its gradient through so many loops in a row.
+#[divan::bench(args = [100, 1_000], sample_count = 5)]
+fn gradient_of_loops(count: usize) {
+    divan::black_box(expressions::gradient_of_loops(count).expect("a well-typed expression"));
+}
+
 /// The optimizer alone.
 #[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 10)]
 fn optimizer(bencher: divan::Bencher<'_, '_>, nodes: usize) {

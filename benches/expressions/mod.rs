@@ -98,6 +98,18 @@ pub fn gradient_of_layers(ops: usize) -> Result<Function> {
     Compiler::new().threads(1).compile([&x, &w], slopes)
 }
 
+/// The sum of what so many loops in a row leave, and its gradient, compiled.
+pub fn gradient_of_loops(count: usize) -> Result<Function> {
+    let x = vector::<f64>("x");
+    let mut y = x.clone();
+    for _ in 0..count {
+        [y] = kroton::iterate(3, [&y], |[y]| [(y * new_constant()).sin()])?;
+    }
+    let loss = y.sum(..);
+    let slope = kroton::grad(&loss, [&x])?.remove(0);
+    Compiler::new().threads(1).compile([&x], (loss, slope))
+}
+
 /// The graph of the gradient of a chain, of about so many nodes, for the optimizer.
 pub fn graph_of_gradient(nodes: usize) -> Result<Graph> {
     let (x, slope) = slope_of_chain(nodes / 3)?;

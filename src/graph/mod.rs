@@ -191,19 +191,16 @@ impl Graph {
         live
     }
 
-    /// For each node, how many live nodes and outputs use it.
+    /// For each node, how many live nodes and outputs use it: none if it is dead.
     pub fn use_counts(&self) -> Vec<u32> {
-        self.use_counts_among(&self.live())
-    }
-
-    /// The same, with the answer of `live`.
-    pub fn use_counts_among(&self, live: &[bool]) -> Vec<u32> {
         let mut counts = vec![0; self.len()];
-        for id in self.ids().filter(|id| live[id.index()]) {
-            self.node(id).for_each_operand(|operand| counts[operand.index()] += 1);
-        }
         for output in &self.outputs {
             counts[output.index()] += 1;
+        }
+        for id in self.ids().rev() {
+            if counts[id.index()] > 0 {
+                self.node(id).for_each_operand(|operand| counts[operand.index()] += 1);
+            }
         }
         counts
     }

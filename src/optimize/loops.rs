@@ -1,19 +1,20 @@
 //! Loops that make the same steps become one.
 //!
 //! Reverse mode runs a loop once more to keep histories of its states; where the value is asked for as well, that is the
-//! loop of the value, and what this emits besides. Two loops are merged if they start from the same states, make as many
-//! steps along the same rows, and make the same of the states: their bodies are written over new parameters, where equal
-//! nodes have one id. Loops whose bodies hold loops are left alone.
+//! loop of the value, and what this emits besides. Loops of one class (`classes.rs`) in the same bodies are merged, all of a
+//! graph at once: those that start from the results of others, and those inside others, too. The graph is written anew, over
+//! the parameters of one loop of each group, where equal nodes have one id.
 
+mod classes;
+
+use classes::{Classes, Place, classes, places};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::dtype::DType;
-use crate::graph::regions::{Enclosing, enclosing};
-use crate::graph::{Graph, Loop, Node, NodeId, Region, Type};
-use crate::optimize::rewrite::Rewriter;
-use crate::optimize::rule::{Rule, When};
-use crate::shape::{Dim, InputId};
+use crate::error::Result;
+use crate::graph::regions::enclosing;
+use crate::graph::{Graph, Loop, Node, NodeId, Region};
+use crate::optimize::rule::{Replaced, Rule, When};
 
 /// The rules, in the order in which they are tried.
 pub(super) static RULES: &[Rule] = &[Rule::exact(
@@ -22,224 +23,219 @@ pub(super) static RULES: &[Rule] = &[Rule::exact(
     ["(project i (loop …))", "(project j (loop …))"],
     "the same steps from the same states, made once; what both emit is emitted",
 )
-.by(
-    "another loop has the same initial states, rows and number of steps, and makes the same states of them; no loops inside",
-    &["project"],
+.on_graphs(
+    "another loop has the same initial states, rows and number of steps, and makes the same states of them",
     merge,
 )];
 
-/// What each loop that is merged becomes.
-pub(super) type Merges = FxHashMap<NodeId, Merged>;
+/// What stands for a node that has no place yet.
+const NOWHERE: NodeId = NodeId(u32::MAX);
 
-/// A place in a merged loop.
-#[derive(Debug, Clone)]
-pub(super) struct Merged {
-    into: NodeId,
-    /// The number there of each value that the loop emits.
-    emitted: SmallVec<[u32; 4]>,
-    /// The number there of the number of steps.
+/// A loop of the graph before.
+type Member<'a> = (NodeId, &'a Loop<NodeId>);
+
+fn merge(graph: &Graph) -> Result<Option<Replaced>> {
+    let live = graph.live();
+    let loops: Vec<Member<'_>> = (graph.ids().filter(|id| live[id.index()]))
+        .filter_map(|id| if let Node::Loop(node) = graph.node(id) { Some((id, &**node)) } else { None })
+        .collect();
+    if loops.len() < 2 {
+        return Ok(None);
+    }
+    let classes = classes(graph, &live);
+    let distinct = classes.values().max().map_or(0, |last| *last as usize + 1);
+    if distinct == classes.len() {
+        return Ok(None);
+    }
+    let mut merger = Merger::new(graph);
+    for members in alike(graph, &loops, &classes)? {
+        merger.add_group(members);
+    }
+    if merger.groups.is_empty() { Ok(None) } else { merger.run(&live).map(Some) }
+}
+
+/// A loop's class and the sets of the loops it is in. A loop that has no class is like no other.
+type Likeness = (Result<u32, NodeId>, SmallVec<[usize; 2]>);
+
+/// Loops by class and by the sets of the loops they are in.
+fn alike<'a>(graph: &Graph, loops: &[Member<'a>], classes: &Classes) -> Result<Vec<Vec<Member<'a>>>> {
+    let enclosing = enclosing(graph)?;
+    let mut sets: Vec<Vec<Member<'a>>> = Vec::new();
+    let mut set_of: FxHashMap<NodeId, usize> = FxHashMap::default();
+    let mut known: FxHashMap<Likeness, usize> = FxHashMap::default();
+    // A loop comes after those inside it.
+    for &(id, node) in loops.iter().rev() {
+        let mut outside: SmallVec<[usize; 2]> = enclosing[id.index()].iter().map(|outer| set_of[outer]).collect();
+        outside.sort_unstable();
+        let set = *known.entry((classes.get(&id).copied().ok_or(id), outside)).or_insert(sets.len());
+        sets.resize_with(sets.len().max(set + 1), Vec::new);
+        sets[set].push((id, node));
+        set_of.insert(id, set);
+    }
+    Ok(sets)
+}
+
+/// Loops that become one.
+struct Group<'a> {
+    members: Vec<Member<'a>>,
+    /// The one that the others become: one that has rows, if there is any, since those of numbers may be missing elsewhere.
+    base: Member<'a>,
+    /// The parameters of the merged body.
+    parameters: Vec<NodeId>,
+}
+
+/// What a group became.
+struct Merged {
+    node: NodeId,
+    /// The number of each value that is emitted.
+    emitted: FxHashMap<NodeId, u32>,
+    /// The number of the number of steps.
     steps: u32,
 }
 
-fn merge(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
-    let &Node::Project(index, of) = rewriter.node(id) else { return None };
-    if rewriter.merges.is_none() {
-        rewriter.merges = Some(merges(rewriter)?);
-    }
-    let merged = rewriter.merges.as_ref()?.get(&of)?.clone();
-    let Node::Loop(node) = rewriter.node(of) else { return None };
-    let (states, results) = (node.initial.len(), node.body.results.len());
-    let place = match index as usize {
-        state if state < states => index,
-        steps if steps == results => merged.steps,
-        emitted => *merged.emitted.get(emitted - states)?,
-    };
-    rewriter.add(Node::Project(place, merged.into))
+/// A graph that is written anew.
+struct Merger<'a> {
+    graph: &'a Graph,
+    groups: Vec<Group<'a>>,
+    group_of: FxHashMap<NodeId, usize>,
+    /// The parameter that stands for one of a member of a group.
+    stands_for: FxHashMap<NodeId, NodeId>,
+    merged: Vec<Option<Merged>>,
+    result: Graph,
+    /// Where each node is in it.
+    places: Vec<NodeId>,
 }
 
-/// What loops must have in common.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    guarded: bool,
-    initial: Vec<NodeId>,
-    steps: Steps,
-    /// The loops in whose bodies it lies.
-    enclosing: Enclosing,
-    /// How many loops it needs, one behind the other, so that none of them needs another.
-    depth: u32,
-}
-
-/// How long a loop runs, beside its guard.
-#[derive(PartialEq, Eq, Hash)]
-enum Steps {
-    /// So many steps, counted or along their numbers.
-    Fixed(Dim),
-    /// One for each row.
-    Rows(Vec<NodeId>),
-    /// What a node says, or the guard alone.
-    Counted(Option<NodeId>),
-}
-
-/// The loops of the graph that are merged. Asked before anything is rewritten.
-fn merges(rewriter: &mut Rewriter) -> Option<Merges> {
-    let graph = rewriter.graph();
-    let live = graph.live();
-    let is_loop = |id: &NodeId| live[id.index()] && matches!(graph.node(*id), Node::Loop(_));
-    let loops: Vec<NodeId> = graph.ids().filter(is_loop).collect();
-    let mut merges = Merges::default();
-    if loops.len() < 2 {
-        return Some(merges);
-    }
-    let (enclosing, depths) = (enclosing(graph).ok()?, depths(graph));
-    let mut numbers: FxHashMap<Key, usize> = FxHashMap::default();
-    let mut alike: Vec<Vec<NodeId>> = Vec::new();
-    for id in loops {
-        let Node::Loop(node) = graph.node(id) else { continue };
-        let (guarded, initial) = (node.guarded, node.initial.clone());
-        let (enclosing, depth) = (enclosing[id.index()].clone(), depths[id.index()]);
-        let key = Key { guarded, initial, steps: steps(rewriter, node), enclosing, depth };
-        let number = *numbers.entry(key).or_insert(alike.len());
-        alike.resize_with(alike.len().max(number + 1), Vec::new);
-        alike[number].push(id);
-    }
-    for members in alike.iter().filter(|members| members.len() > 1) {
-        // What cannot be merged stays as it is.
-        let _ = merge_all(rewriter, members, &mut merges);
-    }
-    Some(merges)
-}
-
-/// For each node, the most loops that follow each other on a way to it, itself included.
-fn depths(graph: &Graph) -> Vec<u32> {
-    let mut depths: Vec<u32> = Vec::with_capacity(graph.len());
-    for id in graph.ids() {
-        let mut depth = 0;
-        graph.node(id).for_each_operand(|operand| depth = depth.max(depths[operand.index()]));
-        depths.push(depth + u32::from(matches!(graph.node(id), Node::Loop(_))));
-    }
-    depths
-}
-
-fn steps(rewriter: &Rewriter, node: &Loop<NodeId>) -> Steps {
-    if let [only] = node.sequences.as_slice()
-        && let Node::Iota(length) = rewriter.node(*only)
-    {
-        return Steps::Fixed(length.clone());
-    }
-    if !node.sequences.is_empty() {
-        return Steps::Rows(node.sequences.clone());
-    }
-    let Some(count) = node.count else { return Steps::Counted(None) };
-    if let Node::Size(size) = rewriter.node(count) {
-        return Steps::Fixed(size.clone());
-    }
-    let known = rewriter.scalar_value(count).and_then(|value| value.to_i64());
-    known.map_or(Steps::Counted(Some(count)), |count| Steps::Fixed(Dim::from(count)))
-}
-
-/// A loop with its results over the common parameters.
-struct Member {
-    id: NodeId,
-    node: Loop<NodeId>,
-    results: Vec<NodeId>,
-}
-
-/// Merges those of some loops that make the same states, if there are two.
-fn merge_all(rewriter: &mut Rewriter, ids: &[NodeId], merges: &mut Merges) -> Option<()> {
-    let nodes = ids.iter().filter_map(|&id| {
-        let Node::Loop(node) = rewriter.node(id) else { return None };
-        Some((id, (**node).clone()))
-    });
-    let nodes: Vec<(NodeId, Loop<NodeId>)> = nodes.collect();
-    // One that has rows, if there is any: those of numbers may be missing elsewhere.
-    let first = nodes.iter().map(|(_, node)| node).max_by_key(|node| node.sequences.len())?.clone();
-    let index = nodes.iter().any(|(_, node)| node.index_parameter().is_some());
-    let types = first.state_parameters().iter().chain(first.row_parameters()).map(|&id| rewriter.ty(id).clone());
-    let types: Vec<Type> = types.chain(index.then(|| Type::scalar(DType::I64))).collect();
-    let fresh = types.into_iter().map(|ty| rewriter.add(Node::Parameter(InputId::new(), ty)));
-    let parameters = fresh.collect::<Option<Vec<NodeId>>>()?;
-    let members: Vec<Member> = (nodes.into_iter())
-        .filter_map(|(id, node)| {
-            let results = results_over(rewriter, &node, &parameters, &first)?;
-            Some(Member { id, node, results })
-        })
-        .collect();
-    let states = first.initial.len();
-    let same = |a: &Member, b: &Member| a.results[..states] == b.results[..states];
-    let base = members.iter().enumerate().find(|(at, one)| members[at + 1..].iter().any(|other| same(one, other)))?.1;
-    let merged: Vec<&Member> = members.iter().filter(|member| same(base, member)).collect();
-    let mut results = base.results[..states].to_vec();
-    for value in merged.iter().flat_map(|member| &member.results[states..]) {
-        if !results[states..].contains(value) {
-            results.push(*value);
+impl<'a> Merger<'a> {
+    fn new(graph: &'a Graph) -> Merger<'a> {
+        Merger {
+            graph,
+            groups: Vec::new(),
+            group_of: FxHashMap::default(),
+            stands_for: FxHashMap::default(),
+            merged: Vec::new(),
+            result: Graph::new(),
+            places: vec![NOWHERE; graph.len()],
         }
     }
-    let count = if first.sequences.is_empty() { first.count } else { None };
-    let body = Region { parameters, results: results.clone() };
-    let (guarded, initial, sequences) = (first.guarded, first.initial, first.sequences);
-    let into = rewriter.add(Node::Loop(Box::new(Loop { count, guarded, initial, sequences, body })))?;
-    for member in merged {
-        let place = |value: &NodeId| results[states..].iter().position(|own| own == value);
-        let emitted = member.results[states..].iter().filter_map(place).map(|place| (states + place) as u32);
-        let place = Merged { into, emitted: emitted.collect(), steps: results.len() as u32 };
-        debug_assert_eq!(place.emitted.len(), member.node.emitted().len());
-        merges.insert(member.id, place);
-    }
-    Some(())
-}
 
-/// The results of a body over other parameters; `None` if these do not fit, or if there are loops inside.
-fn results_over(
-    rewriter: &mut Rewriter,
-    node: &Loop<NodeId>,
-    parameters: &[NodeId],
-    first: &Loop<NodeId>,
-) -> Option<Vec<NodeId>> {
-    let (states, rows) = (node.initial.len(), first.sequences.len());
-    let mut own: FxHashMap<NodeId, NodeId> = FxHashMap::default();
-    own.extend(node.state_parameters().iter().copied().zip(parameters.iter().copied()));
-    own.extend(node.row_parameters().iter().copied().zip(parameters[states..].iter().copied()));
-    own.extend(node.index_parameter().copied().zip(parameters.get(states + rows).copied()));
-    if own.iter().any(|(old, new)| rewriter.ty(*old) != rewriter.ty(*new)) {
-        return None;
-    }
-    let lowest = own.keys().min().copied()?;
-    for &result in &node.body.results {
-        rewrite_over(rewriter, lowest, result, &mut own)?;
-    }
-    Some(node.body.results.iter().map(|result| own.get(result).copied().unwrap_or(*result)).collect())
-}
-
-/// Makes what a node is made of anew, down to the nodes that are known. Those below the lowest parameter depend on none.
-fn rewrite_over(
-    rewriter: &mut Rewriter,
-    lowest: NodeId,
-    root: NodeId,
-    own: &mut FxHashMap<NodeId, NodeId>,
-) -> Option<()> {
-    let mut stack = vec![root];
-    while let Some(&id) = stack.last() {
-        if id < lowest || own.contains_key(&id) {
-            stack.pop();
-            continue;
+    /// Adds loops that become one, if they are more than one.
+    fn add_group(&mut self, members: Vec<Member<'a>>) {
+        let Some(&base) = members.iter().max_by_key(|(_, node)| node.sequences.len()) else { return };
+        if members.len() < 2 {
+            return;
         }
-        if let Node::Loop(_) = rewriter.node(id) {
-            return None;
-        }
-        let before = stack.len();
-        let mut is_new = false;
-        rewriter.node(id).for_each_operand(|operand| {
-            is_new |= own.get(operand).is_some_and(|new| new != operand);
-            if *operand >= lowest && !own.contains_key(operand) {
-                stack.push(*operand);
+        let mut parameters: Vec<NodeId> = Vec::new();
+        let mut of_place: FxHashMap<Place, NodeId> = FxHashMap::default();
+        for (_, node) in [base].iter().chain(&members) {
+            for (parameter, place) in places(self.graph, node) {
+                let known = *of_place.entry(place).or_insert_with(|| {
+                    parameters.push(parameter);
+                    parameter
+                });
+                self.stands_for.insert(parameter, known);
             }
-        });
-        if stack.len() == before {
+        }
+        self.group_of.extend(members.iter().map(|(id, _)| (*id, self.groups.len())));
+        self.groups.push(Group { members, base, parameters });
+        self.merged.push(None);
+    }
+
+    fn run(mut self, live: &[bool]) -> Result<Replaced> {
+        let graph = self.graph;
+        let mut stack = Vec::new();
+        let ids = graph.ids().filter(|id| live[id.index()]);
+        for id in graph.inputs.iter().copied().chain(ids) {
+            self.visit(id, &mut stack)?;
+        }
+        self.result.inputs = graph.inputs.iter().map(|id| self.place(*id)).collect();
+        self.result.outputs = graph.outputs.iter().map(|id| self.place(*id)).collect();
+        let members = self.groups.iter().flat_map(|group| group.members.iter().map(|(id, _)| (*id, group.base.0)));
+        let gone = members.filter(|(id, base)| id != base);
+        let replaced = gone.map(|(id, _)| (id, self.place(id))).collect();
+        Ok(Replaced { graph: self.result, replaced })
+    }
+
+    fn place(&self, id: NodeId) -> NodeId {
+        self.places[id.index()]
+    }
+
+    /// Writes a node after all that it is made of.
+    fn visit(&mut self, root: NodeId, stack: &mut Vec<NodeId>) -> Result<()> {
+        stack.push(root);
+        while let Some(&id) = stack.last() {
+            let before = stack.len();
+            if self.place(id) == NOWHERE {
+                self.for_each_need(id, |need| {
+                    if self.place(need) == NOWHERE {
+                        stack.push(need);
+                    }
+                });
+                if stack.len() > before {
+                    continue;
+                }
+                self.places[id.index()] = self.write(id)?;
+            }
             stack.pop();
-            let node = rewriter.node(id).map(|operand| own.get(operand).copied().unwrap_or(*operand));
-            let new = if is_new { rewriter.add(node)? } else { id };
-            own.insert(id, new);
+        }
+        Ok(())
+    }
+
+    fn for_each_need(&self, id: NodeId, mut visit: impl FnMut(NodeId)) {
+        match self.group_of.get(&id) {
+            None => self.graph.node(id).for_each_operand(|operand| visit(*operand)),
+            Some(&group) if self.merged[group].is_none() => {
+                let members = self.groups[group].members.iter();
+                members.flat_map(|(_, node)| node.references()).for_each(|operand| visit(*operand));
+            }
+            Some(_) => {}
         }
     }
-    Some(())
+
+    fn write(&mut self, id: NodeId) -> Result<NodeId> {
+        if let Some(&group) = self.group_of.get(&id) {
+            return self.write_group(group);
+        }
+        let (graph, origin) = (self.graph, self.graph.origin(id));
+        let node = match graph.node(id) {
+            Node::Parameter(..) => graph.node(self.stands_for.get(&id).copied().unwrap_or(id)).clone(),
+            &Node::Project(index, of) => Node::Project(self.result_number(index, of), self.place(of)),
+            node => node.map(|operand| self.place(*operand)),
+        };
+        self.result.add(node, origin)
+    }
+
+    /// The one loop for all members of a group.
+    fn write_group(&mut self, group: usize) -> Result<NodeId> {
+        if let Some(merged) = &self.merged[group] {
+            return Ok(merged.node);
+        }
+        let Group { base: (base, first), members, parameters } = &self.groups[group];
+        let outside = first.map(|id| self.place(*id));
+        let mut results = outside.next().to_vec();
+        let mut emitted: FxHashMap<NodeId, u32> = FxHashMap::default();
+        for value in members.iter().flat_map(|(_, node)| node.emitted()).map(|value| self.place(*value)) {
+            emitted.entry(value).or_insert_with(|| {
+                results.push(value);
+                results.len() as u32 - 1
+            });
+        }
+        let steps = results.len() as u32;
+        let body = Region { parameters: parameters.iter().map(|id| self.place(*id)).collect(), results };
+        let node = Node::Loop(Box::new(Loop { body, ..outside }));
+        let node = self.result.add(node, self.graph.origin(*base))?;
+        self.merged[group] = Some(Merged { node, emitted, steps });
+        Ok(node)
+    }
+
+    /// The number of a result of a loop in what the loop became.
+    fn result_number(&self, index: u32, of: NodeId) -> u32 {
+        let merged = self.group_of.get(&of).and_then(|group| self.merged[*group].as_ref());
+        let (Some(merged), Node::Loop(node)) = (merged, self.graph.node(of)) else { return index };
+        match node.body.results.get(index as usize) {
+            _ if (index as usize) < node.initial.len() => index,
+            Some(value) => merged.emitted[&self.place(*value)],
+            None => merged.steps,
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod factor;
 mod fast;
 mod fold;
 mod fusion;
+mod index;
 mod loops;
 mod merge;
 mod motion;
@@ -130,6 +131,8 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
     let mut graph = graph;
     // For each pass, whether the graph may have changed since it last found nothing to do.
     let mut pending = vec![true; passes.len()];
+    // The use counts of the nodes of the graph, while they are known.
+    let mut uses = Vec::new();
     for _ in 0..ROUNDS {
         if !pending.contains(&true) {
             break;
@@ -139,10 +142,10 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
                 continue;
             }
             if pass.tables.is_empty() {
-                graph = rewrite::remove_dead(graph);
+                graph = rewrite::remove_dead(graph, &mut uses);
                 continue;
             }
-            let (rewritten, fired) = rewrite::run(graph, pass.name, index, &mut trace)?;
+            let (rewritten, fired) = rewrite::run(graph, &mut uses, pass.name, index, &mut trace)?;
             graph = rewritten;
             if fired {
                 pending.fill(true);
@@ -153,7 +156,7 @@ pub fn optimize(graph: Graph, options: &Options) -> Result<(Graph, Trace)> {
 }
 
 /// A pass with its rules made ready.
-type Prepared = (&'static Pass, rewrite::Index);
+type Prepared = (&'static Pass, index::Index);
 
 impl Options {
     /// The passes that are admitted; those without exclusions are made ready once for the process.
@@ -168,7 +171,7 @@ impl Options {
 
     fn prepare(&self) -> Vec<Prepared> {
         let passes = PASSES.iter().filter(|pass| !self.excludes(pass.name));
-        passes.map(|pass| (pass, rewrite::Index::new(pass.rules().filter(|rule| self.admits(rule))))).collect()
+        passes.map(|pass| (pass, index::Index::new(pass.rules().filter(|rule| self.admits(rule))))).collect()
     }
 
     fn excludes(&self, name: &str) -> bool {

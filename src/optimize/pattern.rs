@@ -146,6 +146,21 @@ fn parse_term<'a>(words: &mut impl Iterator<Item = &'a str>, names: &mut Vec<Str
 /// Terms that are yet to be matched, each with its node.
 type Goals<'a> = SmallVec<[(&'a Term, NodeId); 8]>;
 
+/// Whether each term right below the top of a pattern fits some operand of the node: cheap, and seldom true in vain.
+pub(super) fn may_match(pattern: &Term, id: NodeId, rewriter: &Rewriter) -> bool {
+    let Term::Op(op, terms) = pattern else { return true };
+    let Some(operands) = operands_of(*op, rewriter.node(id)) else { return false };
+    let fits = |term: &Term, operand: NodeId| match term {
+        Term::Variable(_) => true,
+        Term::Literal(_) => rewriter.constant(operand).is_some(),
+        Term::Op(op, _) => operands_of(*op, rewriter.node(operand)).is_some(),
+    };
+    match op.commutes() {
+        true => terms.iter().all(|term| operands.iter().any(|operand| fits(term, *operand))),
+        false => terms.iter().zip(operands).all(|(term, operand)| fits(term, *operand)),
+    }
+}
+
 /// Binds the variables so that the pattern is the node.
 pub(super) fn match_term(pattern: &Term, id: NodeId, rewriter: &Rewriter) -> Option<Bindings> {
     let mut bindings = Bindings::new();

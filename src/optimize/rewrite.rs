@@ -7,64 +7,15 @@
 //! there are. Invariants: a node stands only for one of equal dtype and shape; a rule that would close a circle
 //! is refused; the number of firings in a pass is bounded, whatever the rules are.
 
-use std::collections::HashMap;
-
-use rustc_hash::FxBuildHasher;
-
 use crate::dtype::Scalar;
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Type};
-use crate::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
-use crate::optimize::loops::Merges;
+use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
+use crate::optimize::index::{Entry, Index};
 use crate::optimize::pattern::{self, Term};
-use crate::optimize::rule::{Apply, Rule};
+use crate::optimize::rule::{Apply, Replaced, Rule};
 use crate::optimize::trace::{Trace, describe};
 use crate::shape::{Dim, Shape};
-
-/// Rules by the names of the nodes at which they are tried.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Index(HashMap<&'static str, Vec<Entry>, FxBuildHasher>);
-
-#[derive(Debug, Clone)]
-struct Entry {
-    rule: &'static Rule,
-    /// The parsed sides of a pattern row.
-    sides: Option<(Term, Term)>,
-}
-
-impl Index {
-    /// The index of some rules, tried in this order. A row that does not parse is left out; a test finds it.
-    pub fn new(rules: impl IntoIterator<Item = &'static Rule>) -> Index {
-        let mut index = Index::default();
-        for rule in rules {
-            match rule.apply {
-                Apply::Code(heads, _) => {
-                    for name in heads.iter().flat_map(|&head| expand(head)) {
-                        index.0.entry(name).or_default().push(Entry { rule, sides: None });
-                    }
-                }
-                Apply::Pattern | Apply::Guarded(_) => {
-                    if let Some((Term::Op(op, operands), right)) = pattern::parse_sides(rule.left, rule.right) {
-                        let sides = Some((Term::Op(op, operands), right));
-                        index.0.entry(op.name()).or_default().push(Entry { rule, sides });
-                    }
-                }
-            }
-        }
-        index
-    }
-}
-
-/// The names of nodes that a word in a row stands for.
-fn expand(head: &'static str) -> Vec<&'static str> {
-    match head {
-        "unary" => UnaryOp::ALL.iter().map(|op| op.row().name).collect(),
-        "binary" => BinaryOp::ALL.iter().map(|op| op.row().name).collect(),
-        "ternary" => TernaryOp::ALL.iter().map(|op| op.row().name).collect(),
-        "reduce" => ReduceOp::ALL.iter().map(|op| op.name()).collect(),
-        name => vec![name],
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -85,54 +36,102 @@ pub struct Rewriter<'a> {
     uses: Vec<u32>,
     /// The node that a rule is being tried at; what the rule adds takes its origin.
     current: NodeId,
-    /// The loops that are merged, once it was asked.
-    pub(super) merges: Option<Merges>,
+    /// Whether a rule added anything, maybe in vain.
+    has_added: bool,
     firings: usize,
     limit: usize,
 }
 
 /// Applies rules everywhere in a graph, and says whether any fired. Dead nodes are left behind.
 ///
+/// `uses` are what the graph says of its use counts, or empty where that is not known.
+///
 /// # Errors
 /// `Internal` if a rule broke the types of the graph, `Unsupported` beyond 2³² nodes.
-pub(super) fn run(graph: Graph, pass: &'static str, index: &Index, trace: &mut Trace) -> Result<(Graph, bool)> {
-    let live = graph.live();
-    let uses = graph.use_counts_among(&live);
-    let limit = 1000 + 16 * graph.len();
-    let mut rewriter = Rewriter {
-        index,
-        pass,
-        trace,
-        forward: graph.ids().collect(),
-        state: vec![State::Unseen; graph.len()],
-        uses,
-        current: NodeId(0),
-        merges: None,
-        firings: 0,
-        limit,
-        graph,
-    };
+pub(super) fn run(
+    graph: Graph,
+    uses: &mut Vec<u32>,
+    pass: &'static str,
+    index: &Index,
+    trace: &mut Trace,
+) -> Result<(Graph, bool)> {
+    let (graph, changed) = run_whole(graph, uses, pass, index, trace)?;
+    if !index.has_nodes() {
+        return Ok((graph, changed));
+    }
+    if uses.is_empty() {
+        *uses = graph.use_counts();
+    }
+    let live: Vec<bool> = uses.iter().map(|&uses| uses > 0).collect();
+    let mut rewriter = Rewriter::new(graph, std::mem::take(uses), pass, index, trace);
     let mut stack = Vec::new();
     for id in rewriter.graph.ids().filter(|id| live[id.index()]) {
-        rewriter.normalize(id, &mut stack)?;
+        // Until something is replaced, operands are what they were, and come before their users.
+        if rewriter.firings > 0 {
+            rewriter.normalize(id, &mut stack)?;
+        } else if let Some(target) = rewriter.try_alone(id) {
+            stack.push(id);
+            rewriter.normalize(target, &mut stack)?;
+        }
     }
-    let fired = rewriter.firings > 0;
+    let fired = changed || rewriter.firings > 0;
     let outputs = rewriter.graph.outputs.iter().map(|&id| rewriter.resolve(id)).collect();
+    if !fired && !rewriter.has_added {
+        *uses = rewriter.uses;
+    }
     let mut graph = rewriter.graph;
     graph.outputs = outputs;
     Ok((graph, fired))
 }
 
+/// Applies the rules for whole graphs, each once.
+fn run_whole(
+    graph: Graph,
+    uses: &mut Vec<u32>,
+    pass: &'static str,
+    index: &Index,
+    trace: &mut Trace,
+) -> Result<(Graph, bool)> {
+    let (mut graph, mut changed) = (graph, false);
+    for (rule, whole) in &index.whole {
+        let Some(Replaced { graph: after, replaced }) = whole(&graph)? else { continue };
+        for (old, new) in replaced {
+            trace.record(rule, pass, graph.origin(old), || (describe(&graph, old), describe(&after, new)));
+        }
+        (graph, changed) = (after, true);
+        uses.clear();
+    }
+    Ok((graph, changed))
+}
+
 /// The graph without nodes that no output needs; inputs come first and stay.
-pub(super) fn remove_dead(graph: Graph) -> Graph {
-    let live = graph.live();
+pub(super) fn remove_dead(graph: Graph, uses: &mut Vec<u32>) -> Graph {
+    if uses.is_empty() {
+        *uses = graph.use_counts();
+    }
+    let in_place = graph.inputs.iter().enumerate().all(|(place, input)| input.index() == place);
+    if in_place && uses[graph.inputs.len()..].iter().all(|&uses| uses > 0) {
+        return graph;
+    }
+    let live: Vec<bool> = std::mem::take(uses).into_iter().map(|uses| uses > 0).collect();
     graph.retained(&live)
 }
 
-impl Rewriter<'_> {
-    /// All of it, with nodes that were replaced and are dead.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+impl<'a> Rewriter<'a> {
+    fn new(graph: Graph, uses: Vec<u32>, pass: &'static str, index: &'a Index, trace: &'a mut Trace) -> Rewriter<'a> {
+        Rewriter {
+            index,
+            pass,
+            trace,
+            forward: graph.ids().collect(),
+            state: vec![State::Unseen; graph.len()],
+            uses,
+            current: NodeId(0),
+            has_added: false,
+            firings: 0,
+            limit: 1000 + 16 * graph.len(),
+            graph,
+        }
     }
 
     /// The node.
@@ -170,6 +169,7 @@ impl Rewriter<'_> {
     pub fn add(&mut self, node: Node<NodeId>) -> Option<NodeId> {
         let id = self.graph.add(node, self.graph.origin(self.current)).ok()?;
         self.extend_tables();
+        self.has_added = true;
         self.uses[id.index()] += 1;
         Some(id)
     }
@@ -246,6 +246,22 @@ impl Rewriter<'_> {
         self.state[id.index()] = State::Done;
     }
 
+    /// What the first rule that fires makes of a node whose operands stand for themselves; if none does, so does it.
+    fn try_alone(&mut self, id: NodeId) -> Option<NodeId> {
+        self.state[id.index()] = State::Active;
+        let Some(target) = self.fire(id) else {
+            self.state[id.index()] = State::Done;
+            return None;
+        };
+        self.replace(id, target);
+        Some(target)
+    }
+
+    fn replace(&mut self, id: NodeId, target: NodeId) {
+        self.uses[target.index()] = self.uses[target.index()].max(self.uses[id.index()]);
+        self.forward[id.index()] = target;
+    }
+
     /// One replacement of a node whose operands are final: by the same node over what stands for them, or by a rule.
     fn step(&mut self, id: NodeId) -> Result<Option<NodeId>> {
         if self.forward[id.index()] != id {
@@ -256,8 +272,7 @@ impl Rewriter<'_> {
             self.uses[target.index()] += self.uses[id.index()];
         }
         let Some(target) = rebuilt.or_else(|| self.fire(id)) else { return Ok(None) };
-        self.uses[target.index()] = self.uses[target.index()].max(self.uses[id.index()]);
-        self.forward[id.index()] = target;
+        self.replace(id, target);
         Ok(Some(target))
     }
 
@@ -276,8 +291,8 @@ impl Rewriter<'_> {
     /// The result of the first rule that fires.
     fn fire(&mut self, id: NodeId) -> Option<NodeId> {
         let index = self.index;
-        let entries = index.0.get(self.graph.node(id).name())?;
-        if self.firings >= self.limit {
+        let entries = index.at(self.graph.node(id));
+        if entries.is_empty() || self.firings >= self.limit {
             return None;
         }
         self.current = id;
@@ -293,7 +308,7 @@ impl Rewriter<'_> {
             (Apply::Code(_, code), _) => code(self, id),
             (Apply::Pattern, Some(sides)) => self.try_pattern(entry.rule, sides, |_, _| true, id),
             (Apply::Guarded(guard), Some(sides)) => self.try_pattern(entry.rule, sides, guard, id),
-            (Apply::Pattern | Apply::Guarded(_), None) => None,
+            (Apply::Pattern | Apply::Guarded(_), None) | (Apply::Whole(_), _) => None,
         }?;
         let target = self.fit(result, id)?;
         (target != id && self.state[target.index()] != State::Active).then_some(target)
@@ -306,6 +321,9 @@ impl Rewriter<'_> {
         guard: fn(&Rewriter, &[NodeId]) -> bool,
         id: NodeId,
     ) -> Option<NodeId> {
+        if !pattern::may_match(left, id, self) {
+            return None;
+        }
         let bindings = pattern::match_term(left, id, self)?;
         let variables = bindings.into_iter().collect::<Option<Vec<NodeId>>>()?;
         let holds = variables.first().is_none_or(|&first| rule.when.holds(self.ty(first).dtype));

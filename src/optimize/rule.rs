@@ -4,7 +4,8 @@
 //! Invariant: names are unique over all tables, and the text of a pattern row is what is applied.
 
 use crate::dtype::{DType, Kind};
-use crate::graph::NodeId;
+use crate::error::Result;
+use crate::graph::{Graph, NodeId};
 use crate::optimize::rewrite::Rewriter;
 
 /// What a rule may change.
@@ -89,6 +90,16 @@ pub(super) type Guard = fn(&Rewriter, &[NodeId]) -> bool;
 /// A rewrite that a pattern cannot say: the node that is to stand for the given one, if the rule fires.
 pub(super) type Code = fn(&mut Rewriter, NodeId) -> Option<NodeId>;
 
+/// A graph in which some nodes were replaced by others.
+pub(super) struct Replaced {
+    pub graph: Graph,
+    /// Nodes of the graph before, each with the one of the graph after that stands for it.
+    pub replaced: Vec<(NodeId, NodeId)>,
+}
+
+/// A rewrite of a graph as a whole, if there is anything to do.
+pub(super) type Whole = fn(&Graph) -> Result<Option<Replaced>>;
+
 /// How a rule is applied.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Apply {
@@ -98,6 +109,8 @@ pub(super) enum Apply {
     Guarded(Guard),
     /// A function, tried at nodes with these names (`unary`, `binary`, `ternary`, `reduce` stand for all such).
     Code(&'static [&'static str], Code),
+    /// A function, once to the graph.
+    Whole(Whole),
 }
 
 /// A rewrite rule.
@@ -161,6 +174,11 @@ impl Rule {
     /// The rule applied by a function at nodes with these names; the sides are for readers only.
     pub(super) const fn by(self, guard: &'static str, heads: &'static [&'static str], code: Code) -> Rule {
         Rule { guard, apply: Apply::Code(heads, code), ..self }
+    }
+
+    /// The rule applied by a function to graphs; the sides are for readers only.
+    pub(super) const fn on_graphs(self, guard: &'static str, whole: Whole) -> Rule {
+        Rule { guard, apply: Apply::Whole(whole), ..self }
     }
 
     /// The rule for targets with a fused multiply-add only.

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use crate::dtype::{DType, Scalar};
 use crate::graph::{Graph, Input, Node, NodeId, Type};
+use crate::optimize::index::Index;
 use crate::optimize::pattern::{Literal, Op, Term};
 use crate::optimize::{Rule, Trace, rewrite, rules};
 use crate::shape::{Dim, InputId, Shape};
@@ -62,9 +63,9 @@ pub fn build(graph: &mut Graph, term: &Term, variables: &[NodeId], dtype: DType)
 /// Applies some rules and nothing else; live nodes remain.
 pub fn apply(graph: &Graph, rules: &[&'static Rule]) -> (Graph, Trace) {
     let mut trace = Trace::default();
-    let index = rewrite::Index::new(rules.iter().copied());
-    let (graph, _) = rewrite::run(graph.clone(), "test", &index, &mut trace).unwrap();
-    (rewrite::remove_dead(graph), trace)
+    let index = Index::new(rules.iter().copied());
+    let (graph, _) = rewrite::run(graph.clone(), &mut Vec::new(), "test", &index, &mut trace).unwrap();
+    (rewrite::remove_dead(graph, &mut Vec::new()), trace)
 }
 
 /// How many live nodes there are of each name.

@@ -207,7 +207,7 @@ fn graph_over(term: &Term, length: usize) -> Graph {
 }
 
 fn pattern_rules() -> impl Iterator<Item = &'static Rule> {
-    rules().filter(|rule| rule.class == Class::Accuracy && !matches!(rule.apply, Apply::Code(..)))
+    rules().filter(|rule| rule.class == Class::Accuracy && !matches!(rule.apply, Apply::Code(..) | Apply::Whole(_)))
 }
 
 fn check(rule: &'static Rule, text: &str, dense: bool) {

@@ -30,6 +30,8 @@ mod phrases;
 mod program;
 #[path = "random_graphs/recipe.rs"]
 mod recipe;
+#[path = "random_graphs/regions.rs"]
+mod regions;
 #[path = "random_graphs/steps.rs"]
 mod steps;
 
@@ -40,7 +42,7 @@ use cases::{Equal, misplaced, run_cases, setting};
 use common::gpu::{Engine, NO_F64, NO_I64, SMALL, WHOLE};
 use kroton::backend::gpu::GpuMask;
 use kroton::check::{bounded, rounding};
-use kroton::{Arg, Array, Compiler, DType, Device, Error, OnUnused, OptLevel};
+use kroton::{Array, Compiler, DType, Device, Error, OnUnused, OptLevel};
 use program::Program;
 use recipe::Recipe;
 
@@ -72,8 +74,7 @@ fn check(engine: &Engine, recipe: &Recipe, coverage: &Coverage) -> Result<(), St
             }
             other => other.map_err(|error| say(&error))?,
         };
-        let args: Vec<Arg<'_>> = program.inputs.iter().map(|(_, argument)| argument.arg()).collect();
-        let got: Vec<Array> = f.call(args.as_slice()).map_err(|error| say(&error))?;
+        let got: Vec<Array> = f.call(program.arguments().as_slice()).map_err(|error| say(&error))?;
         if let Some(difference) = misplaced(&got, &program, &expected, Equal::Bounds) {
             return Err(say(&difference));
         }

@@ -1,7 +1,10 @@
 //! Gradients of random graphs: forward against reverse mode, against differences along a random direction, and one
 //! engine against another.
 
-use kroton::{Device, Expr, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp, s, scan};
+use kroton::{
+    Device, Expr, checkpoint, cond, custom_gradient, grad, hessian_vector_product, iterate, iterate_while_at_most, jvp,
+    s, scan, vmap,
+};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::common::{Random, plain};
@@ -12,7 +15,7 @@ fn step(pool: &[Expr], random: &mut Random) -> Expr {
     let mut any = || pool[random.below(pool.len())].clone();
     let (a, b, c) = (any(), any(), any());
     let wide = |x: &Expr| x.broadcast_to([3, 4]);
-    match random.below(24) {
+    match random.below(28) {
         0 => &a + &b,
         1 => &a * &b * 0.5,
         2 => &a / (b.abs() + 1.5),
@@ -33,8 +36,41 @@ fn step(pool: &[Expr], random: &mut Random) -> Expr {
         17 => wide(&a).slice(s![..;-1, ..;2]).prod_keepdims(1) * 0.1,
         18 => wide(&a).max(0) + b.logaddexp(&c),
         19..=21 => repeated(&wide(&a), &b, random),
+        22..=25 => inside(&wide(&a), &wide(&b), &c, random),
         _ => a.mul_add(&b, &c) * b.cos(),
     }
+}
+
+/// A branch, a checkpoint, a value with its derivative or a batch over 3 by 4 numbers, whose body has a few steps.
+fn inside(start: &Expr, other: &Expr, captured: &Expr, random: &mut Random) -> Expr {
+    let kind = random.below(4);
+    let length = random.below(3);
+    let mut body = |operands: [Expr; 2]| {
+        let mut pool = vec![operands[0].clone(), operands[1].clone(), captured.clone()];
+        for _ in 0..=length {
+            pool.push(step(&pool, random));
+        }
+        [(&operands[0] * 0.3 + pool.pop().unwrap()).tanh()]
+    };
+    let made = match kind {
+        0 => {
+            let then = body([start.clone(), other.clone()]);
+            cond(start.sum(..).gt(other.sum(..)), [start, other], |[a, b]| [a.sin() * b], body)
+                .map(|[x]| [x + &then[0]])
+        }
+        1 => checkpoint([start, other], body),
+        2 => custom_gradient(
+            [start, other],
+            |[a, b]| [(&a * &b).sin()],
+            |[a, b], _, [c]| {
+                let slope = (&a * &b).cos() * c;
+                [&slope * &b, &slope * &a]
+            },
+        ),
+        _ => vmap([start], |[row]| [body([row.broadcast_to([3, 4]), other.clone()])[0].sum(0) + row]),
+    };
+    let [made] = made.unwrap();
+    made
 }
 
 /// A loop of some kind over a state of 3 by 4 numbers, whose body has a few random steps, maybe loops among them.

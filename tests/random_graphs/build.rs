@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kroton::expr::{apply_binary, apply_reduce, apply_ternary, apply_unary};
-use kroton::{Expr, Scalar, constant, iterate, iterate_indexed, iterate_while_at_most, scan};
+use kroton::{
+    Expr, Scalar, checkpoint, cond, constant, custom_gradient, iterate, iterate_indexed, iterate_while_at_most, scan,
+    vmap,
+};
 use ndarray::SliceInfoElem;
 
 use crate::common::with_element;
 use crate::looping::{Loop, Steps};
 use crate::program::{Node, Op, Part, Program, Reshaping};
+use crate::regions::{Inner, Use};
 
 /// The inputs and the outputs.
 pub fn build(program: &Program) -> (Vec<Expr>, Vec<Expr>) {
@@ -97,8 +101,42 @@ fn build_node(program: &Program, node: &Node, exprs: &[Expr]) -> Expr {
         Op::Slice(parts, x) => exprs[*x].slice(parts.iter().map(slice_part).collect::<Vec<_>>()),
         Op::Concat(axis, [a, b]) => kroton::concat([&exprs[*a], &exprs[*b]], *axis as i64),
         Op::MatMul([a, b]) => exprs[*a].matmul(&exprs[*b]),
+        Op::Inner(of) => build_inner(of, exprs),
         Op::Parameter | Op::Loop(..) => panic!("{:?} is built with its loop", node.op),
     }
+}
+
+/// The result of bodies that are no loop's.
+fn build_inner(of: &Inner, exprs: &[Expr]) -> Expr {
+    let body = |number: usize, operands: &[Expr]| {
+        let given = operands.iter().cloned().chain([exprs[of.captured].clone()]).collect();
+        build_nodes(&of.bodies[number], given)[of.yields[number]].clone()
+    };
+    let operand = |place: usize| &exprs[of.operands[place]];
+    let [result] = match of.of {
+        Use::Branches(predicate) => {
+            let [then, otherwise] = [0, 1].map(|number| move |operands: [Expr; 2]| [body(number, &operands)]);
+            cond(&exprs[predicate], [operand(0), operand(1)], then, otherwise)
+        }
+        Use::Checkpoint => checkpoint([operand(0), operand(1)], |operands| [body(0, &operands)]),
+        Use::CustomGradient => {
+            let value = |operands: [Expr; 2]| [body(0, &operands)];
+            custom_gradient([operand(0), operand(1)], value, |operands, [value], [c]| {
+                operands.map(|x| share(&x, &value, &c))
+            })
+        }
+        Use::Batch => vmap([operand(0)], |rows| [body(0, &rows)]),
+    }
+    .unwrap();
+    result
+}
+
+/// Some cotangent of an operand, linear in that of the value.
+fn share(x: &Expr, value: &Expr, cotangent: &Expr) -> Expr {
+    if !x.dtype().is_float() {
+        return constant(0.0);
+    }
+    x.cos() * (cotangent * value.sigmoid()).sum(..).cast_to(x.dtype())
 }
 
 fn elements<T: kroton::Element>(values: &[Scalar]) -> Vec<T> {

@@ -10,6 +10,7 @@ use crate::bounded::{Bounded, binary, cast, rounded, ternary, ulp, unary};
 use crate::common::in_order;
 use crate::evaluate_loops::evaluate_loop;
 use crate::program::{Node, Op, Part, Program, values_of};
+use crate::regions::{Inner, Use};
 use crate::rounding::{Bounds, Rounding};
 
 /// The elements of every node, as an engine with this arithmetic may find them.
@@ -101,7 +102,35 @@ fn evaluate_node(program: &Program, rounding: &Rounding, node: &Node, values: &[
         }
         Op::Parameter => panic!("a parameter without its loop"),
         Op::Loop(of, result) => evaluate_loop(rounding, of, &shape_of, values).swap_remove(*result),
+        Op::Inner(of) => evaluate_inner(rounding, of, &shape_of, values),
         Op::MatMul([a, b]) => matmul(rounding, node.dtype, [&values[*a], &values[*b]], shape_of(*a)[1], &shape),
+    }
+}
+
+/// The result of bodies that are no loop's.
+fn evaluate_inner(
+    rounding: &Rounding,
+    of: &Inner,
+    shape_of: &dyn Fn(usize) -> Vec<usize>,
+    outside: &[Vec<Bounded>],
+) -> Vec<Bounded> {
+    let body = |number: usize, operands: Vec<Vec<Bounded>>| {
+        let given = operands.into_iter().chain([outside[of.captured].clone()]).collect();
+        evaluate_nodes(&of.bodies[number], rounding, given).swap_remove(of.yields[number])
+    };
+    let operands = || of.operands.iter().map(|&x| outside[x].clone()).collect();
+    match of.of {
+        Use::Checkpoint | Use::CustomGradient => body(0, operands()),
+        Use::Branches(predicate) => {
+            let holds = outside[predicate][0];
+            let taken = body(usize::from(holds.value != Scalar::Bool(true)), operands());
+            if holds.is_exact() { taken } else { taken.iter().map(|x| Bounded::unknown(x.value)).collect() }
+        }
+        Use::Batch => {
+            let (rows, shape) = (&outside[of.operands[0]], shape_of(of.operands[0]));
+            let length = shape[1..].iter().product::<usize>();
+            (0..shape[0]).flat_map(|row| body(0, vec![rows[row * length..(row + 1) * length].to_vec()])).collect()
+        }
     }
 }
 

@@ -40,8 +40,8 @@ pub struct Loop {
     pub condition: Option<Program>,
 }
 
-/// How deep loops nest.
-const DEEPEST: usize = 2;
+/// How deep loops and other bodies nest.
+pub const DEEPEST: usize = 2;
 
 /// Adds a loop over two nodes, and all its results as nodes.
 pub fn add(p: &mut Program, op: usize, asked: Option<DType>, [a, b, c]: [usize; 3], knob: usize) {
@@ -103,7 +103,7 @@ fn add_results(p: &mut Program, made: Loop) {
 }
 
 /// A step of a body, of any kind.
-fn step(random: &mut Random, asked: Option<DType>) -> StepRecipe {
+pub fn step(random: &mut Random, asked: Option<DType>) -> StepRecipe {
     let number = |random: &mut Random| random.below(1 << 16) as u16;
     let kinds: Vec<Kind> = KINDS.iter().flat_map(|&(kind, weight)| std::iter::repeat_n(kind, weight)).collect();
     StepRecipe {
@@ -132,7 +132,7 @@ fn add_condition(p: &mut Program, random: &mut Random) {
 }
 
 /// A node of a state's type, of one of the newest: itself, or combined with the state.
-fn next_state(body: &mut Program, state: usize, random: &mut Random) -> usize {
+pub fn next_state(body: &mut Program, state: usize, random: &mut Random) -> usize {
     let count = body.nodes.len();
     let (dtype, shape) = (body.dtype(state), body.shape(state).clone());
     let candidate = count - 1 - random.below(count.min(3));

@@ -13,12 +13,14 @@ mod cases;
 mod common;
 mod evaluate;
 mod evaluate_loops;
+mod gradients;
 mod idioms;
 mod looping;
 mod phrases;
 mod program;
 #[allow(dead_code)] // the rest is for GPUs
 mod recipe;
+mod regions;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -30,7 +32,7 @@ use cases::{Equal, misplaced, run_cases, setting};
 use kroton::check::{bounded, rounding};
 use kroton::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
 use kroton::optimize::{Class, rules};
-use kroton::{Arg, Array, Check, Compiler, DType, Device, Expr, Function, OnUnused, OptLevel, Stage};
+use kroton::{Array, Check, Compiler, DType, Device, Expr, Function, OnUnused, OptLevel, Stage};
 use program::{Op, Program};
 use recipe::Recipe;
 
@@ -45,12 +47,14 @@ struct Coverage {
     by_rows: AtomicUsize,
     /// Loops that are nests in kernels, and loops step by step.
     loops: [AtomicUsize; 2],
+    gradients: AtomicUsize,
+    /// Why some have none.
+    without_gradient: Mutex<BTreeSet<String>>,
 }
 
 fn run(way: &Way, inputs: &[Expr], outputs: &[Expr], program: &Program) -> kroton::Result<(Vec<Array>, Function)> {
     let f = way.compiler.compile(inputs, outputs)?;
-    let args: Vec<Arg<'_>> = program.inputs.iter().map(|(_, argument)| argument.arg()).collect();
-    Ok((f.call(args.as_slice())?, f))
+    Ok((f.call(program.arguments().as_slice())?, f))
 }
 
 /// A way to compile a graph, and what it promises.
@@ -83,6 +87,9 @@ fn ways(program: &Program, row_bytes: usize) -> [Way; 10] {
 
 /// One in so many graphs is also run under `Check::Differential`, which compiles each node on its own.
 const CHECKED: u64 = 16;
+
+/// One in so many graphs is also differentiated.
+const DIFFERENTIATED: u64 = 4;
 
 /// One in so many graphs is also run over a batch.
 const BATCHED: u64 = 4;
@@ -122,7 +129,12 @@ fn check(recipe: &Recipe, coverage: &Coverage) -> Result<(), String> {
         run(&way, &inputs, &outputs, &program).map_err(|error| format!("checked: {error}"))?;
     }
     if recipe.seed.is_multiple_of(BATCHED) {
-        batches::check(&program).map_err(|error| format!("in a batch: {error}"))?;
+        batches::check(&program, &|inputs| build::outputs(&program, inputs))
+            .map_err(|error| format!("in a batch: {error}"))?;
+    }
+    if recipe.seed % DIFFERENTIATED == 1 {
+        gradients::check(&program, recipe.seed / DIFFERENTIATED, coverage)
+            .map_err(|error| format!("the gradient, {error}"))?;
     }
     count(&program, &expected, coverage);
     Ok(())
@@ -145,6 +157,7 @@ fn count(program: &Program, expected: &[Vec<Bounded>], coverage: &Coverage) {
             Op::Concat(..) => ("concat".into(), node.dtype),
             Op::MatMul(_) => ("matmul".into(), node.dtype),
             Op::Loop(..) => ("loop".into(), node.dtype),
+            Op::Inner(of) => (regions::name(of.of).into(), node.dtype),
             Op::Input(_) | Op::Constant(_) | Op::Dense(_) | Op::Iota | Op::Size(..) | Op::Parameter => continue,
         };
         seen.insert((name, dtype));
@@ -162,12 +175,16 @@ fn everything() -> BTreeSet<(String, DType)> {
         let binary = BinaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
         let ternary = TernaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)).map(|op| op.to_string());
         let reductions = ReduceOp::ALL.iter().filter(|op| op.accepts(dtype)).map(|op| op.to_string());
-        let views = ["permute", "reshape", "broadcast", "slice", "concat", "loop"].map(String::from);
+        let views = ["permute", "reshape", "broadcast", "slice", "concat", "loop", "cond", "checkpoint", "vmap"]
+            .map(String::from);
         let casts = DType::ALL.into_iter().filter(|&to| to != dtype).map(|to| format!("cast to {to}"));
         let names = unary.chain(binary).chain(ternary).chain(reductions).chain(views).chain(casts);
         all.extend(names.map(|name| (name, dtype)));
         if dtype.size() > 1 {
             all.insert(("matmul".into(), dtype));
+        }
+        if dtype.is_float() {
+            all.insert(("custom_gradient".into(), dtype));
         }
     }
     all
@@ -201,6 +218,9 @@ fn random_graphs_agree_on_every_engine() {
     let by_rows = coverage.by_rows.into_inner();
     println!("{by_rows} graphs had row blocks");
     assert!(by_rows * 100 > cases as usize || cases < 2000, "only {by_rows} graphs had row blocks");
+    let gradients = coverage.gradients.into_inner();
+    println!("{gradients} gradients; none, since: {:?}", coverage.without_gradient.into_inner().unwrap());
+    assert!(gradients * 50 > cases as usize || cases < 2000, "only {gradients} gradients");
     let [nests, others] = coverage.loops.map(AtomicUsize::into_inner);
     println!("{nests} loops in kernels, {others} step by step");
     assert!(

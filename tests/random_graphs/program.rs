@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use kroton::ops::{BinaryOp, ReduceOp, TernaryOp, UnaryOp};
-use kroton::{DType, Scalar};
+use kroton::{Arg, DType, Scalar};
 
 use crate::common::Argument;
 use crate::looping::Loop;
 use crate::recipe::Recipe;
+use crate::regions::Inner;
 
 /// A size of the call; `fixed` if the graph surely knows it when compiling (a fixed 1 broadcasts).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub enum Op {
     Parameter,
     /// A result of a loop: its last states, then the history.
     Loop(Arc<Loop>, usize),
+    /// The result of bodies that are no loop's.
+    Inner(Arc<Inner>),
 }
 
 /// A node with its type.
@@ -99,7 +102,7 @@ pub struct Program {
     pub outputs: Vec<usize>,
     /// The widest float that is in it.
     pub float: DType,
-    /// How many loops it is in.
+    /// How many loops and other bodies it is in.
     pub depth: usize,
 }
 
@@ -129,16 +132,23 @@ impl Program {
         Program { nodes: vec![], inputs: vec![], outputs: vec![], float, depth }
     }
 
-    /// An empty one for the body of a loop.
+    /// An empty one for a body.
     pub fn within(&self) -> Program {
         Program::empty(self.float, self.depth + 1)
+    }
+
+    /// The arguments of a call.
+    pub fn arguments(&self) -> Vec<Arg<'_>> {
+        self.inputs.iter().map(|(_, argument)| argument.arg()).collect()
     }
 
     /// Whether any node is such, here or in a loop.
     pub fn any(&self, is_such: &dyn Fn(&Node) -> bool) -> bool {
         self.nodes.iter().any(|node| {
             let inside = |of: &Loop| of.body.any(is_such) || of.condition.iter().any(|program| program.any(is_such));
-            is_such(node) || matches!(&node.op, Op::Loop(of, _) if inside(of))
+            is_such(node)
+                || matches!(&node.op, Op::Loop(of, _) if inside(of))
+                || matches!(&node.op, Op::Inner(of) if of.bodies.iter().any(|body| body.any(is_such)))
         })
     }
 

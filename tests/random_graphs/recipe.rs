@@ -49,6 +49,7 @@ pub enum Kind {
     Idiom,
     Phrase,
     Loop,
+    Region,
 }
 
 /// A step: a kind, and numbers that choose the op, the dtype and the operands.
@@ -85,7 +86,7 @@ impl Recipe {
 }
 
 /// How often each kind is drawn.
-pub const KINDS: [(Kind, usize); 18] = {
+pub const KINDS: [(Kind, usize); 19] = {
     use Kind::*;
     [
         (Unary, 5),
@@ -106,6 +107,7 @@ pub const KINDS: [(Kind, usize); 18] = {
         (Idiom, 3),
         (Phrase, 7),
         (Loop, 2),
+        (Region, 2),
     ]
 };
 

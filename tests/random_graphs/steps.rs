@@ -67,6 +67,7 @@ impl Program {
                 crate::phrases::add(self, op, step.dtype, a, b, knob);
             }
             Kind::Loop => crate::looping::add(self, op, step.dtype, [a, b, c], knob),
+            Kind::Region => crate::regions::add(self, op, step.dtype, [a, b, c], knob),
         }
     }
 

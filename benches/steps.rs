@@ -141,7 +141,7 @@ mod measured {
             strides: [8, 0].into_iter().collect(),
         };
         let bindings: Vec<Binding> = arrays.iter_mut().map(bind).collect();
-        let launch = Launch { extents: &[ELEMENTS, STEPS], bindings: &bindings };
+        let launch = Launch::new(&[ELEMENTS, STEPS], &bindings);
         // SAFETY: each array has so many elements, and none is another.
         unsafe { executable.launch(&launch, parallelism) }
     }

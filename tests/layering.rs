@@ -47,8 +47,10 @@ const UNSAFE: &[&str] = &[
     // Code for an instruction set that the processor was seen to have, and elements behind pointers.
     "src/elementary/definition.rs",
     "src/elementary/kernel.rs",
+    "src/elementary/philox_avx512.rs",
     "src/elementary/philox_kernel.rs",
     "src/elementary/philox_vector.rs",
+    "src/elementary/piecewise.rs",
     "src/loops/interpret.rs",
     "src/runtime/",
     // Hands the memory of a call on to the oracle or to a program.

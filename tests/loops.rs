@@ -379,3 +379,36 @@ fn threads_change_no_bit() {
         assert_eq!(first.get_or_insert_with(|| result.clone()), &result, "{threads}");
     }
 }
+
+/// Particles whose step also needs the number of each: positions stand beside quotients by one root.
+#[test]
+fn positions_go_with_shared_reciprocals() {
+    for n in [1, 16, 23, 24, 36, 40, 100] {
+        let (x, y, k) = (vector::<f64>("x"), vector::<f64>("y"), vector::<i64>("k"));
+        let end = iterate(3, [&x, &y, &k], |[x, y, k]| {
+            let norm = (&x * &x + &y * &y).sqrt();
+            [&x - 1e-3 * k.cast::<f64>() * &y / &norm, &y + 1e-3 * &x / &norm, k + &arange(n)]
+        });
+        let vectors = iterate(3, [&x, &y, &k], |[x, y, k]| {
+            let norm = (&x * &x + &y * &y).sqrt();
+            let (vx, vy) = (-&y / &norm, &x / &norm);
+            [&x + 1e-3 * k.cast::<f64>() * vx, &y + 1e-3 * vy, k + &arange(n)]
+        });
+        let of = |scale: f64| -> Vec<f64> { (0..n).map(|i| 0.5 + i as f64 * scale).collect() };
+        let given = (of(0.15), of(-0.35), (0..n).map(|i| 5 * i).collect::<Vec<i64>>());
+        let want: Vec<i64> = (0..n).map(|i| 8 * i).collect();
+        for end in [end.unwrap(), vectors.unwrap()] {
+            let f = compile([&x, &y, &k], end).unwrap();
+            let (a, b, numbers): (Vec<f64>, Vec<f64>, Vec<i64>) = f.call((&given.0, &given.1, &given.2)).unwrap();
+            assert_eq!(numbers, want, "{n}");
+            for i in 0..n as usize {
+                let (mut p, mut q) = (given.0[i], given.1[i]);
+                for step in 0..3 {
+                    let (norm, number) = (p.hypot(q), (given.2[i] + step * i as i64) as f64);
+                    (p, q) = (p - 1e-3 * number * q / norm, q + 1e-3 * p / norm);
+                }
+                assert!((a[i] - p).abs() < 1e-12 && (b[i] - q).abs() < 1e-12, "{n}: {i}");
+            }
+        }
+    }
+}

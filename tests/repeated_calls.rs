@@ -255,3 +255,43 @@ fn an_argument_that_is_read_after_a_result_is_written_does_not_become_it() -> Re
     }
     Ok(())
 }
+
+/// The first call of a layout, the one that is recorded and those that replay it give the same bits on any number of threads.
+#[test]
+fn what_is_known_is_split_as_the_first_call_was() -> Result<()> {
+    let (x, y) = (matrix::<f64>("x"), matrix::<f64>("y"));
+    let values = Array2::from_shape_fn((70, 90), |(i, j)| 1.0 / (1 + i * 90 + j) as f64);
+    let other = values.mapv(|value| 1.0 - value);
+    let outputs = || [&x * &y + 1.0, (&x * &y).sum(..), &x + y.sum(1).expand_dims(1)];
+    for output in outputs() {
+        let call = |f: &Function, turned: bool| {
+            let (x, y) = if turned { (values.t(), other.t()) } else { (values.view(), other.view()) };
+            f.call::<Array>((x, y))
+        };
+        let alone = Compiler::new().threads(1).compile([&x, &y], &output)?;
+        for threads in [2, 3, 8] {
+            let shared = Compiler::new().threads(threads).parallel_threshold(1).compile([&x, &y], &output)?;
+            for (turned, round) in [false, true].into_iter().flat_map(|turned| (0..6).map(move |round| (turned, round)))
+            {
+                let (right, ours) = (call(&alone, turned)?, call(&shared, turned)?);
+                assert_eq!(ours, right, "{threads} threads, round {round}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls that follow each other closely are shared with a thread that comes for them; their results are the same.
+#[test]
+fn small_calls_in_a_row_keep_their_bits() -> Result<()> {
+    let (x, y) = (vector::<f64>("x"), vector::<f64>("y"));
+    let (a, b): (Vec<f64>, Vec<f64>) = (0..30_000).map(|i| (f64::from(i) / 3e4, 1.0 / f64::from(i + 1))).unzip();
+    let sum = (&x * &y).sum(..);
+    let right =
+        Compiler::new().threads(1).compile([&x, &y], (&x * &y + 1.0, &sum))?.call::<(Vec<f64>, f64)>((&a, &b))?;
+    let shared = Compiler::new().threads(2).compile([&x, &y], (&x * &y + 1.0, &sum))?;
+    for _ in 0..2_000 {
+        assert_eq!(shared.call::<(Vec<f64>, f64)>((&a, &b))?, right);
+    }
+    Ok(())
+}

@@ -158,6 +158,24 @@ fn results_may_have_gaps_and_the_callers_pool_runs_the_ranges() {
     }
 }
 
+/// Results that bypass the cache, in rows that begin anywhere, and one that is read again.
+#[test]
+fn results_too_large_for_the_cache() {
+    let x = matrix::<f64>("x");
+    let powers = (&x - x.max_keepdims(1)).exp();
+    let shares = &powers / powers.sum_keepdims(1);
+    let compile = |compiler: Compiler| compiler.compile([&x], [&powers, &shares]).unwrap();
+    let apart = compile(compiler().row_bytes(0));
+    let array = numbers(&[1100, 1951]);
+    let expected: [Array; 2] = apart.call((&array,)).unwrap();
+    for threads in [1, 2] {
+        let got: [Array; 2] = compile(compiler().threads(threads)).call((&array,)).unwrap();
+        for (got, expected) in got.iter().zip(&expected) {
+            assert!(bits(got) == bits(expected), "{threads}");
+        }
+    }
+}
+
 /// A function with products that sum over the rows of a matrix, in ranges of rows and whole, beside the same function whose
 /// products are not in row blocks. All of the first have the same bits.
 fn products_in_ranges(name: &str, inputs: &[Expr], outputs: &[Expr], arguments: &[&[ArrayViewD<'_, f64>]]) {

@@ -7,8 +7,10 @@ pub mod cpu;
 pub mod gpu;
 pub mod interpreter;
 pub mod matmul;
+mod missed;
 mod offer;
 mod parallelism;
+mod ranges;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target};
-pub use parallelism::{Parallelism, Pool};
+pub use parallelism::{Call, Parallelism, Pool};
 
 /// An engine.
 pub trait Backend: Send + Sync + fmt::Debug {
@@ -44,8 +46,7 @@ pub trait Executable: Send + Sync + fmt::Debug {
     /// `Memory` or `Internal`, before anything is written.
     unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()>;
 
-    /// The same launch for any addresses, if the engine can say beforehand what it comes to: it runs on the caller's
-    /// thread then, whatever the number of threads.
+    /// The same launch for any addresses, if the engine can say beforehand what it comes to.
     ///
     /// # Errors
     /// As `launch`.
@@ -77,6 +78,9 @@ pub trait Settled: Send + Sync + fmt::Debug {
     /// # Errors
     /// As `Executable::launch`.
     unsafe fn run(&self, bases: &[i64]) -> Result<()>;
+
+    /// Whether it always runs on the caller's thread.
+    fn runs_alone(&self) -> bool;
 }
 
 /// A text that an engine can give of a kernel.

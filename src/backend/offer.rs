@@ -8,19 +8,25 @@
 //! Each thread begins with a range of the tasks of its own and then takes from the ends of the others', so that jobs of one
 //! kind, one after the other, find what they work on in the caches of the same cores.
 //!
+//! A job is in a place of the board, which stays where it is when the job is over: what two threads both write they pass
+//! to and fro between their caches, at some 0.2 µs each time, and nothing else of a small job takes as long. Of several
+//! callers at once each counts as one of the threads: who has the place of number n can have n helpers fewer.
+//!
 //! Invariants: a caller never waits for a thread that has not begun; at most the given number of threads is in a job at a
 //! time; no more threads are asked for while as many are on their way as a job may have. Must not know: what the tasks do,
 //! or which pool the threads are from.
 
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
+use super::missed::Missed;
+use super::ranges::Range;
 
 /// How long a thread that is done looks out for the next job: some times what it takes to wake it.
 const LOOKOUT: Duration = Duration::from_micros(50);
@@ -34,206 +40,219 @@ const PATIENCE: Duration = Duration::from_micros(20);
 /// Looks between two looks at the clock.
 const LOOKS: usize = 64;
 
-/// Whether a job is worth the waking of threads that sleep.
+/// Callers that can have help at a time.
+const PLACES: usize = 16;
+
+/// Whom a job is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// It is.
+    /// As many threads as it may have; those who are missing are asked for.
     Wake,
-    /// Only if jobs come so close one after the other that a thread, once awake, finds the next one too.
-    WakeIfBusy,
+    /// Those who are there.
+    Awake,
 }
 
 /// Where callers put up their jobs, and threads of a pool look for them.
 #[derive(Debug, Default)]
 pub struct Board {
-    open: Mutex<Open>,
-    /// Goes up with each job; those who look out watch it.
-    version: AtomicUsize,
+    /// Another one with each job; those who look out watch it.
+    version: Apart<AtomicUsize>,
+    staff: Apart<Staff>,
+    missed: Apart<Missed>,
+    places: [Place; PLACES],
 }
 
+/// Apart from its neighbors, which other threads change.
 #[derive(Debug, Default)]
-struct Open {
-    jobs: Vec<Arc<Job>>,
-    /// Threads that will look at the jobs again before they leave: asked for and not there yet, or on the lookout.
-    coming: usize,
-    /// When the last job was over.
-    last: Option<Instant>,
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// Who is there.
+#[derive(Debug, Default)]
+struct Staff {
+    /// Threads that were asked for and have not left.
+    asked: AtomicUsize,
+    /// Those of them who have come.
+    awake: AtomicUsize,
+}
+
+impl Staff {
+    fn leave(&self) {
+        self.awake.fetch_sub(1, Ordering::Relaxed);
+        self.asked.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn come_back(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.awake.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Board {
+    /// Whom work is for that a thread would do in so much less time with the help of another; none if it is best done
+    /// alone.
+    pub fn whom(&self, gain: Duration) -> Option<Call> {
+        if self.staff.0.awake.load(Ordering::Relaxed) > 0 {
+            return Some(Call::Awake);
+        }
+        self.missed.0.note(gain).then_some(Call::Wake)
+    }
+
     /// Runs the tasks 0, 1, … on this thread and on up to so many others, which `ask` makes call `help`.
     ///
     /// # Panics
     /// If a task does, with what the first of them panics with, when no task runs anymore.
     pub fn run(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync), ask: impl Fn()) {
-        let job = Arc::new(Job::new(tasks, others, task));
-        let shown = Shown { board: self, job: &job };
-        (0..self.put_up(&job, call)).for_each(|_| ask());
-        // SAFETY: `task` lives until this function is left, before which nobody else uses it anymore.
-        unsafe { job.work(0) };
-        drop(shown);
-        if let Some(panic) = lock(&job.panic).take() {
+        let taken = self.places.iter().enumerate().take(others).find(|(_, place)| place.take());
+        let Some((number, place)) = taken else { return (0..tasks).for_each(task) };
+        let taken = Taken(place);
+        let most = (others - number).min(tasks.saturating_sub(1));
+        // SAFETY: the place was taken by this thread; `taken` closes the job before `task` ends.
+        let job = unsafe { place.open(tasks, most, task) };
+        self.version.0.store(job.wrapping_mul(PLACES).wrapping_add(number), Ordering::Release);
+        if call == Call::Wake {
+            // Who leaves because nothing came sees this job, or is seen to have left. Who leaves for its pool may be counted
+            // on for one job, which then goes without.
+            fence(Ordering::SeqCst);
+            (0..self.missing(most)).for_each(|_| ask());
+        }
+        // SAFETY: this is the caller.
+        unsafe { place.work(0) };
+        place.close();
+        let panic = lock(&place.panic).take();
+        drop(taken);
+        if let Some(panic) = panic {
             resume_unwind(panic);
         }
     }
 
+    /// How many threads are to be asked for, so that there are so many.
+    fn missing(&self, wanted: usize) -> usize {
+        let missing = |asked: usize| (asked < wanted).then_some(wanted);
+        let before = self.staff.0.asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, missing);
+        before.map_or(0, |before| wanted - before)
+    }
+
     /// Takes part in jobs until there has been none for a while, as the thread of this number in its pool.
     pub fn help(&self, number: usize) {
-        let start = Instant::now();
-        while let Some(job) = self.next() {
-            // SAFETY: the job was entered.
-            unsafe { job.work(1 + number % job.most) };
-            // The pool has other work to do, which must not wait for callers without end.
-            let stays = start.elapsed() < STAY;
-            if stays {
-                // First, so that the caller counts on this thread for its next job.
-                lock(&self.open).coming += 1;
-            }
-            job.leave();
-            if !stays {
-                return;
-            }
-        }
-    }
-
-    /// Shows a job; says how many threads are to be asked for.
-    fn put_up(&self, job: &Arc<Job>, call: Call) -> usize {
-        let asked = {
-            let mut open = lock(&self.open);
-            let missing = job.most.saturating_sub(open.coming);
-            let asks = match call {
-                Call::Wake => true,
-                Call::WakeIfBusy => missing > 0 && open.last.is_some_and(|last| last.elapsed() < LOOKOUT),
-            };
-            let asked = if asks { missing } else { 0 };
-            open.coming += asked;
-            open.jobs.push(Arc::clone(job));
-            asked
-        };
-        self.version.fetch_add(1, Ordering::Release);
-        asked
-    }
-
-    fn take_down(&self, job: &Arc<Job>) {
-        let now = Instant::now();
-        let mut open = lock(&self.open);
-        open.jobs.retain(|other| !Arc::ptr_eq(other, job));
-        open.last = Some(now);
-    }
-
-    /// A job that was entered; none if there has been none for a while, and then nobody counts on this thread.
-    fn next(&self) -> Option<Arc<Job>> {
-        let start = Instant::now();
+        let staff = &self.staff.0;
+        staff.awake.fetch_add(1, Ordering::Relaxed);
+        let (start, mut since) = (Instant::now(), Instant::now());
         loop {
-            let version = self.version.load(Ordering::Acquire);
-            let mut open = lock(&self.open);
-            let job = open.jobs.iter().find(|job| job.enter()).cloned();
-            let is_over = job.is_none() && start.elapsed() >= LOOKOUT;
-            if job.is_some() || is_over {
-                open.coming -= 1;
-                return job;
+            let version = self.version.0.load(Ordering::Acquire);
+            if let Some((place, most)) = self.enter(version) {
+                // SAFETY: the job was entered.
+                unsafe { place.work(1 + number % most) };
+                since = Instant::now();
+                // The pool has other work to do, which must not wait for callers without end.
+                let stays = since.duration_since(start) < STAY;
+                if !stays {
+                    // First, so that the caller asks for another one for its next job.
+                    self.missed.0.leave();
+                    staff.leave();
+                }
+                place.leave();
+                if !stays {
+                    return;
+                }
+            } else if !self.look_out(version, since) {
+                staff.leave();
+                fence(Ordering::SeqCst);
+                if self.version.0.load(Ordering::Acquire) == version {
+                    return;
+                }
+                // Somebody may have counted on this thread.
+                staff.come_back();
             }
-            drop(open);
-            self.look_out(version, start);
         }
     }
 
-    /// Returns when there is a new job, or it is time to leave.
-    fn look_out(&self, version: usize, start: Instant) {
-        while start.elapsed() < LOOKOUT {
+    /// A job that was entered, and how many others it may have; the one that is put up last comes first.
+    fn enter(&self, version: usize) -> Option<(&Place, usize)> {
+        let newest = version % PLACES;
+        let places = self.places[newest..].iter().chain(&self.places[..newest]);
+        places.into_iter().find_map(|place| Some((place, place.enter()?)))
+    }
+
+    /// Returns when there is a new job, or it is time to leave, as there has been none since then; says whether there is one.
+    fn look_out(&self, version: usize, since: Instant) -> bool {
+        while since.elapsed() < LOOKOUT {
             for _ in 0..LOOKS {
-                if self.version.load(Ordering::Acquire) != version {
-                    return;
+                let newer = self.version.0.load(Ordering::Acquire);
+                if newer != version {
+                    prefetch_for_writing(&self.places[newer % PLACES].job);
+                    return true;
                 }
                 spin_loop();
             }
         }
+        false
     }
 }
 
-/// A job that is on the board, or is about to be.
-struct Shown<'a> {
-    board: &'a Board,
-    job: &'a Arc<Job>,
-}
+/// A place that a caller has; given back when nobody is at its job.
+struct Taken<'a>(&'a Place);
 
-impl Drop for Shown<'_> {
+impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.job.close();
-        self.board.take_down(self.job);
+        self.0.close();
+        self.0.is_taken.0.store(false, Ordering::Release);
     }
 }
 
-/// The bit of a job's state that says that nobody may enter anymore.
+/// The bit of a place's state that says that nobody may enter anymore.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// The bit that says that the caller sleeps.
 const SLEEPS: usize = CLOSED >> 1;
 
-/// Tasks that are taken one by one.
+/// How many others are inside, in the state; how many may be is above that.
+const INSIDE: usize = (1 << MOST) - 1;
+
+/// The first bit of how many others may be inside.
+const MOST: u32 = (usize::BITS - 2) / 2;
+
+/// Room for a job: tasks that are taken one by one.
 #[derive(Debug)]
-struct Job {
-    /// Valid until the job is closed and everybody has left.
-    task: Borrowed,
-    /// The tasks that nobody has taken, a range for each thread.
-    ranges: SmallVec<[Range; 4]>,
-    /// Whether somebody found none.
-    is_over: AtomicBool,
-    /// How many others may be inside at a time.
-    most: usize,
-    /// How many others are inside, and the bits.
-    state: AtomicUsize,
-    caller: Thread,
+struct Place {
+    /// Whether a caller has it.
+    is_taken: Apart<AtomicBool>,
+    job: Apart<Job>,
+    /// The caller, when it sleeps.
+    caller: Mutex<Option<Thread>>,
     /// What a task panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// Some numbers that are taken from both ends; apart from its neighbors, which other threads change.
+/// What those who enter need.
 #[derive(Debug)]
-#[repr(align(64))]
-struct Range(AtomicU64);
-
-impl Range {
-    fn new(start: u32, end: u32) -> Range {
-        Range(AtomicU64::new(Range::word(start, end)))
-    }
-
-    fn word(start: u32, end: u32) -> u64 {
-        (u64::from(start) << 32) | u64::from(end)
-    }
-
-    fn first(&self) -> Option<usize> {
-        let (start, _) = self.change(|start, end| Range::word(start + 1, end))?;
-        Some(start as usize)
-    }
-
-    fn last(&self) -> Option<usize> {
-        let (_, end) = self.change(|start, end| Range::word(start, end - 1))?;
-        Some(end as usize - 1)
-    }
-
-    /// Changes it unless it is empty; gives what it was.
-    fn change(&self, change: impl Fn(u32, u32) -> u64) -> Option<(u32, u32)> {
-        let ends = |word: u64| ((word >> 32) as u32, word as u32);
-        let changed = |word: u64| {
-            let (start, end) = ends(word);
-            (start < end).then(|| change(start, end))
-        };
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).ok().map(ends)
-    }
-
-    fn clear(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
+struct Job {
+    /// How many others are inside, how many may be, and the bits.
+    state: AtomicUsize,
+    /// Written by the caller while the job is closed and nobody is inside, read by those inside.
+    tasks: UnsafeCell<Tasks>,
 }
 
+/// The tasks of a job.
+#[derive(Debug)]
+struct Tasks {
+    /// How many jobs there have been in this place.
+    job: usize,
+    /// Valid until the job is closed and everybody has left.
+    task: Option<Borrowed>,
+    /// The tasks that nobody has taken, a range for each thread.
+    ranges: Vec<Range>,
+}
+
+// SAFETY: `tasks` is written by the one caller that has taken the place, while nobody is inside.
+unsafe impl Sync for Job {}
+
 /// A function that its owner waits for.
+#[derive(Clone, Copy)]
 struct Borrowed(*const (dyn Fn(usize) + Sync));
 
 // SAFETY: what it points to may be called from any thread.
 unsafe impl Send for Borrowed {}
-// SAFETY: as above.
-unsafe impl Sync for Borrowed {}
 
 impl std::fmt::Debug for Borrowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -241,85 +260,122 @@ impl std::fmt::Debug for Borrowed {
     }
 }
 
-impl Job {
-    fn new(tasks: usize, most: usize, task: &(dyn Fn(usize) + Sync)) -> Job {
-        // SAFETY: only the lifetime changes; `work` vouches for it.
+impl Default for Place {
+    fn default() -> Place {
+        let tasks = Tasks { job: 0, task: None, ranges: Vec::new() };
+        Place {
+            is_taken: Apart::default(),
+            job: Apart(Job { state: AtomicUsize::new(CLOSED), tasks: UnsafeCell::new(tasks) }),
+            caller: Mutex::default(),
+            panic: Mutex::default(),
+        }
+    }
+}
+
+impl Place {
+    /// Whether this thread may put up a job here.
+    fn take(&self) -> bool {
+        !self.is_taken.0.load(Ordering::Relaxed) && !self.is_taken.0.swap(true, Ordering::Acquire)
+    }
+
+    /// Lets up to so many others in; gives the number of the job.
+    ///
+    /// # Safety
+    /// The place was taken by this thread, and `task` lives until the job was closed.
+    unsafe fn open(&self, tasks: usize, most: usize, task: &(dyn Fn(usize) + Sync)) -> usize {
+        // SAFETY: only the lifetime changes; the caller vouches for it.
         let task = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(task)
         };
-        // Who cuts work into tasks makes some for each thread.
-        assert!(u32::try_from(tasks).is_ok(), "{tasks} tasks");
-        let bound = |thread: usize| (tasks as u128 * thread as u128 / (most as u128 + 1)) as u32;
-        let range = |thread: usize| Range::new(bound(thread), bound(thread + 1));
-        Job {
-            task: Borrowed(task),
-            ranges: (0..=most).map(range).collect(),
-            is_over: AtomicBool::new(false),
-            most,
-            state: AtomicUsize::new(0),
-            caller: thread::current(),
-            panic: Mutex::new(None),
-        }
+        // SAFETY: nobody is inside, and other callers find the place taken.
+        let own = unsafe { &mut *self.job.0.tasks.get() };
+        own.job = own.job.wrapping_add(1);
+        own.task = Some(Borrowed(task));
+        own.ranges.resize_with(most + 1, Range::default);
+        Range::share(&own.ranges, tasks);
+        self.job.0.state.store(most << MOST, Ordering::Release);
+        own.job
     }
 
-    /// Whether this thread may work on it; it then has to leave.
-    fn enter(&self) -> bool {
-        let is_open = |state: usize| state < self.most && !self.is_over.load(Ordering::Relaxed);
-        let entered = |state: usize| is_open(state).then_some(state + 1);
-        self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, entered).is_ok()
+    /// Lets this thread in, which then has to leave, if it may; says how many others may be inside.
+    fn enter(&self) -> Option<usize> {
+        let may = |state: usize| state & CLOSED == 0 && state & INSIDE < state >> MOST;
+        let entered = |state: usize| may(state).then_some(state + 1);
+        let before = self.job.0.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, entered);
+        before.ok().map(|state| state >> MOST)
     }
 
     /// Does tasks until none is left, those of this range first. After a panic none is.
     ///
     /// # Safety
-    /// The job was entered and not left, or this is the caller and the job is not over.
+    /// The job was entered and not left, or this is the caller and the job is not closed.
     unsafe fn work(&self, own: usize) {
+        // SAFETY: it is not written before everybody has left and the job is closed.
+        let tasks = unsafe { &*self.job.0.tasks.get() };
+        let Some(Borrowed(task)) = tasks.task else { return };
         // SAFETY: the caller of `Board::run` keeps it until the job is closed and everybody has left.
-        let task = unsafe { &*self.task.0 };
+        let task = unsafe { &*task };
         let work = || {
-            while let Some(number) = self.take(own) {
+            while let Some(number) = tasks.ranges[own].first() {
+                task(number);
+            }
+            // While it is seen that others have none either.
+            prefetch_for_writing(&self.job.0.state);
+            while let Some(number) = Range::take(&tasks.ranges, own) {
                 task(number);
             }
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            self.ranges.iter().for_each(Range::clear);
+            tasks.ranges.iter().for_each(Range::clear);
             lock(&self.panic).get_or_insert(panic);
         }
-        self.is_over.store(true, Ordering::Relaxed);
     }
 
-    fn take(&self, own: usize) -> Option<usize> {
-        let others = self.ranges[own + 1..].iter().chain(&self.ranges[..own]);
-        self.ranges[own].first().or_else(|| others.into_iter().find_map(Range::last))
-    }
-
-    /// The last look at the job's task by a thread that has entered: all it did happened before the caller goes on.
+    /// The last look at the job by a thread that has entered: all it did happened before the caller goes on. Nobody
+    /// enters anymore, as there is no task left.
     fn leave(&self) {
-        if self.state.fetch_sub(1, Ordering::Release) == CLOSED + SLEEPS + 1 {
-            self.caller.unpark();
+        let left = |state: usize| Some((state - 1) | CLOSED);
+        let before = self.job.0.state.fetch_update(Ordering::Release, Ordering::Relaxed, left);
+        if before.is_ok_and(|state| state & SLEEPS != 0 && state & INSIDE == 1)
+            && let Some(caller) = &*lock(&self.caller)
+        {
+            caller.unpark();
         }
     }
 
     /// Lets nobody enter anymore and waits until everybody has left.
     fn close(&self) {
-        if self.state.fetch_or(CLOSED, Ordering::Acquire) == 0 {
+        let state = &self.job.0.state;
+        if state.fetch_or(CLOSED, Ordering::Acquire) & INSIDE == 0 {
             return;
         }
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             for _ in 0..LOOKS {
-                if self.state.load(Ordering::Acquire) == CLOSED {
+                if state.load(Ordering::Acquire) & INSIDE == 0 {
                     return;
                 }
                 spin_loop();
             }
         }
-        let mut state = self.state.fetch_or(SLEEPS, Ordering::Acquire);
-        while state & !(CLOSED | SLEEPS) != 0 {
+        *lock(&self.caller) = Some(thread::current());
+        let mut inside = state.fetch_or(SLEEPS, Ordering::Acquire) & INSIDE;
+        while inside != 0 {
             thread::park();
-            state = self.state.load(Ordering::Acquire);
+            inside = state.load(Ordering::Acquire) & INSIDE;
         }
     }
+}
+
+/// Asks for the line that something lies in, to be written.
+fn prefetch_for_writing<T>(place: &T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: nothing but the cache changes.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) place, options(nostack, preserves_flags));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = place;
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,10 +7,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::offer::{Board, Call};
+use super::offer::Board;
+pub use super::offer::Call;
 
 /// Who runs a launch, and from what size on in parallel.
 #[derive(Debug, Clone, Default)]
@@ -61,35 +63,43 @@ impl Parallelism {
         self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
     }
 
-    /// Whether tasks are offered to threads that are awake; within a pool somebody might have to be woken.
-    pub fn offers(&self) -> bool {
+    /// Whether there is more than one thread, as far as that is known without a look at rayon.
+    pub fn may_share(&self) -> bool {
+        self.threshold != Some(usize::MAX) && self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() > 1)
+    }
+
+    /// Whether tasks are offered; within a pool they are handed to threads that might have to be woken.
+    fn offers() -> bool {
         rayon::current_thread_index().is_none()
+    }
+
+    /// Whom work is for that gains so little from another thread that it may not be worth to wake one; none if it is
+    /// best done alone.
+    pub fn whom(&self, gain: Duration) -> Option<Call> {
+        let board = || self.pool.as_ref().map_or(&**GLOBAL, |pool| &pool.board);
+        if Parallelism::offers() { board().whom(gain) } else { None }
     }
 
     /// Runs the tasks 0, 1, …, which are worth the waking of threads; a single one touches nothing of rayon.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        self.run_with(Call::Wake, tasks, &task);
+        self.run_for(Call::Wake, tasks, task);
     }
 
-    /// Runs the tasks 0, 1, …, which are worth another thread only if it is awake.
-    pub fn run_small(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        self.run_with(Call::WakeIfBusy, tasks, &task);
-    }
-
-    fn run_with(&self, call: Call, tasks: usize, task: &(dyn Fn(usize) + Send + Sync)) {
+    /// Runs the tasks 0, 1, …, with those for whom they are.
+    pub fn run_for(&self, call: Call, tasks: usize, task: impl Fn(usize) + Send + Sync) {
         if tasks <= 1 {
             return (0..tasks).for_each(task);
         }
-        let others = || tasks.min(self.threads()) - 1;
-        let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(task);
-        match (&self.pool, self.offers()) {
+        let others = || self.threads() - 1;
+        let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
+        match (&self.pool, Parallelism::offers()) {
             (Some(pool), false) => pool.install(shared),
             (None, false) => shared(),
-            (Some(pool), true) => pool.board.run(tasks, others(), call, task, || {
+            (Some(pool), true) => pool.board.run(tasks, others(), call, &task, || {
                 let board = Arc::clone(&pool.board);
                 pool.spawn(move || board.help(number()));
             }),
-            (None, true) => GLOBAL.run(tasks, others(), call, task, || rayon::spawn(|| GLOBAL.help(number()))),
+            (None, true) => GLOBAL.run(tasks, others(), call, &task, || rayon::spawn(|| GLOBAL.help(number()))),
         }
     }
 }

@@ -261,4 +261,14 @@ pub struct Launch<'a> {
     pub extents: &'a [usize],
     /// One for each operand.
     pub bindings: &'a [Binding],
+    /// How many iterations there are of all launches of which this is one, where nothing reads their results before the
+    /// last has ended: engines may ask whether so many results fit a cache.
+    pub part_of: usize,
+}
+
+impl<'a> Launch<'a> {
+    /// A launch by itself.
+    pub fn new(extents: &'a [usize], bindings: &'a [Binding]) -> Launch<'a> {
+        Launch { extents, bindings, part_of: 0 }
+    }
 }

@@ -32,6 +32,7 @@ mod recorded;
 mod replay;
 mod row_step;
 mod rows;
+mod shares;
 pub mod site;
 pub mod stateful;
 mod value;

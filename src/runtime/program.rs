@@ -340,7 +340,7 @@ impl Frame<'_> {
     /// As `Program::run`.
     unsafe fn kernel(&mut self, step: &KernelStep<Arc<dyn Executable>>, parallelism: &Parallelism) -> Result<()> {
         let (extents, bindings) = self.bindings(step)?;
-        let launch = Launch { extents: &extents, bindings: &bindings };
+        let launch = Launch::new(&extents, &bindings);
         // SAFETY: the windows stay within their sources, and what is written is read by nobody else in the step.
         unsafe { step.kernel.launch(&launch, parallelism) }
     }

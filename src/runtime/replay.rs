@@ -31,8 +31,6 @@ pub struct Replay {
 #[derive(Debug)]
 pub(super) struct ReplayStep {
     pub settled: Box<dyn Settled>,
-    /// Whether it runs on the caller's thread.
-    pub runs_alone: bool,
     pub operands: SmallVec<[ReplayOperand; 4]>,
 }
 
@@ -74,7 +72,7 @@ impl Replay {
 
     /// Whether all launches run on the caller's thread.
     pub(super) fn runs_alone(&self) -> bool {
-        self.steps.iter().all(|step| step.runs_alone)
+        self.steps.iter().all(|step| step.settled.runs_alone())
     }
 
     /// Whether only the last launch writes an output.
@@ -158,6 +156,10 @@ impl Settled for Relaunch {
             bindings.push(Binding { base, strides: binding.strides.clone() });
         }
         // SAFETY: by the caller's word.
-        unsafe { self.kernel.launch(&Launch { extents: &self.extents, bindings: &bindings }, &self.parallelism) }
+        unsafe { self.kernel.launch(&Launch::new(&self.extents, &bindings), &self.parallelism) }
+    }
+
+    fn runs_alone(&self) -> bool {
+        false
     }
 }

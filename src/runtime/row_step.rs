@@ -28,6 +28,8 @@ pub(super) struct RowLaunch<'a> {
     pub kernel: &'a dyn Executable,
     pub extents: SmallVec<[usize; 4]>,
     pub operands: SmallVec<[RowOperand; 4]>,
+    /// How many iterations all ranges have, if no step of the block reads its results, else 0.
+    pub part_of: usize,
 }
 
 /// A product of a matrix and a vector, over the rows of the block and the other axis of the matrix.
@@ -66,6 +68,8 @@ pub(super) struct At<'a> {
     pub first: &'a [usize],
     /// How many there are of the last one.
     pub length: usize,
+    /// The first index of these axes in the worker's next range, if there is one.
+    pub next: Option<&'a [usize]>,
     /// The worker's memory.
     pub scratch: usize,
     /// Where each slot of the block lies in it.
@@ -86,12 +90,13 @@ impl RowLaunch<'_> {
             binding.base = operand.base_at(at);
         }
         // SAFETY: by the caller's word.
-        unsafe { self.kernel.launch(&Launch { extents, bindings }, &ALONE) }
+        unsafe { self.kernel.launch(&Launch { extents, bindings, part_of: self.part_of }, &ALONE) }
     }
 }
 
 impl RowProduct<'_> {
-    /// Computes the product for some rows; if it sums over them, the sums of their blocks.
+    /// Computes the product for some rows; if it sums over them, the sums of their blocks. It is then about to let go of
+    /// these rows, and has time to ask for the next ones.
     ///
     /// # Safety
     /// The product may run for these rows, which are whole blocks or the last ones.
@@ -109,7 +114,8 @@ impl RowProduct<'_> {
                 let result = Line { pointer: std::ptr::null_mut(), stride: 1 };
                 let blocks = at.first[0] / block_columns(dtype, other);
                 let sums = std::ptr::with_exposed_provenance_mut(at.sums[sums] + blocks * other * dtype.size());
-                WithVector { rows: other, inner: at.length, matrix, vector, result }.block_sums(dtype, sums);
+                let ahead = at.next.map(|next| (next[0] as isize - at.first[0] as isize).wrapping_mul(by_row));
+                WithVector { rows: other, inner: at.length, matrix, vector, result, ahead }.block_sums(dtype, sums);
             } else {
                 let left = Matrix { pointer: matrix, row_stride: by_row, column_stride: along };
                 let right = column(vector, self.strides(&self.vector)[1]);
@@ -135,13 +141,14 @@ impl RowProduct<'_> {
     pub unsafe fn close(&self, sums: &[usize]) -> Result<()> {
         let Some(sums) = self.sums.map(|number| sums[number]) else { return Ok(()) };
         let ([rows, other], none) = (self.extents, std::ptr::null_mut());
-        let whole = At { first: &[0], length: rows, scratch: 0, places: &[], sums: &[] };
+        let whole = At { first: &[0], length: rows, next: None, scratch: 0, places: &[], sums: &[] };
         let product = WithVector {
             rows: other,
             inner: 0,
             matrix: Matrix { pointer: none, row_stride: 1, column_stride: 1 },
             vector: Line { pointer: none, stride: 1 },
             result: Line { pointer: self.result.pointer_at(&whole)?, stride: self.strides(&self.result)[1] },
+            ahead: None,
         };
         let blocks = rows.div_ceil(block_columns(self.dtype, other));
         // SAFETY: by the caller's word.
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn operands_move_with_their_range_and_slots_stay() {
         let at = |base: RowBase| {
-            let at = At { first: &[2, 3], length: 1, scratch: 5000, places: &[0, 64], sums: &[] };
+            let at = At { first: &[2, 3], length: 1, next: None, scratch: 5000, places: &[0, 64], sums: &[] };
             RowOperand { base, strides: SmallVec::from_slice(&[-100, 8]) }.base_at(&at)
         };
         assert!(matches!(at(RowBase::Address(1000)), Base::Host(pointer) if pointer.addr() == 824));

@@ -1,7 +1,7 @@
 //! Running a row block: for some rows at a time, step after step, so that rows stay in the cache between steps.
 //!
 //! A block is *cut* into ranges of one of its leading axes, with one index of each axis further out. Workers take one
-//! range after the other; memory that only the block uses is as large as a range and each worker has its own. Nothing
+//! range after the other (`shares.rs`); memory that only the block uses is as large as a range and each worker has its own. Nothing
 //! is cut that fits into the cache whole, nor where a single row does not fit and there are too few for all threads.
 //! Where products sum over the rows, ranges are whole blocks of these sums, which are added up when all ranges are done.
 //!
@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
@@ -23,6 +22,7 @@ use crate::loops::{Base, Binding};
 use crate::lower::plan::{Plan, ProductOverRows, RowBlock, Source, Step, Window};
 use crate::runtime::memory::Sizes;
 use crate::runtime::row_step::{At, RowProduct, RowStep};
+use crate::runtime::shares::Shares;
 use crate::runtime::windows::{size, sizes};
 use crate::schedule::Slot;
 use crate::shape::{Dim, Symbols, element_count};
@@ -30,6 +30,10 @@ use crate::shape::{Dim, Symbols, element_count};
 /// What the kernels of a block may touch while they run for some rows: about a core's share of the caches. Ranges that
 /// fit the L2 cache alone begin and end streams through memory so often that they gain nothing.
 pub(super) const CACHE: usize = 2 << 20;
+
+/// A range has at least one of so many parts of that; and at most where the next one is asked for while it is still in use,
+/// so that both fit the L2 cache with room to spare.
+const PARTS: usize = 8;
 
 /// Ranges per thread, so that uneven ones even out.
 const PER_THREAD: usize = 4;
@@ -92,7 +96,9 @@ impl Rows {
         let mut extents = sizes(&self.extents, symbols)?;
         let threads = self.threads(plan, symbols, who)?;
         let parts = if threads == 1 { 1 } else { threads * PER_THREAD };
-        let share = (bytes / parts).max(cache / 8).min(cache);
+        let sums = self.sums(symbols)?;
+        let most = if sums.is_empty() { cache } else { cache / PARTS };
+        let share = (bytes / parts).max(cache / PARTS).min(most);
         let mut row = bytes;
         let axis = extents.iter().position(|&extent| {
             row /= extent.max(1);
@@ -104,7 +110,6 @@ impl Rows {
             rows if rows < GRAIN => rows,
             rows => rows - rows % GRAIN,
         };
-        let sums = self.sums(symbols)?;
         let grain = sums.iter().map(|&(dtype, [_, sums])| block_columns(dtype, sums)).max().unwrap_or(1);
         if grain > 1 && row.saturating_mul(grain) > cache.max(CACHE) {
             return Ok(None);
@@ -232,20 +237,21 @@ impl Cut {
         let start = self.memory.bytes_mut().as_mut_ptr().expose_provenance();
         let sums: SmallVec<[usize; 1]> =
             self.sums.iter_mut().map(|sums| sums.bytes_mut().as_mut_ptr().expose_provenance()).collect();
-        let (cut, ranges) = (&*self, ranges(&self.extents, self.rows));
-        let (next, failed) = (AtomicUsize::new(0), OnceLock::new());
+        let (cut, failed) = (&*self, OnceLock::new());
+        let shares = Shares::new(ranges(&self.extents, self.rows), self.workers);
         parallelism.run(self.workers, |worker| {
+            let take = || shares.take(worker);
             let mut worker = Worker::new(cut, steps, start + worker * cut.scratch, &sums);
-            loop {
-                let range = next.fetch_add(1, Ordering::Relaxed);
-                if range >= ranges || failed.get().is_some() {
-                    return;
-                }
+            let mut taken = take();
+            while let (Some(range), None) = (taken, failed.get()) {
+                // The products that sum over the rows ask for the rows of the next range.
+                let early = if sums.is_empty() { None } else { take() };
                 // SAFETY: by the caller's word: no two ranges have a row in common, and each worker its own scratch.
-                if let Err(error) = unsafe { worker.range(range) } {
+                if let Err(error) = unsafe { worker.range(range, early) } {
                     // Another worker's error is as good.
                     let _ = failed.set(error);
                 }
+                taken = if sums.is_empty() { take() } else { early };
             }
         });
         failed.into_inner().map_or(Ok(()), Err)?;
@@ -309,10 +315,11 @@ impl<'a> Worker<'a> {
 
     /// # Safety
     /// As `Cut::run`, for the rows of this range.
-    unsafe fn range(&mut self, number: usize) -> Result<()> {
+    unsafe fn range(&mut self, number: usize, next: Option<usize>) -> Result<()> {
         let Worker { cut, steps, scratch, sums } = self;
         let (first, length) = cut.range(number);
-        let at = At { first: &first, length, scratch: *scratch, places: &cut.places, sums };
+        let next = next.map(|number| cut.range(number).0);
+        let at = At { first: &first, length, next: next.as_deref(), scratch: *scratch, places: &cut.places, sums };
         for Prepared { step, bindings, extents } in steps {
             // SAFETY: by the caller's word.
             unsafe {

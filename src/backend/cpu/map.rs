@@ -2,6 +2,7 @@
 //!
 //! Must not know: how code is made; reductions.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use super::form::{Port, Program};
 use super::generate::{Generator, Made};
 use super::isa::Isa;
 use super::jit::{Code, order_streamed_stores};
-use super::parallel::{Split, is_split, run, share, split};
-use super::settled::{SettledMap, operands};
+use super::parallel::{Split, run, share, split};
+use super::settled::{SettledMap, Sharing, operands};
 use super::space::{Bases, Space, advance, origin, push_steps, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
@@ -144,24 +145,23 @@ impl Map {
         self.weight.saturating_add(self.program.loops_weight(&extents, self.isa.features.fma))
     }
 
-    /// A launch whose addresses are to come, if it runs on the caller's thread and its results are to stay in the cache.
+    /// A launch whose addresses are to come, if its results are to stay in the cache.
     ///
     /// # Errors
     /// As `launch`.
     pub fn settle(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<SettledMap>> {
         let ports = &self.program.ports;
         let mut space = Space::new(launch, axes, ports)?;
-        if is_split(parallelism, space.len(), self.weight(launch)) {
-            return Ok(None);
-        }
+        let sharing = Sharing::new(parallelism, space.len(), self.weight(launch));
         space.sort_for(ports);
         let strides = self.row_strides(&space, launch)?;
         let classes = classify(&self.program, &strides);
-        if self.streaming_code(&classes, space.len())?.is_some() {
+        if self.streaming_code(&classes, space.len().max(launch.part_of))?.is_some() {
             return Ok(None);
         }
         let code = if space.len() > 0 { Some(Arc::clone(self.code(&classes)?)) } else { None };
-        Ok(Some(SettledMap { code, strides, row: space.row(), outer: space.without_rows(), operands: operands(ports) }))
+        let (row, outer) = (space.row(), space.without_rows());
+        Ok(Some(SettledMap { code, strides, row, outer, operands: operands(ports), sharing }))
     }
 
     /// The strides of the operands along the innermost axis, and what the loops go by.
@@ -186,7 +186,7 @@ impl Map {
         {
             if length > 0 {
                 push_steps(&mut strides, launch, &self.program.steps, ports)?;
-                let row = self.row(&strides, length)?;
+                let row = self.row(&strides, length.max(launch.part_of))?;
                 // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
                 unsafe { self.run_row(&row, &origin, length) };
                 row.finish();
@@ -200,12 +200,13 @@ impl Map {
         space.sort_for(ports);
         let origin = origin(launch, ports)?;
         let strides = self.row_strides(&space, launch)?;
+        let row = self.row(&strides, space.len().max(launch.part_of))?;
         let split = split(parallelism, space.len(), weight);
         // SAFETY: by the caller's word.
-        unsafe { self.rows(&space, &origin, &strides, split, parallelism) }
+        unsafe { self.rows(&space, &origin, &row, split, parallelism) }
     }
 
-    /// The code for rows at such strides, of a launch of so many elements.
+    /// The code for rows at such strides, where there are so many elements before anything is read.
     fn row<'a>(&'a self, strides: &'a [i64], elements: usize) -> Result<Row<'a>> {
         let classes = classify(&self.program, strides);
         Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, elements)?, strides })
@@ -241,29 +242,64 @@ impl Map {
         &self,
         space: &Space,
         origin: &[i64],
-        strides: &[i64],
+        row: &Row<'_>,
         split: Split,
         parallelism: &Parallelism,
     ) -> Result<()> {
-        let tasks = split.tasks;
-        let code = self.row(strides, space.len())?;
-        let row = space.row();
         let outer = space.without_rows();
-        let rows = outer.len();
+        let cut = Cut::new(outer.len(), space.row(), split);
+        run(parallelism, split, cut.tasks(), |task| {
+            let (rows, columns) = cut.part(task);
+            let mut first = Bases::from_slice(origin);
+            advance(&mut first, row.strides, columns.start as i64);
+            outer.visit(&first, rows, |bases| {
+                // SAFETY: by the caller's word.
+                unsafe { self.run_row(row, bases, columns.len()) }
+            });
+            row.finish();
+        });
+        Ok(())
+    }
+}
+
+/// How rows of a length are cut into tasks: each has some of them, or a piece of one.
+pub(super) struct Cut {
+    rows: usize,
+    row: usize,
+    shares: usize,
+    pieces: usize,
+    /// How many elements more the first piece has.
+    lead: usize,
+}
+
+impl Cut {
+    /// About as many tasks as the launch is split into.
+    pub fn new(rows: usize, row: usize, Split { tasks, lead, .. }: Split) -> Cut {
         let pieces = if rows >= tasks { 1 } else { tasks.div_ceil(rows).min(row.div_ceil(GRAIN)).max(1) };
         let shares = if pieces > 1 { rows } else { tasks.min(rows) };
-        let task = |task: usize| {
-            let columns = piece(row, pieces, task % pieces);
-            let mut first = Bases::from_slice(origin);
-            advance(&mut first, strides, columns.start as i64);
-            outer.visit(&first, share(rows, shares, task / pieces), |bases| {
-                // SAFETY: by the caller's word.
-                unsafe { self.run_row(&code, bases, columns.len()) }
-            });
-            code.finish();
-        };
-        run(parallelism, split, shares * pieces, task);
-        Ok(())
+        Cut { rows, row, shares, pieces, lead: if rows == 1 { lead } else { 0 } }
+    }
+
+    /// How many there are.
+    pub fn tasks(&self) -> usize {
+        self.shares * self.pieces
+    }
+
+    /// The rows of a task, and the part of each of them.
+    pub fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        (share(self.rows, self.shares, task / self.pieces), self.piece(task % self.pieces))
+    }
+
+    /// A piece of a row, cut at multiples of the grain.
+    fn piece(&self, piece: usize) -> Range<usize> {
+        if self.pieces == 1 {
+            return 0..self.row;
+        }
+        let grains = self.row.div_ceil(GRAIN);
+        let lead = (self.lead / GRAIN).min(grains / 2);
+        let rest = share(grains - lead, self.pieces, piece);
+        let start = if piece == 0 { 0 } else { rest.start + lead };
+        (start * GRAIN).min(self.row)..((rest.end + lead) * GRAIN).min(self.row)
     }
 }
 
@@ -273,11 +309,26 @@ pub(super) fn single_strides(program: &Program) -> Bases {
     program.ports.iter().map(|port| stride(port.operand.access, port.operand.dtype.size())).collect()
 }
 
-/// A piece of a row, cut at multiples of the grain.
-fn piece(row: usize, pieces: usize, piece: usize) -> std::ops::Range<usize> {
-    if pieces == 1 {
-        return 0..row;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Call;
+
+    #[test]
+    fn parts_cover_every_element_once() {
+        for (rows, row, tasks, lead) in
+            [(1, 30_000, 2, 1500), (1, 30_000, 2, 0), (1, 100, 3, 1 << 40), (1, 1, 2, 9), (3, 500, 8, 70), (9, 7, 4, 7)]
+        {
+            let cut = Cut::new(rows, row, Split { tasks, call: Call::Wake, lead });
+            let mut seen = vec![0; rows * row];
+            for (rows, columns) in (0..cut.tasks()).map(|task| cut.part(task)) {
+                for index in rows {
+                    seen[index * row..][columns.clone()].iter_mut().for_each(|count| *count += 1);
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1), "{rows} {row} {tasks} {lead}");
+        }
+        let cut = Cut::new(1, 30_000, Split { tasks: 2, call: Call::Wake, lead: 1500 });
+        assert_eq!(cut.part(0).1.end, 15_744);
     }
-    let grains = share(row.div_ceil(GRAIN), pieces, piece);
-    (grains.start * GRAIN).min(row)..(grains.end * GRAIN).min(row)
 }

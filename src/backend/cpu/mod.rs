@@ -2,7 +2,7 @@
 //!
 //! `form` (with `nested`, for loops over steps) reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
 //! an equal kernel has, `variant` keeps one piece
-//! of code for each pattern of strides, `map` and `reduce` (with `blocks`) run it over `space`, in `parallel`; `settled` are
+//! of code for each pattern of strides, `map` and `reduce` (with `blocks` and `runs`) run it over `space`, in `parallel`; `settled` are
 //! launches that only lack addresses. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
@@ -20,6 +20,7 @@ mod math;
 mod nested;
 mod parallel;
 mod reduce;
+mod runs;
 mod settled;
 mod space;
 mod states;
@@ -128,10 +129,9 @@ impl Executable for Prepared {
     fn settle(self: Arc<Self>, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Box<dyn Settled>>> {
         Ok(match &self.body {
             Body::Map(axes, map) => map.settle(axes, launch, parallelism)?.map(|map| Box::new(map) as Box<dyn Settled>),
-            Body::Reduce(reduce) => {
-                let row = reduce.settle(launch, parallelism)?;
-                row.map(|row| Box::new(SettledReduce { prepared: Arc::clone(&self), row }) as Box<dyn Settled>)
-            }
+            Body::Reduce(reduce) => reduce.settle(launch, parallelism)?.map(|(row, sharing)| {
+                Box::new(SettledReduce { prepared: Arc::clone(&self), row, sharing }) as Box<dyn Settled>
+            }),
         })
     }
 

@@ -1,17 +1,18 @@
 //! When a launch is split, into how many tasks, and who runs them.
 //!
 //! The cost model: an element costs what its ops take or what its bytes take, whichever is more, in picoseconds. A launch
-//! costs that times its elements. From [`SMALL`] on it is offered to threads that are awake, from [`LARGE`] on to sleeping
-//! ones too, in tasks of at least [`TASK`]. Weights need to be right to a factor of two or so: at the threshold a launch
-//! gains little from a second thread and loses little. Those of cheap ops and of bytes were measured on a core of 2 × 256
-//! bits at 3.7 GHz, those of divisions and functions are estimates; `cargo bench --bench calls -- element` prints them all,
-//! `-- n =` what launches around the thresholds gain.
+//! costs that times its elements. From [`SMALL`] on it is shared with threads that are awake, and wakes one when that would
+//! have paid for some launches before; from [`LARGE`] on it wakes them at once. Weights need to be right to a factor of two or
+//! so: at the threshold a launch gains little from a second thread and loses little. Those of cheap ops and of bytes were
+//! measured on a core of 2 × 256 bits at 3.7 GHz, those of divisions and functions are estimates; `cargo bench --bench calls
+//! -- element` prints them all, `-- n =` what launches around the thresholds gain.
 //!
 //! Invariant: below the threshold nothing of rayon is touched. Must not know: what the tasks do.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::backend::Parallelism;
+use crate::backend::{Call, Parallelism};
 use crate::ops::Cost;
 
 /// What an op costs for one element of so many bytes.
@@ -30,16 +31,22 @@ pub(super) const fn moved_weight(bytes: usize) -> usize {
     10 * bytes + 20
 }
 
-/// The cost from which another thread pays that is awake: 10 µs. At 4 µs one gains nothing yet.
-const SMALL: usize = 10_000_000;
+/// The cost from which another thread pays that is awake: 4 µs, of which a second one saves one.
+const SMALL: usize = 4_000_000;
 
 /// The cost from which it pays to wake one: 25 µs, some times what it takes.
 const LARGE: usize = 25_000_000;
 
+/// What it costs to share a launch with a thread that is awake: 1 µs.
+const SHARING: usize = 1_000_000;
+
+/// What the caller does of a small launch until others begin: 0.4 µs.
+const LEAD: usize = 400_000;
+
 /// The least cost of a task: 2 µs.
 const TASK: usize = 2_000_000;
 
-/// Tasks per thread, so that uneven ones even out.
+/// Tasks per thread of a large launch, so that uneven ones even out.
 const PER_THREAD: usize = 8;
 
 /// How a launch is split.
@@ -47,35 +54,42 @@ const PER_THREAD: usize = 8;
 pub(super) struct Split {
     /// How many tasks it has; 1 means no split.
     pub tasks: usize,
-    /// Whether it is too small to wake threads.
-    pub is_small: bool,
+    /// Whom they are for.
+    pub call: Call,
+    /// Elements that the caller has done when others begin.
+    pub lead: usize,
 }
 
-/// Whether a launch of so many elements of such weight is split if there are several threads.
-pub(super) fn is_split(parallelism: &Parallelism, elements: usize, weight: usize) -> bool {
-    let worthwhile = || elements.saturating_mul(weight) >= SMALL;
-    elements >= 2 && parallelism.threshold.map_or_else(worthwhile, |threshold| elements >= threshold)
+/// Whether launches of so many elements of such weight may be split.
+pub(super) fn may_split(parallelism: &Parallelism, elements: usize, weight: usize) -> bool {
+    let least = parallelism.threshold.unwrap_or(SMALL.div_ceil(weight.max(1)));
+    elements >= least.max(2) && parallelism.may_share()
 }
 
-/// How a launch of so many elements of such weight is split.
+/// How a launch of so many elements of such weight is split now.
 pub(super) fn split(parallelism: &Parallelism, elements: usize, weight: usize) -> Split {
-    let cost = elements.saturating_mul(weight);
-    let is_small = parallelism.threshold.is_none() && cost < LARGE;
-    let alone = Split { tasks: 1, is_small };
-    if !is_split(parallelism, elements, weight) || (is_small && !parallelism.offers()) {
+    let alone = Split { tasks: 1, call: Call::Awake, lead: 0 };
+    if !may_split(parallelism, elements, weight) {
         return alone;
     }
+    let cost = elements.saturating_mul(weight);
+    let is_small = parallelism.threshold.is_none() && cost < LARGE;
+    let gain = || Duration::from_nanos(((cost / 2).saturating_sub(SHARING) / 1000) as u64);
+    let Some(call) = (if is_small { parallelism.whom(gain()) } else { Some(Call::Wake) }) else { return alone };
     let threads = parallelism.threads();
     if threads == 1 {
         return alone;
     }
     let most = if parallelism.threshold.is_some() { elements } else { (cost / TASK).max(2) };
-    Split { tasks: (threads * PER_THREAD).min(most), is_small }
+    // The threads of a small launch begin almost at once, and more tasks cost more than they even out.
+    let per_thread = if is_small { 1 } else { PER_THREAD };
+    let lead = if is_small { LEAD / weight.max(1) } else { 0 };
+    Split { tasks: (threads * per_thread).min(most), call, lead }
 }
 
 /// Runs the tasks 0, 1, … of a launch that is split so, which may have become more or fewer.
 pub(super) fn run(parallelism: &Parallelism, split: Split, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-    if split.is_small { parallelism.run_small(tasks, task) } else { parallelism.run(tasks, task) }
+    parallelism.run_for(split.call, tasks, task);
 }
 
 /// The part of a range of so many iterations that a task does.
@@ -89,6 +103,12 @@ mod tests {
     use super::*;
     use crate::backend::Pool;
 
+    use std::collections::BTreeSet;
+    use std::sync::{Condvar, Mutex};
+
+    /// How long a test waits for threads before it fails.
+    const LIMIT: Duration = Duration::from_secs(60);
+
     #[test]
     fn shares_cover_everything_once() {
         for (count, tasks) in [(0, 1), (7, 3), (8, 8), (1000, 7), (3, 5)] {
@@ -97,19 +117,19 @@ mod tests {
         }
     }
 
-    /// The threads that run some tasks, by name.
-    fn names(parallelism: &Parallelism, count: usize) -> std::collections::BTreeSet<String> {
-        let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
-        let started = std::sync::atomic::AtomicUsize::new(0);
+    /// The threads that run some tasks, by name; no task ends before the given threads have begun one each.
+    fn names(
+        parallelism: &Parallelism,
+        count: usize,
+        awaited: impl Fn(&BTreeSet<String>) -> bool + Sync,
+    ) -> BTreeSet<String> {
+        let (seen, news) = (Mutex::new(BTreeSet::new()), Condvar::new());
         parallelism.run(count, |_| {
-            let name = std::thread::current().name().unwrap_or("unnamed").to_string();
-            seen.lock().unwrap().insert(name);
-            // Waits for another task, so that one thread does not run them all.
-            started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let start = std::time::Instant::now();
-            while started.load(std::sync::atomic::Ordering::Relaxed) < 2 && start.elapsed().as_secs() < 60 {
-                std::thread::yield_now();
-            }
+            let mut seen = seen.lock().unwrap();
+            seen.insert(std::thread::current().name().unwrap_or("unnamed").to_string());
+            news.notify_all();
+            let (_seen, waited) = news.wait_timeout_while(seen, LIMIT, |seen| !awaited(seen)).unwrap();
+            assert!(!waited.timed_out(), "not all came");
         });
         seen.into_inner().unwrap()
     }
@@ -122,12 +142,14 @@ mod tests {
     #[test]
     fn the_callers_pool_runs_the_tasks_unless_the_function_has_its_own() {
         let (callers, own) = (pool(2, "callers"), pool(2, "own"));
-        let inside = callers
-            .install(|| (split(&Parallelism::default(), 10_000_000, 100).tasks, names(&Parallelism::default(), 8)));
+        let two = |seen: &BTreeSet<String>| seen.len() == 2;
+        let inside = callers.install(|| {
+            (split(&Parallelism::default(), 10_000_000, 100).tasks, names(&Parallelism::default(), 8, two))
+        });
         assert_eq!(inside.0, 2 * PER_THREAD);
         assert_eq!(inside.1.into_iter().collect::<Vec<_>>(), ["callers-0", "callers-1"]);
         let parallelism = Parallelism { pool: Some(own), threshold: None };
-        let inside = callers.install(|| names(&parallelism, 8));
+        let inside = callers.install(|| names(&parallelism, 8, two));
         assert_eq!(inside.into_iter().collect::<Vec<_>>(), ["own-0", "own-1"]);
         let alone = pool(1, "alone").install(|| split(&Parallelism::default(), 10_000_000, 100).tasks);
         assert_eq!(alone, 1, "one thread needs no tasks");
@@ -146,7 +168,9 @@ mod tests {
         let mut parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
         let tasks = |parallelism: &Parallelism, elements| split(parallelism, elements, 100).tasks;
         assert_eq!(tasks(&parallelism, 1000), 1);
-        assert_eq!([tasks(&parallelism, 99_999), tasks(&parallelism, 100_000)], [1, 5]);
+        assert!(!may_split(&parallelism, 39_999, 100) && may_split(&parallelism, 40_000, 100));
+        // Nobody is there, and one that is small is not worth the waking.
+        assert_eq!([tasks(&parallelism, 200_000), tasks(&parallelism, 250_000)], [1, 12]);
         assert_eq!(tasks(&parallelism, 1_000_000), 24);
         // The threads of a pool are not offered work, so somebody would have to be woken.
         let inside = |elements| pool(3, "callers").install(|| tasks(&parallelism, elements));
@@ -156,6 +180,20 @@ mod tests {
         assert_eq!(tasks(&parallelism, 5), 5);
         parallelism.threshold = Some(1_000_000);
         assert_eq!(tasks(&parallelism, 100_000), 1);
+        assert!(!may_split(&Parallelism { pool: Some(pool(1, "one")), threshold: None }, usize::MAX, 100));
+    }
+
+    /// Small launches that follow each other closely wake a thread, and then are shared with it.
+    #[test]
+    fn small_launches_in_a_row_are_split() {
+        let parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
+        let start = std::time::Instant::now();
+        let shared = (0..).take_while(|_| start.elapsed().as_secs() < 60).any(|_| {
+            let split = split(&parallelism, 80_000, 100);
+            run(&parallelism, split, split.tasks, |_| ());
+            split.tasks == 3 && split.call == Call::Awake
+        });
+        assert!(shared, "nobody came");
     }
 
     /// The caller is one of the threads.
@@ -164,8 +202,9 @@ mod tests {
         for threads in [2, 3] {
             let parallelism = Parallelism { pool: Some(pool(threads, "own")), threshold: None };
             let caller = std::thread::Builder::new().name("caller".to_string());
-            let names = caller.spawn(move || names(&parallelism, 40)).unwrap().join().unwrap();
-            assert!(names.contains("caller") && names.len() >= 2, "{names:?}");
+            let both = |seen: &BTreeSet<String>| seen.contains("caller") && seen.len() >= 2;
+            let names = caller.spawn(move || names(&parallelism, 40, both)).unwrap().join().unwrap();
+            assert!(names.len() <= threads, "{names:?}");
         }
     }
 }

@@ -18,7 +18,9 @@ use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, single_strides};
-use super::parallel::{Split, is_split, op_weight, run, share, split};
+use super::parallel::{Split, op_weight, run, share, split};
+use super::runs::Runs;
+use super::settled::Sharing;
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
 use super::variant::{Variants, classify, contiguous};
@@ -145,10 +147,10 @@ impl Reduce {
     /// # Safety
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
-        if let Some((count, bases, strides)) = self.one_row(launch)?
-            && (count <= BLOCK || split(parallelism, count, self.weight).tasks == 1)
-        {
-            return self.single_result(count, &bases, &strides, |port| base(launch, port));
+        if let Some((count, bases, strides)) = self.one_row(launch)? {
+            let split = split(parallelism, count, self.weight);
+            let shared = (count > BLOCK && split.tasks > 1).then_some((split, parallelism));
+            return self.single_result((count, &bases, &strides), shared, |port| base(launch, port));
         }
         let outer = Space::new(launch, &self.outer, &self.ports)?;
         let results = outer.len();
@@ -176,20 +178,21 @@ impl Reduce {
         if one_result { single_row(launch, &self.inner, &self.body.ports) } else { Ok(None) }
     }
 
-    /// A launch whose addresses are to come, if it has one row and runs on the caller's thread.
+    /// A launch whose addresses are to come, if it has one row; who may share it.
     ///
     /// # Errors
     /// As `launch`.
-    pub fn settle(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Row>> {
-        let row = self.one_row(launch)?.map(|(count, _, strides)| Row { count, strides });
-        Ok(row.filter(|row| row.count <= BLOCK || !is_split(parallelism, row.count, self.weight)))
+    pub fn settle(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<(Row, Option<Sharing>)>> {
+        let Some((count, _, strides)) = self.one_row(launch)? else { return Ok(None) };
+        let sharing = if count <= BLOCK { None } else { Sharing::new(parallelism, count, self.weight) };
+        Ok(Some((Row { count, strides }, sharing)))
     }
 
     /// Runs a launch that was settled, with operands that begin here.
     ///
     /// # Safety
     /// The launch keeps what `Launch` promises.
-    pub unsafe fn run(&self, row: &Row, operands: &[i64]) -> Result<()> {
+    pub unsafe fn run(&self, row: &Row, operands: &[i64], shared: Option<(Split, &Parallelism)>) -> Result<()> {
         let base = |port: Port| match port.source {
             Source::State(_) => Ok(0),
             Source::Kernel(id) => Ok(operands[id.0 as usize]),
@@ -198,7 +201,7 @@ impl Reduce {
         for &port in &self.body.ports {
             bases.push(base(port)?);
         }
-        self.single_result(row.count, &bases, &row.strides, base)
+        self.single_result((row.count, &bases, &row.strides), shared, base)
     }
 
     /// The strides of the body's operands along the reduction, or along copies of its elements.
@@ -231,16 +234,23 @@ impl Reduce {
     /// Runs it for one result whose elements are a row, which needs no spaces.
     fn single_result(
         &self,
-        count: usize,
-        bases: &[i64],
-        strides: &[i64],
+        (count, bases, strides): (usize, &[i64], &[i64]),
+        shared: Option<(Split, &Parallelism)>,
         base: impl Fn(Port) -> Result<i64>,
     ) -> Result<()> {
         let blocks = self.blocks(count, strides, None)?;
         let epilogue = self.epilogue.code(&classify(self.epilogue.program(), &self.single))?;
         let mut state: SmallVec<[u64; 8]> = SmallVec::from_slice(&self.initial);
-        // SAFETY: the elements are those of the launch; the code was made for the classes of these strides.
-        unsafe { blocks.reduce(bases, 0..blocks.len(), &mut Work::default(), &mut state) };
+        match shared {
+            // SAFETY: the elements are those of the launch; the code was made for the classes of these strides.
+            None => unsafe { blocks.reduce(bases, 0..blocks.len(), &mut Work::default(), &mut state) },
+            Some((split, parallelism)) => {
+                let runs = Runs::new(blocks.len(), split.tasks);
+                // SAFETY: as above.
+                let states = unsafe { runs.states(&blocks, 1, split, parallelism, |_| Bases::from_slice(bases)) };
+                runs.merge(&states, &mut state, blocks.merger);
+            }
+        }
         let address = state.as_ptr().expose_provenance() as i64;
         let mut bases = Bases::new();
         for &port in &self.epilogue.program().ports {
@@ -359,29 +369,13 @@ impl<'a> Run<'a> {
     /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
     fn split_blocks(&self, split: Split, parallelism: &Parallelism) {
         let (results, slots) = (self.outer.len(), self.reduce.slots);
-        let (blocks, merger) = (self.blocks.len(), self.blocks.merger);
-        let per_result = split.tasks.div_ceil(results);
-        let length = 1 << (blocks / per_result).max(1).ilog2();
-        let runs = blocks.div_ceil(length);
-        let mut states = vec![0u64; results * runs * slots];
-        let places = Places { address: states.as_mut_ptr().expose_provenance(), slots };
-        run(parallelism, split, results * runs, |task| {
-            let bases = self.outer.bases_at(self.origin, task / runs);
-            let start = task % runs * length;
-            // SAFETY: each task has its own place in `states`, which outlives the tasks.
-            let state = unsafe { places.get(task) };
-            let blocks = start..(start + length).min(blocks);
-            // SAFETY: as in `some_results`.
-            unsafe { self.blocks.reduce(&bases, blocks, &mut Work::default(), state) };
-        });
-        for (result, states) in states.chunks_exact(runs * slots).enumerate() {
-            let mut counter = Counter::default();
-            for (index, state) in states.chunks_exact(slots).enumerate() {
-                let whole = (index + 1) * length <= blocks;
-                if whole { counter.push(state, merger) } else { counter.push_last(state) }
-            }
-            let mut total = vec![0u64; slots];
-            counter.finish(&mut total, merger);
+        let runs = Runs::new(self.blocks.len(), split.tasks.div_ceil(results));
+        let bases = |result| self.outer.bases_at(self.origin, result);
+        // SAFETY: as in `some_results`.
+        let states = unsafe { runs.states(&self.blocks, results, split, parallelism, bases) };
+        let mut total = vec![0u64; slots];
+        for (result, states) in states.chunks_exact(runs.count() * slots).enumerate() {
+            runs.merge(states, &mut total, self.blocks.merger);
             self.finish(result, 1, &total);
         }
     }
@@ -418,22 +412,5 @@ fn set_state_strides(epilogue: &Program, slots: usize, strides: &mut [i64]) {
         if let Source::State(_) = port.source {
             *stride = slots as i64 * 8;
         }
-    }
-}
-
-/// Disjoint states in one allocation, for tasks that each write one.
-#[derive(Clone, Copy)]
-struct Places {
-    address: usize,
-    slots: usize,
-}
-
-impl Places {
-    /// # Safety
-    /// The allocation lives, holds the state, and nobody else refers to it.
-    unsafe fn get<'a>(self, index: usize) -> &'a mut [u64] {
-        let start = std::ptr::with_exposed_provenance_mut::<u64>(self.address);
-        // SAFETY: by the caller's word.
-        unsafe { std::slice::from_raw_parts_mut(start.add(index * self.slots), self.slots) }
     }
 }

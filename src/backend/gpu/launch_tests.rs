@@ -47,7 +47,7 @@ fn interpreted(kernel: &Kernel, extents: &[usize], data: &[Data]) -> Vec<Vec<u8>
     };
     let bindings: Vec<Binding> = memory.iter_mut().zip(data).zip(&kernel.operands).map(binding).collect();
     // SAFETY: the tests give operands whose elements all lie in their memory.
-    unsafe { interpret::run(kernel, &Launch { extents, bindings: &bindings }).unwrap() };
+    unsafe { interpret::run(kernel, &Launch::new(extents, &bindings)).unwrap() };
     let bytes = memory.iter().zip(data);
     bytes.map(|(words, x)| words.iter().flat_map(|word| word.to_le_bytes()).take(x.bytes.len()).collect()).collect()
 }

@@ -5,7 +5,7 @@
 //! Must not know: what the sums are part of.
 
 use super::number::{Lines, Number, Sum, for_processor};
-use super::round::Round;
+use super::round::{Round, prefetch};
 
 /// Columns that are added at once, so that sums are seldom loaded and stored.
 const AT_ONCE: usize = 8;
@@ -59,6 +59,9 @@ unsafe fn in_registers<T: Number, R: Round<T>, const ROUNDS: usize>(
         let factor = R::splat(unsafe { *factors.add(column) });
         for (index, round) in rounds.iter_mut().enumerate() {
             let from = line.wrapping_add(index * R::LANES);
+            if let Some(ahead) = columns.ahead {
+                prefetch::<T, R>(from.wrapping_offset(ahead));
+            }
             let is_whole = index + 1 < ROUNDS || rest == 0;
             // SAFETY: by the caller's word.
             let elements = unsafe { if is_whole { R::load(from) } else { R::load_first(from, rest) } };
@@ -81,11 +84,11 @@ unsafe fn in_memory<T: Number, R: Round<T>>(sums: &mut [T], columns: Lines<T>, f
     for first in (0..whole).step_by(AT_ONCE) {
         let some = std::array::from_fn(|index| columns.line(first + index));
         // SAFETY: so many columns and factors are left.
-        unsafe { add::<T, R, AT_ONCE>(sums, some, factors.add(first)) };
+        unsafe { add::<T, R, AT_ONCE>(sums, some, factors.add(first), columns.ahead) };
     }
     for last in whole..count {
         // SAFETY: as above.
-        unsafe { add::<T, R, 1>(sums, [columns.line(last)], factors.add(last)) };
+        unsafe { add::<T, R, 1>(sums, [columns.line(last)], factors.add(last), columns.ahead) };
     }
 }
 
@@ -98,12 +101,16 @@ unsafe fn add<T: Number, R: Round<T>, const COUNT: usize>(
     sums: &mut [T],
     columns: [*const T; COUNT],
     factors: *const T,
+    ahead: Option<isize>,
 ) {
     // SAFETY: by the caller's word; the same below.
     let factors: [R; COUNT] = std::array::from_fn(|index| R::splat(unsafe { *factors.add(index) }));
     let (whole, rest) = (sums.len() / R::LANES * R::LANES, sums.len() % R::LANES);
     let sums = sums.as_mut_ptr();
     for row in (0..whole).step_by(R::LANES) {
+        if let Some(ahead) = ahead {
+            columns.iter().for_each(|column| prefetch::<T, R>(column.wrapping_add(row).wrapping_offset(ahead)));
+        }
         // SAFETY: as above.
         unsafe {
             let mut sum = R::load(sums.add(row));

@@ -1,25 +1,25 @@
-//! Matrix products on the host: `vector.rs` where one operand is a vector, else the `gemm` crate for floats and plain
-//! loops for integers and bools.
+//! Matrix products on the host: `vector.rs` where one operand is a vector, else `float.rs` for floats and plain loops for
+//! integers and bools.
 //!
 //! Any strides, sizes and threads; integers wrap, bools are or-of-ands.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod columns;
+mod float;
 mod number;
 mod round;
 mod rows;
 mod vector;
 
-use gemm::Parallelism as GemmParallelism;
-
+use self::float::WithMatrix;
 use self::number::Number;
 use self::vector::Product;
 use crate::backend::Parallelism;
 use crate::dtype::DType;
 
 /// A matrix in memory: the address of its first element, and the steps in elements along rows and columns.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matrix {
     /// The address of element (0, 0).
     pub pointer: *mut u8,
@@ -51,6 +51,8 @@ pub struct WithVector {
     pub vector: Line,
     /// The result.
     pub result: Line,
+    /// How many elements further on than each element of the matrix is one that will be read next, if that is known.
+    pub ahead: Option<isize>,
 }
 
 /// From this many multiplications on a product is split over threads.
@@ -99,11 +101,16 @@ pub unsafe fn matmul(
         // SAFETY: passed on.
         return unsafe { product.run(dtype, BLOCK, parallelism) };
     }
+    let product = WithMatrix { sizes, left, right, result };
     // SAFETY: passed on as promised by the caller.
     unsafe {
         match dtype {
-            DType::F32 => float(sizes, left, right, result, [0.0_f32, 1.0], parallelism),
-            DType::F64 => float(sizes, left, right, result, [0.0_f64, 1.0], parallelism),
+            // There is nothing to add up.
+            DType::F32 | DType::F64 if sizes[1] == 0 => {
+                for_dtype!(dtype, T => plain::<T>(sizes, left, right, result))
+            }
+            DType::F32 => product.run::<f32>(parallelism),
+            DType::F64 => product.run::<f64>(parallelism),
             DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => {
                 for_dtype!(dtype, T => plain::<T>(sizes, left, right, result))
             }
@@ -123,11 +130,11 @@ impl WithVector {
         let line = |matrix: Matrix, stride: isize| Line { pointer: matrix.pointer, stride };
         if columns == 1 {
             let (vector, result) = (line(right, right.row_stride), line(result, result.row_stride));
-            return Some(WithVector { rows, inner, matrix: left, vector, result });
+            return Some(WithVector { rows, inner, matrix: left, vector, result, ahead: None });
         }
         let matrix = Matrix { row_stride: right.column_stride, column_stride: right.row_stride, ..right };
         let (vector, result) = (line(left, left.column_stride), line(result, result.column_stride));
-        (rows == 1).then_some(WithVector { rows: columns, inner, matrix, vector, result })
+        (rows == 1).then_some(WithVector { rows: columns, inner, matrix, vector, result, ahead: None })
     }
 
     /// Computes it in blocks of so many columns.
@@ -187,69 +194,6 @@ impl WithVector {
 fn is_split([rows, inner, columns]: [usize; 3], parallelism: &Parallelism) -> bool {
     let products = rows.saturating_mul(inner).saturating_mul(columns);
     products >= parallelism.threshold.unwrap_or(PARALLEL_PRODUCTS) && parallelism.threads() > 1
-}
-
-/// # Safety
-/// As `matmul`, for elements of type `T`.
-unsafe fn float<T: Number>(
-    [rows, inner, columns]: [usize; 3],
-    left: Matrix,
-    right: Matrix,
-    result: Matrix,
-    [zero, one]: [T; 2],
-    parallelism: &Parallelism,
-) {
-    if inner == 0 {
-        // SAFETY: the loops stay within the result's sizes.
-        return unsafe { plain::<T>([rows, inner, columns], left, right, result) };
-    }
-    let is_split = is_split([rows, inner, columns], parallelism);
-    let threads = if is_split { GemmParallelism::Rayon(0) } else { GemmParallelism::None };
-    let operands = SendMatrices([left, right, result]);
-    let run = move || {
-        let SendMatrices([left, right, result]) = operands.take();
-        // SAFETY: as promised by the caller.
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                inner,
-                result.pointer.cast::<T>(),
-                result.column_stride,
-                result.row_stride,
-                false,
-                left.pointer.cast::<T>(),
-                left.column_stride,
-                left.row_stride,
-                right.pointer.cast::<T>(),
-                right.column_stride,
-                right.row_stride,
-                zero,
-                one,
-                false,
-                false,
-                false,
-                threads,
-            );
-        }
-    };
-    match (&parallelism.pool, threads) {
-        (Some(pool), GemmParallelism::Rayon(_)) => pool.install(run),
-        (_, _) => run(),
-    }
-}
-
-/// Matrices on their way into a pool that the caller waits for.
-struct SendMatrices([Matrix; 3]);
-
-// SAFETY: the caller of `matmul` blocks until the pool is done, so the memory outlives its use there.
-unsafe impl Send for SendMatrices {}
-
-impl SendMatrices {
-    /// The whole, so that a closure captures it and not its raw pointers.
-    fn take(self) -> SendMatrices {
-        self
-    }
 }
 
 /// # Safety

@@ -121,6 +121,8 @@ impl Number for bool {
 pub(super) struct Lines<T> {
     pub first: *const T,
     pub step: isize,
+    /// How many elements further on than each of theirs is one that will be read next, if that is known.
+    pub ahead: Option<isize>,
 }
 
 impl<T> Lines<T> {

@@ -9,7 +9,10 @@ use super::round::{ROWS, Round, prefetch};
 
 /// How far ahead of what is read the cache is told what comes next, in bytes. Short rows are read in an order that
 /// processors foresee too late.
-const AHEAD: usize = 12 << 10;
+const AHEAD: usize = 48 << 10;
+
+/// The same for long rows, along each.
+const AHEAD_ALONG: usize = 12 << 10;
 
 for_processor!(sum_rows, sum_all, "The code for dense rows.");
 
@@ -33,7 +36,7 @@ pub(super) unsafe fn sum_all<T: Number, R: Round<T>>(sums: &mut [T], rows: Lines
 /// As `Sum` says.
 #[inline(always)]
 unsafe fn in_groups<T: Number, R: Round<T>>(sums: &mut [T], rows: Lines<T>, factors: *const T, count: usize) {
-    let ahead = ahead::<T>(rows.step, count);
+    let ahead = rows.ahead.unwrap_or_else(|| ahead::<T>(rows.step, count));
     let (groups, rest) = sums.as_chunks_mut::<ROWS>();
     let grouped = groups.len() * ROWS;
     for (group, sums) in groups.iter_mut().enumerate() {
@@ -52,8 +55,8 @@ unsafe fn in_groups<T: Number, R: Round<T>>(sums: &mut [T], rows: Lines<T>, fact
 #[inline(always)]
 fn ahead<T>(step: isize, count: usize) -> isize {
     let group_bytes = (ROWS * count * size_of::<T>()).max(1);
-    if group_bytes > 4 * AHEAD {
-        return (AHEAD / size_of::<T>()) as isize;
+    if group_bytes > 4 * AHEAD_ALONG {
+        return (AHEAD_ALONG / size_of::<T>()) as isize;
     }
     step.wrapping_mul((AHEAD.div_ceil(group_bytes) * ROWS) as isize)
 }

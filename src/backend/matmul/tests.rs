@@ -117,6 +117,55 @@ fn infinities_and_nans_of_one_row_stay_in_it() {
     }
 }
 
+/// Products of two matrices, in any layout of the operands and of the result.
+#[test]
+fn matrices_in_any_layout_on_any_threads() {
+    let pools = pools();
+    for [rows, inner, columns] in [[2, 1, 2], [3, 2, 5], [5, 40, 3], [17, 300, 33], [90, 100, 80]] {
+        let mut rights = Placed::all(inner, columns, 2);
+        for (index, left) in Placed::all(rows, inner, 1).iter_mut().enumerate() {
+            for right in &mut rights[index % 3..] {
+                let (r, c) = (rows as isize, columns as isize);
+                let results = [[c, 1], [1, r], [-c, 1], [1, -r], [c, -1], [-1, r], [3 * c, 3]];
+                let result = into(results[(index + rows) % results.len()], [rows, inner, columns], left, right, &pools);
+                check(&result, rows * columns, inner, |at, k| left.get(at / columns, k) * right.get(k, at % columns));
+            }
+        }
+    }
+}
+
+/// The product in row-major order, by each pool into a result of such strides.
+fn into(strides: [isize; 2], sizes: [usize; 3], left: &mut Placed, right: &mut Placed, on: &[Parallelism]) -> Vec<f64> {
+    let [rows, _, columns] = sizes;
+    let [start, last] = [isize::min, isize::max].map(|pick: fn(isize, isize) -> isize| {
+        pick(strides[0], 0) * (rows as isize - 1) + pick(strides[1], 0) * (columns as isize - 1)
+    });
+    let products = on.iter().map(|parallelism| {
+        let memory = vec![f64::NAN; (last - start + 1) as usize];
+        let mut result = Placed { memory, start: -start as usize, strides };
+        // SAFETY: all three have memory for the sizes.
+        unsafe { matmul(DType::F64, sizes, left.matrix(), right.matrix(), result.matrix(), parallelism) };
+        (0..rows * columns).map(|at| result.get(at / columns, at % columns).to_bits()).collect::<Vec<_>>()
+    });
+    let products: Vec<_> = products.collect();
+    assert!(products.iter().all(|bits| *bits == products[0]), "{sizes:?} {strides:?}");
+    products[0].iter().map(|&bits| f64::from_bits(bits)).collect()
+}
+
+/// A sum of no products is zero, and nothing is written where there is no result.
+#[test]
+fn matrices_without_elements() {
+    let mut operand = Placed { memory: vec![1.0; 6], start: 0, strides: [2, 1] };
+    for (sizes, written) in [([2, 0, 2], 0.0), ([0, 2, 2], 7.0), ([2, 2, 0], 7.0)] {
+        let mut result = Placed { memory: vec![7.0; 4], start: 0, strides: [2, 1] };
+        // SAFETY: all three have memory for the sizes.
+        unsafe {
+            matmul(DType::F64, sizes, operand.matrix(), operand.matrix(), result.matrix(), &Parallelism::default())
+        };
+        assert_eq!(result.memory, [written; 4], "{sizes:?}");
+    }
+}
+
 /// The products of all dtypes are those of plain loops, which wrap.
 #[test]
 fn integers_and_bools_wrap_in_any_layout() {
@@ -206,10 +255,13 @@ fn vectors_give_the_bits_of_plain_lanes() {
                 for (sums, count) in (0..8).flat_map(|a| (0..130).map(move |b| (a, b))) {
                     let (sums, count) = if is_row { (sums, count) } else { (count, sums + 9) };
                     let step = if is_row { count + 1 } else { sums + 1 } as isize;
+                    // What is asked for need not be there.
+                    let ahead = (count % 2 == 0).then_some(isize::MAX / 5);
+                    let lines = Lines { first: elements.as_ptr(), step, ahead };
                     let mut results = [vec![<$type>::NAN; sums], vec![<$type>::NAN; sums]];
                     for (result, code) in results.iter_mut().zip([vectors, plain]) {
                         // SAFETY: there are as many elements; the processor has what the code is for.
-                        unsafe { code(result, Lines { first: elements.as_ptr(), step }, factors.as_ptr(), count) };
+                        unsafe { code(result, lines, factors.as_ptr(), count) };
                     }
                     let [vectors, plain] = results.map(|all| all.into_iter().map(|x| x.to_bits()).collect::<Vec<_>>());
                     assert_eq!(vectors, plain, "{} {is_row} {sums} {count}", stringify!($type));

@@ -37,6 +37,7 @@ pub(super) struct Product<T> {
     layout: Layout<T>,
     vector: *const T,
     result: Line,
+    ahead: Option<isize>,
     /// Columns of a block.
     block: usize,
 }
@@ -52,7 +53,7 @@ impl<T: Number> Product<T> {
     /// # Safety
     /// All three are valid for the sizes, and the result overlaps neither operand.
     pub unsafe fn with<R>(operands: WithVector, block: usize, with: impl FnOnce(Product<T>) -> R) -> R {
-        let WithVector { rows, inner: columns, matrix, vector, result } = operands;
+        let WithVector { rows, inner: columns, matrix, vector, result, ahead } = operands;
         let gathered: Vec<T>;
         let mut start = vector.pointer.cast_const().cast::<T>();
         if vector.stride != 1 {
@@ -66,7 +67,7 @@ impl<T: Number> Product<T> {
             steps => Layout::Sparse(steps, sum_rows()),
         };
         let matrix = matrix.pointer.cast_const().cast::<T>();
-        with(Product { rows, columns, matrix, layout, vector: start, result, block })
+        with(Product { rows, columns, matrix, layout, vector: start, result, ahead, block })
     }
 
     /// Computes it, by several threads if there is a pool for it.
@@ -152,13 +153,13 @@ impl<T: Number> Product<T> {
         let vector = self.vector.wrapping_add(columns.start);
         match self.layout {
             Layout::DenseRows(step, sum) => {
-                let lines = Lines { first: self.matrix.wrapping_offset(row * step + column), step };
+                let lines = self.lines(row * step + column, step);
                 // SAFETY: rows and columns are those of the operands, by the word of who made this; the code is for
                 // this processor.
                 unsafe { sum(sums, lines, vector, count) }
             }
             Layout::DenseColumns(step, sum) => {
-                let lines = Lines { first: self.matrix.wrapping_offset(row + column * step), step };
+                let lines = self.lines(row + column * step, step);
                 // SAFETY: as above.
                 unsafe { sum(sums, lines, vector, count) }
             }
@@ -170,12 +171,17 @@ impl<T: Number> Product<T> {
                         // SAFETY: as above.
                         *element = unsafe { *start.wrapping_offset(k * along) };
                     }
-                    let lines = Lines { first: copy.as_ptr(), step: 0 };
+                    let lines = Lines { first: copy.as_ptr(), step: 0, ahead: None };
                     // SAFETY: the copy has so many elements; the rest as above.
                     unsafe { sum(std::slice::from_mut(total), lines, vector, count) }
                 }
             }
         }
+    }
+
+    /// Lines of the matrix.
+    fn lines(&self, offset: isize, step: isize) -> Lines<T> {
+        Lines { first: self.matrix.wrapping_offset(offset), step, ahead: self.ahead }
     }
 
     /// Writes elements of the result, which no other task writes.

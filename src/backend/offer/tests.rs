@@ -1,7 +1,7 @@
 //! Offered work: who runs it, how often, and what panics do.
 
 use std::collections::HashSet;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use super::*;
 
@@ -34,6 +34,16 @@ fn wait_until(condition: impl Fn() -> bool) {
     assert!(condition(), "it took a minute");
 }
 
+/// Whether no caller has a job on the board.
+fn is_empty(board: &Board) -> bool {
+    board.places.iter().all(|place| !place.is_taken.0.load(Ordering::Relaxed))
+}
+
+/// How many threads are on their way to the board, or there.
+fn staff(board: &Board) -> usize {
+    board.staff.0.asked.load(Ordering::Relaxed)
+}
+
 #[test]
 fn each_task_runs_once_whoever_comes() {
     within_minutes(|| {
@@ -57,7 +67,7 @@ fn a_caller_alone_does_all_tasks() {
         assert_eq!(done.load(Ordering::Relaxed), 8 * round);
         assert_eq!(asked.load(Ordering::Relaxed), 3, "those who were asked once are still on their way");
     }
-    assert!(lock(&board.open).jobs.is_empty());
+    assert!(is_empty(&board));
 }
 
 #[test]
@@ -65,25 +75,66 @@ fn one_who_comes_too_late_finds_nothing() {
     let (board, done) = (Arc::new(Board::default()), AtomicUsize::new(0));
     board.run(8, 1, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || ());
     board.help(0);
-    assert_eq!((done.load(Ordering::Relaxed), lock(&board.open).coming), (8, 0));
-    let late = Job::new(2, 1, &|_| ());
-    late.close();
-    assert!(!late.enter());
+    assert_eq!((done.load(Ordering::Relaxed), staff(&board)), (8, 0));
+    let place = Place::default();
+    assert!(place.take() && !place.take());
+    assert_eq!(place.enter(), None);
+    // SAFETY: the place was taken, and the job is closed below.
+    unsafe { place.open(2, 1, &|_| ()) };
+    assert_eq!((place.enter(), place.enter()), (Some(1), None));
+    place.leave();
+    place.close();
+    assert_eq!(place.enter(), None);
 }
 
+/// Small jobs are for those who are there; if nobody is, somebody is asked for when that would have paid.
 #[test]
-fn small_jobs_ask_for_nobody_unless_others_were_just_there() {
-    let (board, asked) = (Board::default(), AtomicUsize::new(0));
-    let small = || board.run(2, 1, Call::WakeIfBusy, &|_| (), || _ = asked.fetch_add(1, Ordering::Relaxed));
-    small();
+fn small_jobs_are_for_those_who_are_there() {
+    let (board, asked) = (Arc::new(Board::default()), AtomicUsize::new(0));
+    board.run(2, 1, Call::Awake, &|_| (), || _ = asked.fetch_add(1, Ordering::Relaxed));
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    thread::sleep(2 * LOOKOUT);
-    small();
-    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(board.whom(Duration::from_micros(1)), None);
+    let call = std::cell::Cell::new(None);
     wait_until(|| {
-        (0..2).for_each(|_| small());
-        asked.load(Ordering::Relaxed) == 1
+        call.set(call.get().or_else(|| board.whom(Duration::from_micros(3))));
+        call.get().is_some()
     });
+    assert_eq!(call.get(), Some(Call::Wake));
+    let (caller, joined) = (thread::current().id(), AtomicBool::new(false));
+    wait_until(|| {
+        // One that is slow to start may have found nothing for too long and left.
+        if staff(&board) == 0 {
+            board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
+            let board = Arc::clone(&board);
+            thread::spawn(move || board.help(0));
+        }
+        let task = |_: usize| _ = joined.fetch_or(thread::current().id() != caller, Ordering::Relaxed);
+        board.run(2, 1, Call::Awake, &task, || panic!("asked for somebody"));
+        joined.load(Ordering::Relaxed)
+    });
+}
+
+/// Each caller counts as a thread that works: one more than there are threads is not helped.
+#[test]
+fn callers_at_once_have_fewer_helpers() {
+    let (board, asked) = (Board::default(), AtomicUsize::new(0));
+    let ask = || _ = asked.fetch_add(1, Ordering::Relaxed);
+    let (alone, inner) = (AtomicUsize::new(0), AtomicBool::new(false));
+    board.run(
+        2,
+        1,
+        Call::Wake,
+        &|_| {
+            // As another caller would, while the first is at its job.
+            if !inner.swap(true, Ordering::Relaxed) {
+                board.run(2, 1, Call::Wake, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
+                board.run(3, 2, Call::Wake, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
+            }
+        },
+        ask,
+    );
+    assert_eq!((alone.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (5, 1));
+    assert!(is_empty(&board));
 }
 
 #[test]
@@ -100,14 +151,14 @@ fn no_more_threads_than_agreed_are_inside_at_a_time() {
         };
         // Uninvited ones come too.
         for _ in 0..4 {
-            lock(&board.open).coming += 1;
+            board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
             let board = Arc::clone(&board);
             thread::spawn(move || board.help(0));
         }
-        for _ in 0..20 {
+        // At least until somebody joined.
+        for _ in (0..).take_while(|round| *round < 20 || lock(&seen).len() < 2) {
             run_on(&board, 40, 2, &task);
         }
-        assert!(lock(&seen).len() >= 2, "somebody joined");
         assert!(most.load(Ordering::Relaxed) <= 3, "{most:?}");
     });
 }
@@ -119,12 +170,12 @@ fn a_panic_reaches_the_caller_when_all_have_left() {
         let board: Arc<Board> = Arc::default();
         for on_caller in [false, true] {
             let caller = thread::current().id();
-            let (inside, joined) = (AtomicUsize::new(0), AtomicBool::new(false));
+            let (inside, begun) = (AtomicUsize::new(0), [AtomicBool::new(false), AtomicBool::new(false)]);
             let task = |_: usize| {
                 inside.fetch_add(1, Ordering::Relaxed);
                 let is_caller = thread::current().id() == caller;
-                joined.fetch_or(!is_caller, Ordering::Relaxed);
-                wait_until(|| joined.load(Ordering::Relaxed));
+                begun[usize::from(is_caller)].store(true, Ordering::Relaxed);
+                wait_until(|| begun.iter().all(|begun| begun.load(Ordering::Relaxed)));
                 thread::sleep(Duration::from_millis(5));
                 inside.fetch_sub(1, Ordering::Relaxed);
                 assert!(is_caller != on_caller, "task failed");
@@ -132,7 +183,7 @@ fn a_panic_reaches_the_caller_when_all_have_left() {
             let caught = catch_unwind(AssertUnwindSafe(|| run_on(&board, 20, 1, &task))).unwrap_err();
             assert_eq!(caught.downcast_ref::<&str>(), Some(&"task failed"));
             assert_eq!(inside.load(Ordering::Relaxed), 0);
-            assert!(lock(&board.open).jobs.is_empty());
+            assert!(is_empty(&board));
         }
         // The board is as good as new.
         let done = AtomicUsize::new(0);
@@ -157,14 +208,14 @@ fn many_short_jobs_of_many_callers() {
                         // SAFETY: each task has its own place, in an array that outlives the tasks.
                         unsafe { *place.add(task) = caller + round + task };
                     };
-                    run_on(&board, 2, 1, &task);
+                    run_on(&board, 2, 1 + caller, &task);
                     assert_eq!(results, [caller + round, caller + round + 1]);
                 }
             })
         });
         callers.collect::<Vec<_>>().into_iter().for_each(|caller| caller.join().unwrap());
-        wait_until(|| lock(&board.open).coming == 0);
-        assert!(lock(&board.open).jobs.is_empty());
+        wait_until(|| staff(&board) == 0);
+        assert!(is_empty(&board));
     });
 }
 
@@ -184,6 +235,6 @@ fn helpers_leave_though_jobs_never_cease() {
         while left.load(Ordering::Relaxed) < 3 {
             board.run(2, 1, Call::Wake, &|_| (), ask);
         }
-        wait_until(|| lock(&board.open).coming == 0);
+        wait_until(|| staff(&board) == 0);
     });
 }

@@ -22,7 +22,7 @@ fn run(kernel: Kernel, extents: &[usize], bindings: &[Binding]) -> Result<()> {
     let executable = interpreter::engine().prepare(kernel)?;
     assert_eq!((executable.dump(EngineStage::Clif)?, executable.compilations()), (None, 0));
     // SAFETY: every test binds memory that its extents and strides stay within.
-    unsafe { executable.launch(&Launch { extents, bindings }, &Parallelism::default()) }
+    unsafe { executable.launch(&Launch::new(extents, bindings), &Parallelism::default()) }
 }
 
 fn row_sums(kernel: Kernel, data: &mut [f64], rows: usize, columns: usize) -> Vec<f64> {

@@ -78,7 +78,7 @@ impl Call<'_, '_> {
         let views = self.views(&wanted, &mut kept)?;
         let bindings: Vec<Binding> =
             views.into_iter().zip(&step.windows).map(|(view, window)| binding(view, window.dtype)).collect();
-        let launch = Launch { extents: &extents, bindings: &bindings };
+        let launch = Launch::new(&extents, &bindings);
         // SAFETY: the windows stay within arguments, what was fetched and what is the call's own, and nobody reads what
         // is written.
         unsafe { step.kernel.launch(&launch, &Parallelism::default())? };

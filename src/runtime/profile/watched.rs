@@ -75,6 +75,10 @@ impl Settled for WatchedLaunch {
         self.counter.add(start.elapsed(), self.bytes);
         Ok(())
     }
+
+    fn runs_alone(&self) -> bool {
+        self.launch.runs_alone()
+    }
 }
 
 /// What a kernel is, in a word: its nests, outermost first.

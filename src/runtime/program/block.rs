@@ -2,11 +2,14 @@
 //!
 //! Must not know: how the block is cut.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::{Frame, Program};
+use super::{Frame, Program, windows};
+use crate::backend::Executable;
 use crate::error::{Error, Result};
-use crate::loops::{Base, Binding};
+use crate::loops::{Access, Base, Binding};
 use crate::lower::plan::Source;
 use crate::lower::plan::{KernelStep, ProductOverRows, RowBlock, Step, Window};
 use crate::runtime::row_step::{RowBase, RowLaunch, RowOperand, RowProduct, RowStep};
@@ -20,11 +23,18 @@ impl Frame<'_> {
         for index in block.steps.clone() {
             let counter = program.counters.get(index).and_then(Option::as_deref);
             steps.push(match &program.plan.steps[index] {
-                Step::Kernel(KernelStep { kernel, extents, windows, .. }) => {
+                Step::Kernel(step) => {
+                    let KernelStep { kernel, extents, windows, .. } = step;
                     let extents = sizes(extents, self.symbols)?;
+                    let later = &program.plan.steps[index + 1..block.steps.end];
+                    let part_of = if are_read(step, later) {
+                        0
+                    } else {
+                        extents.iter().fold(1, |all: usize, &extent| all.saturating_mul(extent))
+                    };
                     let operands = windows.iter().map(|window| self.row_operand(window, extents.len(), block));
                     let operands = operands.collect::<Result<_>>()?;
-                    RowStep::Kernel(RowLaunch { kernel: kernel.as_ref(), operands, extents })
+                    RowStep::Kernel(RowLaunch { kernel: kernel.as_ref(), operands, extents, part_of })
                 }
                 Step::MatMul(step) => {
                     let product = self.row_product(step.over_rows().ok_or_else(no_part)?, block)?;
@@ -59,6 +69,14 @@ impl Frame<'_> {
         let strides = SmallVec::from_slice(&strides);
         Ok(RowOperand { base, strides })
     }
+}
+
+/// Whether one of the steps after it reads what a kernel writes.
+fn are_read(step: &KernelStep<Arc<dyn Executable>>, later: &[Step<Arc<dyn Executable>>]) -> bool {
+    let operands = step.windows.iter().zip(&step.kernel.kernel().operands);
+    let written: SmallVec<[&Source; 2]> =
+        operands.filter(|(_, operand)| operand.access == Access::Write).map(|(window, _)| &window.source).collect();
+    later.iter().any(|step| windows(step).iter().any(|window| written.contains(&&window.source)))
 }
 
 fn no_part() -> Error {

@@ -60,14 +60,12 @@ impl Frame<'_> {
         for (window, binding) in step.windows.iter().zip(&bindings) {
             operands.push(self.replayed(&window.source, binding.base, starts)?);
         }
-        let launch = Launch { extents: &extents, bindings: &bindings };
-        Ok(match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
-            Some(settled) => ReplayStep { settled, runs_alone: true, operands },
-            None => {
-                let settled = Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism));
-                ReplayStep { settled, runs_alone: false, operands }
-            }
-        })
+        let launch = Launch::new(&extents, &bindings);
+        let settled = match Arc::clone(&step.kernel).settle(&launch, parallelism)? {
+            Some(settled) => settled,
+            None => Box::new(Relaunch::new(Arc::clone(&step.kernel), &launch, parallelism)),
+        };
+        Ok(ReplayStep { settled, operands })
     }
 
     /// Where an operand begins, relative to its source.

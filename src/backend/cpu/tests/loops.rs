@@ -27,7 +27,7 @@ pub(super) fn check(what: &str, kernel: &Kernel, extents: &[usize], operands: &[
     let run = |run: &dyn Fn(&Launch<'_>)| {
         let copies: Vec<Bound> = operands.to_vec();
         let bindings: Vec<Binding> = copies.iter().map(Bound::binding).collect();
-        run(&Launch { extents, bindings: &bindings });
+        run(&Launch::new(extents, &bindings));
         copies
     };
     // SAFETY: the tests bind memory that is large enough.

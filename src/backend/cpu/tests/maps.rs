@@ -174,3 +174,30 @@ fn variants(set: InstructionSet) {
     }
     assert_eq!(executable.compilations(), 7);
 }
+
+/// Parts of results that are too large for the cache bypass it, wherever their rows begin.
+#[test]
+fn parts_of_large_results() {
+    sets().for_each(parts);
+}
+
+fn parts(set: InstructionSet) {
+    let executable = doubled_plus_index(set, 2);
+    let wide = super::super::isa::hosted(set).unwrap().features.wide;
+    for (row, first) in [(1001, 0), (64, 3), (5, 1)] {
+        let x = f64s((0..3 * row + first).map(|x| x as f64));
+        let y = Memory::zeros(DType::F64, 3 * row + first);
+        let strides = [row as isize, 1];
+        let bindings = [x.bind(0, &strides), positions(0, &strides), y.bind(first as isize, &strides)];
+        let extents = [3, row];
+        let whole = Launch::new(&extents, &bindings);
+        let part = Launch { part_of: 1 << 24, ..whole };
+        let settled = |launch: &Launch<'_>| Arc::clone(&executable).settle(launch, &Parallelism::default()).unwrap();
+        assert!(settled(&whole).is_some());
+        assert_eq!(settled(&part).is_none(), wide, "{row}");
+        // SAFETY: the memory is large enough.
+        unsafe { executable.launch(&part, &Parallelism::default()) }.unwrap();
+        let got = numbers(&y);
+        assert!((0..first).all(|i| got[i] == 0.0) && (0..3 * row).all(|i| got[first + i] == 3.0 * i as f64), "{row}");
+    }
+}

@@ -4,6 +4,7 @@ mod engine;
 mod loops;
 mod maps;
 mod ops;
+mod quotients;
 mod reductions;
 mod stepped;
 mod steps;
@@ -153,7 +154,7 @@ fn launch(executable: &Arc<dyn Executable>, extents: &[usize], bindings: &[Bindi
 
 fn launch_with(executable: &Arc<dyn Executable>, extents: &[usize], bindings: &[Binding], parallelism: &Parallelism) {
     // SAFETY: the tests bind memory that is large enough.
-    unsafe { executable.launch(&Launch { extents, bindings }, parallelism) }.unwrap();
+    unsafe { executable.launch(&Launch::new(extents, bindings), parallelism) }.unwrap();
 }
 
 fn threads(count: usize) -> Parallelism {

@@ -84,7 +84,8 @@ fn settled_launches_keep_their_steps() {
     let [first, second] = [3, 8].map(|t: usize| {
         let operands = recurrence_operands(DType::F64, [10, t], [1, 10], [1, 10]);
         let bindings: Vec<Binding> = operands.iter().map(Bound::binding).collect();
-        let launch = Launch { extents: &[10, t], bindings: &bindings };
+        let extents = [10, t];
+        let launch = Launch::new(&extents, &bindings);
         let settled = Arc::clone(&executable).settle(&launch, &Parallelism::default()).unwrap().unwrap();
         let run = |by: &dyn Fn(&[Binding])| {
             let operands = recurrence_operands(DType::F64, [10, t], [1, 10], [1, 10]);

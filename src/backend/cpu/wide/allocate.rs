@@ -5,10 +5,11 @@
 //! instruction takes one. What goes round a loop has its register at the start and gets it back at the end.
 //! Must not know: what the code computes.
 
-use super::encode::{Assembler, Memory, Operand, RSP, Vector};
+use super::encode::{Assembler, Condition, Memory, Operand, RCX, RSP, Vector};
+use super::finish::Detour;
 use super::frame::Frame;
 use super::instruction::{ADDPD, ADDPS, AND, MULPD, MULPS, OR, PADDD, PADDQ, PCMPEQD, PCMPEQQ, PMULLD, PMULUDQ, XOR};
-use super::instruction::{COPY, FMADD213PD, FMADD213PS, FMADD231PD, FMADD231PS, Immediate, LOAD, Opcode, STORE};
+use super::instruction::{COPY, Immediate, LOAD, Opcode, STORE};
 use super::step::{Home, Place, Step, Steps, Value};
 use crate::error::{Error, Result};
 
@@ -76,24 +77,26 @@ fn lost() -> Error {
     Error::Internal("the wide emitter lost a value".into())
 }
 
-struct Allocator<'a> {
-    asm: &'a mut Assembler,
+pub(super) struct Allocator<'a> {
+    pub(super) asm: &'a mut Assembler,
     frame: &'a mut Frame,
     homes: Vec<Home>,
     /// The positions at which each value is read, last first.
-    uses: Vec<Vec<u32>>,
+    pub(super) uses: Vec<Vec<u32>>,
     register_of: Vec<Option<u8>>,
     content: [Option<Value>; REGISTERS],
     /// The registers that some values are wanted in at the end.
-    wanted: Vec<Option<u8>>,
+    pub(super) wanted: Vec<Option<u8>>,
     /// Spill slots to be given back when their values are dead.
     slots: Vec<Option<i32>>,
     /// Slots whose values died in the present step, which may read them still.
     released: Vec<i32>,
     /// Registers that the present step reads.
     locked: u16,
-    position: u32,
+    pub(super) position: u32,
     pressure: Pressure,
+    /// What the flags are of.
+    tested: Option<Value>,
 }
 
 impl<'a> Allocator<'a> {
@@ -127,6 +130,7 @@ impl<'a> Allocator<'a> {
             locked: 0,
             position: 0,
             pressure: Pressure::default(),
+            tested: None,
         };
         for carried in carried {
             if !allocator.uses[carried.before.0 as usize].is_empty() {
@@ -145,7 +149,7 @@ impl<'a> Allocator<'a> {
         self.uses[value.0 as usize].last().copied()
     }
 
-    fn register(&self, value: Value) -> Option<u8> {
+    pub(super) fn register(&self, value: Value) -> Option<u8> {
         self.register_of[value.0 as usize]
     }
 
@@ -154,7 +158,7 @@ impl<'a> Allocator<'a> {
     }
 
     /// A value in a register, which stays there for this step.
-    fn ensure(&mut self, value: Value) -> Result<u8> {
+    pub(super) fn ensure(&mut self, value: Value) -> Result<u8> {
         let register = match self.register(value) {
             Some(register) => register,
             None => {
@@ -170,7 +174,7 @@ impl<'a> Allocator<'a> {
     }
 
     /// A value as an operand that may be in memory.
-    fn operand(&mut self, value: Value) -> Result<Operand> {
+    pub(super) fn operand(&mut self, value: Value) -> Result<Operand> {
         if self.register(value).is_none() && !self.is_worth_a_register(value) {
             return Ok(Operand::Memory(self.home(value).ok_or_else(lost)?));
         }
@@ -185,7 +189,7 @@ impl<'a> Allocator<'a> {
     }
 
     /// A register that holds nothing, emptied if need be; the wanted one if it is free.
-    fn take(&mut self, wanted: Option<u8>) -> Result<u8> {
+    pub(super) fn take(&mut self, wanted: Option<u8>) -> Result<u8> {
         let is_free = |register: usize| self.content[register].is_none() && self.locked & 1 << register == 0;
         if let Some(register) = wanted.filter(|&register| is_free(usize::from(register))) {
             return Ok(register);
@@ -219,7 +223,7 @@ impl<'a> Allocator<'a> {
     }
 
     /// Notes that this step has read a value; frees its register after the last use.
-    fn consume(&mut self, value: Value) {
+    pub(super) fn consume(&mut self, value: Value) {
         let uses = &mut self.uses[value.0 as usize];
         while uses.last().is_some_and(|&position| position <= self.position) {
             uses.pop();
@@ -247,11 +251,17 @@ impl<'a> Allocator<'a> {
     fn step(&mut self, step: &Step) -> Result<()> {
         self.locked = 0;
         self.released.drain(..).for_each(|slot| self.frame.release(slot));
+        if step.changes_flags() {
+            self.tested = None;
+        }
         match step {
             Step::Compute { opcode, result, first, last, third, immediate } => {
                 self.compute(opcode, *result, [*first, Some(*last), *third], *immediate)?;
             }
-            Step::MulAdd { double, result, operands } => self.mul_add(*double, *result, *operands)?,
+            Step::MulAdd { form, double, result, operands } => self.fused(*form, *double, *result, *operands)?,
+            Step::Checked { opcode, result, tried, failed, operands } => {
+                self.checked(opcode, *result, [*tried, *failed], *operands)?;
+            }
             Step::Load { opcode, result, mask, from } => {
                 let mask = self.mask(*mask)?;
                 let from = self.frame.memory(self.asm, *from);
@@ -314,61 +324,27 @@ impl<'a> Allocator<'a> {
         Ok(())
     }
 
-    /// The form of the instruction that overwrites an operand which is not needed any more.
-    fn mul_add(&mut self, double: bool, result: Value, [mut a, mut b, c]: [Value; 3]) -> Result<()> {
-        if self.register(a).is_none() && self.register(b).is_some() {
-            (a, b) = (b, a);
-        }
-        self.ensure(a)?;
-        let last_use = |own: &Self, value: Value| {
-            let later = own.uses[value.0 as usize].iter().any(|&position| position > own.position);
-            !later && own.register(value).is_some()
-        };
-        let addend_dies = last_use(self, c) && c != a && c != b;
-        if !addend_dies {
-            self.ensure(b)?;
-            for (over, other) in [(a, b), (b, a)] {
-                if last_use(self, over) && over != other && over != c {
-                    let opcode = if double { &FMADD213PD } else { &FMADD213PS };
-                    return self.overwrite(opcode, result, over, other, c);
-                }
-            }
-        }
-        let opcode = if double { &FMADD231PD } else { &FMADD231PS };
-        if addend_dies {
-            self.ensure(c)?;
-            return self.overwrite(opcode, result, c, a, b);
-        }
-        let [first, second] = [self.ensure(a)?, self.ensure(b)?];
-        let addend = self.operand(c)?;
-        let register = self.take(self.wanted[result.0 as usize])?;
-        let load = if matches!(addend, Operand::Memory(_)) { &LOAD } else { &COPY };
-        self.asm.vector(load, Vector(register), None, addend, Immediate::None);
-        let second = Operand::Register(Vector(second));
-        self.asm.vector(opcode, Vector(register), Some(Vector(first)), second, Immediate::None);
-        [a, b, c].into_iter().for_each(|value| self.consume(value));
-        self.redefine(result, register);
-        Ok(())
-    }
-
-    /// `over = opcode(over, middle, last)`, where `over` dies.
-    fn overwrite(
+    /// What was tried keeps its register, which the instruction out of line overwrites.
+    fn checked(
         &mut self,
         opcode: &'static Opcode,
         result: Value,
-        over: Value,
-        middle: Value,
-        last: Value,
+        [tried, failed]: [Value; 2],
+        [first, last]: [Value; 2],
     ) -> Result<()> {
-        let (register, middle_register) = (self.ensure(over)?, self.ensure(middle)?);
-        let operand = self.operand(last)?;
-        [over, middle, last].into_iter().for_each(|value| self.consume(value));
-        self.asm.vector(opcode, Vector(register), Some(Vector(middle_register)), operand, Immediate::None);
-        self.redefine(result, register);
+        let [register, test] = [tried, failed].map(|value| self.ensure(value).map(Vector));
+        let (register, test, operand) = (register?, test?, self.operand(last)?);
+        let middle = self.operand(first)?;
+        [tried, failed, first, last].into_iter().for_each(|value| self.consume(value));
+        if self.tested.replace(failed) != Some(failed) {
+            self.asm.test_signs(test, RCX);
+        }
+        self.asm.detour(Condition::NotEqual, Detour { opcode, register, middle, operand });
+        self.redefine(result, register.0);
         Ok(())
     }
 
-    fn redefine(&mut self, result: Value, register: u8) {
+    pub(super) fn redefine(&mut self, result: Value, register: u8) {
         self.locked = 0;
         if self.next_use(result).is_some() {
             self.put(result, register);

@@ -6,8 +6,9 @@ use super::allocate::{Carried, Pressure, REGISTERS, allocate, load_carried};
 use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, Operand, RAX, RCX, RSP, Vector};
 use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES, WORD};
 use super::instruction::{Immediate, STORE};
+use super::memory::broadcast_opcode;
 use super::step::{Home, Place, Steps, Value};
-use super::trace::{VECTOR, broadcast_opcode, no_wide_form};
+use super::trace::{VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Port, Program};
 use crate::dtype::DType;
@@ -147,7 +148,7 @@ pub(super) fn whole_steps(
     carried: &[Carried],
     lanes: usize,
 ) -> Result<Pressure> {
-    let constants = residents(asm, frame, steps, carried)?;
+    let constants = residents(asm, frame, steps, carried, &[])?;
     let all: Vec<Carried> = carried.iter().chain(&constants).copied().collect();
     let (again, done) = (asm.label(), asm.label());
     jump_if_fewer(asm, lanes, done);
@@ -174,14 +175,22 @@ pub(super) fn pressure(asm: &Assembler, frame: &Frame, steps: &Steps, carried: &
     straight(&mut asm.clone(), frame, steps, carried)
 }
 
-/// The constants that stay in registers all along a loop: those used most, in registers that nothing else needs.
-pub(super) fn residents(asm: &Assembler, frame: &Frame, steps: &Steps, carried: &[Carried]) -> Result<Vec<Carried>> {
+/// The constants that stay in registers all along a loop: those used most, in registers that nothing else needs. None of
+/// them are places of what changes.
+pub(super) fn residents(
+    asm: &Assembler,
+    frame: &Frame,
+    steps: &Steps,
+    carried: &[Carried],
+    changing: &[Value],
+) -> Result<Vec<Carried>> {
     let pressure = pressure(asm, frame, steps, carried)?;
     if pressure.spills > 0 {
         return Ok(Vec::new());
     }
     let mut uses = vec![0usize; steps.homes.len()];
     steps.steps.iter().for_each(|step| step.reads(|value| uses[value.0 as usize] += 1));
+    changing.iter().for_each(|value| uses[value.0 as usize] = 0);
     let stays = |home: Home| matches!(home, Home::Constant(_) | Home::Place(Place::Frame(_)));
     let mut known: Vec<usize> = (0..uses.len()).filter(|&value| uses[value] > 0 && stays(steps.homes[value])).collect();
     known.sort_by_key(|&value| std::cmp::Reverse(uses[value]));

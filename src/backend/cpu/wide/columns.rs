@@ -8,9 +8,8 @@ use rustc_hash::FxHashSet;
 
 use super::Options;
 use super::body::{count_left, jump_if_fewer, least_lanes, refuse_bytes, refuse_merges, straight};
-use super::encode::{
-    Arithmetic, Assembled, Assembler, Condition, General, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP,
-};
+use super::encode::{Arithmetic, Assembler, Condition, General, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
+use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STOP, STRIDES, TILE, TILES};
 use super::instruction::STORE;
 use super::merge::merge;
@@ -69,7 +68,7 @@ pub(in crate::backend::cpu) fn columns_function(
     let components: Vec<Vec<Component>> = folds.iter().map(|fold| components(body, fold)).collect();
     let least = least_lanes(body.types_used().chain(states().map(|init| init.dtype())));
     for (vectors, reach) in VECTORS.map(|vectors| (vectors, Reach::Whole)).into_iter().chain([(1, Reach::Tail)]) {
-        let subject = Subject { ports: &body.ports, classes, held: &held };
+        let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: 0 };
         let components = &components;
         let columns = Columns { body, folds, components, subject, options, lanes: least * vectors, reach };
         // Fewer vectors may fit the tile where these do not.

@@ -64,8 +64,7 @@ fn number_of_truth(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Lanes {
         let one = t.like(&number, Scalar::I64(1).cast(dtype).bits());
         return t.each([&AND, &AND], &number, &one);
     }
-    let zero = t.like(&number, 0);
-    t.each([&PSUBD, &PSUBQ], &zero, &number)
+    super::ops::negate(t, &number)
 }
 
 fn narrow_floats(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Lanes {

@@ -3,8 +3,8 @@
 //! Encodings follow Intel's Software Developer's Manual, volume 2. Vector instructions are VEX-encoded. What code needs
 //! of absolute addresses (the functions that it calls) stands in a table behind it. Must not know: values, allocation.
 
+use super::finish::Detour;
 use super::instruction::{Immediate, Opcode};
-use crate::error::{Error, Result};
 
 /// A general register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) enum Operand {
 
 /// A place in the code that jumps lead to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Label(usize);
+pub(super) struct Label(pub usize);
 
 /// When a jump is taken, by the flags of a comparison of signed numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,44 +98,36 @@ pub(super) enum Arithmetic {
 }
 
 /// Bytes that vectors of constants are aligned to.
-const ALIGNMENT: usize = 32;
+pub(super) const ALIGNMENT: usize = 32;
 
 /// Code under construction.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Assembler {
-    code: Vec<u8>,
-    constants: Vec<u8>,
-    functions: Vec<usize>,
-    labels: Vec<Option<usize>>,
-    fixes: Vec<Fix>,
+    pub(super) code: Vec<u8>,
+    pub(super) constants: Vec<u8>,
+    pub(super) functions: Vec<usize>,
+    pub(super) labels: Vec<Option<usize>>,
+    pub(super) fixes: Vec<Fix>,
+    pub(super) detours: Vec<(Label, Detour, Label)>,
     /// One line for each instruction, if wanted.
-    text: Option<String>,
+    pub(super) text: Option<String>,
 }
 
 /// A 32-bit distance to be filled in.
 #[derive(Debug, Clone, Copy)]
-struct Fix {
+pub(super) struct Fix {
     /// Where it stands.
-    at: usize,
+    pub at: usize,
     /// Where it is counted from: the end of the instruction.
-    from: usize,
-    target: Target,
+    pub from: usize,
+    pub target: Target,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Target {
+pub(super) enum Target {
     Label(Label),
     Constant(usize),
     Function(usize),
-}
-
-/// Finished code: bytes to be placed at any address that is a multiple of 64.
-#[derive(Debug, Clone)]
-pub(in crate::backend::cpu) struct Assembled {
-    /// Instructions, constants and the table of functions.
-    pub bytes: Vec<u8>,
-    /// The instructions as text, if wanted.
-    pub text: Option<String>,
 }
 
 impl Assembler {
@@ -410,34 +402,17 @@ impl Assembler {
         self.line(|| "    ret".into());
     }
 
+    /// Whether any 64-bit lane has its sign set: `Condition::NotEqual` if so. Overwrites a register.
+    pub fn test_signs(&mut self, Vector(of): Vector, scratch: General) {
+        self.code.extend_from_slice(&[0xc4, 0xe1 ^ (of >> 3) << 5, 0x7d, 0x50, 0xc0 | scratch.0 << 3 | of & 7]);
+        self.line(|| format!("    vmovmskpd {scratch}, {}", Vector(of)));
+        self.general(&[0x85], scratch.0, Ok(scratch));
+        self.line(|| format!("    test {scratch}, {scratch}"));
+    }
+
     /// Clears the upper halves of the vector registers, as others expect them.
     pub fn zero_upper(&mut self) {
         self.code.extend_from_slice(&[0xc5, 0xf8, 0x77]);
         self.line(|| "    vzeroupper".into());
-    }
-
-    /// The finished code.
-    ///
-    /// # Errors
-    /// `Internal` if a jump leads to a label that was never bound.
-    pub fn finish(mut self) -> Result<Assembled> {
-        let constants = self.code.len().next_multiple_of(ALIGNMENT);
-        let functions = (constants + self.constants.len()).next_multiple_of(8);
-        for fix in &self.fixes {
-            let target = match fix.target {
-                Target::Label(label) => {
-                    self.labels[label.0].ok_or_else(|| Error::Internal("a jump to nowhere".into()))?
-                }
-                Target::Constant(place) => constants + place,
-                Target::Function(function) => functions + function * 8,
-            };
-            let distance = target as i64 - fix.from as i64;
-            self.code[fix.at..fix.at + 4].copy_from_slice(&(distance as i32).to_le_bytes());
-        }
-        self.code.resize(constants, 0xcc);
-        self.code.append(&mut self.constants);
-        self.code.resize(functions, 0);
-        self.code.extend(self.functions.iter().flat_map(|address| (*address as u64).to_le_bytes()));
-        Ok(Assembled { bytes: self.code, text: self.text })
     }
 }

@@ -81,6 +81,14 @@ opcodes! {
     FMADD213PD "vfmadd213pd" 1 2 1 1 0xa8;
     FMADD231PS "vfmadd231ps" 1 2 0 1 0xb8;
     FMADD231PD "vfmadd231pd" 1 2 1 1 0xb8;
+    FMSUB213PS "vfmsub213ps" 1 2 0 1 0xaa;
+    FMSUB213PD "vfmsub213pd" 1 2 1 1 0xaa;
+    FMSUB231PS "vfmsub231ps" 1 2 0 1 0xba;
+    FMSUB231PD "vfmsub231pd" 1 2 1 1 0xba;
+    FNMADD213PS "vfnmadd213ps" 1 2 0 1 0xac;
+    FNMADD213PD "vfnmadd213pd" 1 2 1 1 0xac;
+    FNMADD231PS "vfnmadd231ps" 1 2 0 1 0xbc;
+    FNMADD231PD "vfnmadd231pd" 1 2 1 1 0xbc;
     COPY "vmovaps" 0 1 0 1 0x28;
     LOAD "vmovups" 0 1 0 1 0x10;
     STORE "vmovups" 0 1 0 1 0x11;

@@ -23,6 +23,8 @@ pub(super) struct Nested<'a> {
     /// Where each value can be found.
     pub homes: Vec<Home>,
     pub frame: Frame,
+    /// Whether quotients share reciprocals.
+    pub shares: bool,
 }
 
 impl Nested<'_> {
@@ -73,7 +75,7 @@ impl Nested<'_> {
         for (round, carried) in inner.rounds.iter().zip(&carried) {
             self.fetch(asm, round.initial, Vector(carried.register))?;
         }
-        let constants = residents(asm, &self.frame, steps, &carried)?;
+        let constants = residents(asm, &self.frame, steps, &carried, &[])?;
         load_carried(asm, &self.frame, steps, &constants)?;
         carried.extend(constants);
         let register = |round: usize| Ok(Vector(carried[round].register));
@@ -94,14 +96,28 @@ impl Nested<'_> {
         for round in &inner.rounds {
             self.copy(asm, round.initial, round.current)?;
         }
+        let steps = inner.innermost().map(|steps| self.steps(steps));
+        let constants = steps.as_ref().map_or(Ok(Vec::new()), |steps| self.constants(asm, inner, steps))?;
+        if let Some(steps) = &steps {
+            load_carried(asm, &self.frame, steps, &constants)?;
+        }
         let scratch = |this: &Self, asm: &mut Assembler, round: usize| {
             this.fetch(asm, inner.rounds[round].current, SCRATCH)?;
             Ok(SCRATCH)
         };
         self.around(asm, inner, scratch, |asm| {
-            self.pieces(asm, &inner.body)?;
+            match &steps {
+                Some(steps) => straight(asm, &self.frame, steps, &constants).map(|_| ())?,
+                None => self.pieces(asm, &inner.body)?,
+            }
             self.advance_rounds(asm, &inner.rounds)
         })
+    }
+
+    /// What stays in registers all along a loop whose rounds do not.
+    fn constants(&self, asm: &Assembler, inner: &Loop, steps: &Steps) -> Result<Vec<Carried>> {
+        let changing: Vec<Value> = inner.rounds.iter().flat_map(|round| [round.current, round.next]).collect();
+        residents(asm, &self.frame, steps, &[], &changing)
     }
 
     /// All rounds at once: what takes the place of another's value waits until that is read.
@@ -253,7 +269,7 @@ impl Nested<'_> {
     }
 
     fn copy(&self, asm: &mut Assembler, from: Value, to: Value) -> Result<()> {
-        if from == to {
+        if self.homes[from.0 as usize] == self.homes[to.0 as usize] {
             return Ok(());
         }
         self.fetch(asm, from, SCRATCH)?;

@@ -8,10 +8,11 @@ use super::allocate::Pressure;
 use super::body::{
     count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps,
 };
-use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, RAX, RDI, RDX, RSI, RSP};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, RAX, RDI, RDX, RSI, RSP};
+use super::finish::Assembled;
 use super::frame::{BASES, END, Frame, INDEX, STRIDES};
 use super::loops::Nested;
-use super::rounds::{Piece, Rounds, place};
+use super::rounds::{Keep, Piece, Rounds, place};
 use super::step::Steps;
 use super::tiles::cut;
 use super::trace::{Reach, Subject, Tracer, no_wide_form};
@@ -23,6 +24,10 @@ use crate::error::{Error, Result};
 
 /// Vectors of each value in a step, the most first.
 const UNROLLS: [usize; 3] = [4, 2, 1];
+
+/// Vectors that go through a loop side by side where quotients share reciprocals: one takes four times as long from a step
+/// to the next as the divider works for it.
+const ALONGSIDE: usize = 6;
 
 /// The function for operands of such classes; `streaming` if its results bypass the cache, which then lie at multiples
 /// of 32 bytes, and the caller orders these stores before others.
@@ -49,11 +54,15 @@ pub(in crate::backend::cpu) fn map_function(
         frame.own_table(&mut asm);
     }
     let least = least_lanes(program.types_used());
-    let most = if calls { kernel_lanes(program).max(least) } else { least * UNROLLS[0] };
+    let most = match (calls, program.loops.is_empty()) {
+        (true, _) => kernel_lanes(program).max(least),
+        (false, true) => least * UNROLLS[0],
+        (false, false) => least * ALONGSIDE,
+    };
     let held = hold(&mut asm, &mut frame, &program.ports, classes, &accessed(&program.loops), most)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
-    let subject = Subject { ports: &program.ports, classes, held: &held };
+    let subject = Subject { ports: &program.ports, classes, held: &held, held_lanes: most };
     let row = Row { program, subject, options, streaming };
     if !program.loops.is_empty() {
         row.loops(&mut asm, &frame, least)?;
@@ -83,6 +92,7 @@ impl Row<'_> {
         let mut tracer = Tracer::new(asm, frame, &self.subject, self.options.level, lanes, reach);
         tracer.streaming = self.streaming;
         walk(&self.program.statements, &mut Values::new(self.program.types.len()), &mut tracer)?;
+        tracer.share_reciprocals();
         Ok(tracer.steps)
     }
 
@@ -106,35 +116,44 @@ impl Row<'_> {
         Ok(())
     }
 
-    /// Groups of elements that go through loops over steps: as many as registers allow, then few, then masked ones.
+    /// Groups of elements that go through loops over steps: the largest that are worth it, then smaller, then masked ones.
     fn loops(&self, asm: &mut Assembler, frame: &Frame, least: usize) -> Result<()> {
-        let mut lanes = least;
-        for unroll in UNROLLS {
-            match self.group(&mut asm.clone(), frame, least * unroll, Reach::Whole) {
-                Ok((nested, pieces)) if nested.is_easy(asm, &pieces)? => {
-                    lanes = least * unroll;
-                    break;
+        let (unroll, keep) = self.largest(asm, frame, least)?;
+        self.groups(asm, frame, least * unroll, keep)?;
+        if keep == Keep::Frame {
+            self.groups(asm, frame, least * unroll / 2, Keep::Registers)?;
+        }
+        if unroll > 1 {
+            self.groups(asm, frame, least, Keep::Registers)?;
+        }
+        let done = asm.label();
+        count_left(asm, done);
+        let (nested, pieces) = self.group(asm, frame, least, Reach::Tail, Keep::Registers)?;
+        nested.pieces(asm, &pieces)?;
+        asm.bind(done);
+        Ok(())
+    }
+
+    /// How many vectors of each value go through loops at once, and where these keep what goes round them.
+    fn largest(&self, asm: &Assembler, frame: &Frame, least: usize) -> Result<(usize, Keep)> {
+        let registers = UNROLLS.map(|unroll| (unroll, Keep::Registers));
+        for (unroll, keep) in [(ALONGSIDE, Keep::Frame)].into_iter().chain(registers) {
+            match self.group(&mut asm.clone(), frame, least * unroll, Reach::Whole, keep) {
+                Ok((nested, _)) if keep == Keep::Frame && nested.shares => return Ok((unroll, keep)),
+                Ok((nested, pieces)) if keep == Keep::Registers && nested.is_easy(asm, &pieces)? => {
+                    return Ok((unroll, keep));
                 }
                 // Fewer lanes may fit the frame where these do not.
                 Ok(_) | Err(Error::Unsupported(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.groups(asm, frame, lanes)?;
-        if lanes > least {
-            self.groups(asm, frame, least)?;
-        }
-        let done = asm.label();
-        count_left(asm, done);
-        let (nested, pieces) = self.group(asm, frame, least, Reach::Tail)?;
-        nested.pieces(asm, &pieces)?;
-        asm.bind(done);
-        Ok(())
+        Ok((1, Keep::Registers))
     }
 
     /// Groups of so many elements as long as there are whole ones.
-    fn groups(&self, asm: &mut Assembler, frame: &Frame, lanes: usize) -> Result<()> {
-        let (nested, pieces) = self.group(asm, frame, lanes, Reach::Whole)?;
+    fn groups(&self, asm: &mut Assembler, frame: &Frame, lanes: usize, keep: Keep) -> Result<()> {
+        let (nested, pieces) = self.group(asm, frame, lanes, Reach::Whole, keep)?;
         let (again, done) = (asm.label(), asm.label());
         jump_if_fewer(asm, lanes, done);
         asm.bind(again);
@@ -154,17 +173,19 @@ impl Row<'_> {
         frame: &Frame,
         lanes: usize,
         reach: Reach,
+        keep: Keep,
     ) -> Result<(Nested<'_>, Vec<Piece>)> {
         let mut frame = frame.clone();
         let mut tracer = Tracer::new(asm, &mut frame, &self.subject, self.options.level, lanes, reach);
         let (mut values, mut pieces) = (Values::new(self.program.types.len()), Vec::new());
         let wide = self.program.types_used().any(|dtype| dtype.size() == 8);
-        let mut rounds = Rounds::new(&mut tracer, if wide { 8 } else { 4 }, reach);
+        let mut rounds = Rounds::new(&mut tracer, if wide { 8 } else { 4 }, reach, keep);
         walk(&self.program.statements, &mut values, rounds.tracer)?;
         rounds.nests(&self.program.loops, &mut values, &mut pieces)?;
         rounds.cut(&mut pieces);
+        let shares = rounds.shares;
         let homes = place(tracer.steps, &mut pieces, &mut frame)?;
-        Ok((Nested { ports: &self.program.ports, homes, frame }, pieces))
+        Ok((Nested { ports: &self.program.ports, homes, frame, shares }, pieces))
     }
 
     /// Tile after tile, the last with masked accesses.

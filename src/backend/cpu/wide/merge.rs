@@ -4,7 +4,8 @@
 
 use super::Options;
 use super::body::{refuse_bytes, refuse_merges, straight};
-use super::encode::{Arithmetic, Assembled, Assembler, Condition, RDI, RDX, RSI};
+use super::encode::{Arithmetic, Assembler, Condition, RDI, RDX, RSI};
+use super::finish::Assembled;
 use super::frame::{END, Frame, INDEX, OTHER, STATE};
 use super::step::Place;
 use super::trace::{Lanes, Reach, Subject, Tracer};
@@ -33,7 +34,7 @@ pub(in crate::backend::cpu) fn merge_function(body: &Program, folds: &[Fold], op
     asm.jump_if(Condition::Equal, done);
     asm.copy(OTHER, STATE);
     asm.arithmetic(Arithmetic::Add, OTHER, INDEX);
-    let subject = Subject { ports: &[], classes: &[], held: &[] };
+    let subject = Subject { ports: &[], classes: &[], held: &[], held_lanes: 0 };
     let steps = {
         let mut t = Tracer::new(&mut asm, &mut frame, &subject, options.level, 1, Reach::Whole);
         for fold in folds {

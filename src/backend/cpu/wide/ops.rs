@@ -2,6 +2,8 @@
 //!
 //! Exhaustive over the ops: a new row does not compile without a decision here. Must not know: memory, loops.
 
+use super::extremum::{extreme_integer, extreme_number, extremum};
+use super::fused::Fused;
 use super::instruction::*;
 use super::step::{Step, Value};
 use super::trace::{Lanes, Parts, Tracer, no_wide_form};
@@ -11,14 +13,14 @@ use crate::error::Result;
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
 /// An instruction for lanes of four bytes and one for lanes of eight.
-type Pair = [&'static Opcode; 2];
+pub(super) type Pair = [&'static Opcode; 2];
 
-const ADD: Pair = [&ADDPS, &ADDPD];
+pub(super) const ADD: Pair = [&ADDPS, &ADDPD];
 const SUB: Pair = [&SUBPS, &SUBPD];
 const MUL: Pair = [&MULPS, &MULPD];
 const DIV: Pair = [&DIVPS, &DIVPD];
-const MIN: Pair = [&MINPS, &MINPD];
-const MAX: Pair = [&MAXPS, &MAXPD];
+pub(super) const MIN: Pair = [&MINPS, &MINPD];
+pub(super) const MAX: Pair = [&MAXPS, &MAXPD];
 const SQRT: Pair = [&SQRTPS, &SQRTPD];
 const ROUND: Pair = [&ROUNDPS, &ROUNDPD];
 const COMPARE: Pair = [&CMPPS, &CMPPD];
@@ -29,14 +31,14 @@ const EQUAL_INTEGERS: Pair = [&PCMPEQD, &PCMPEQQ];
 const GREATER_INTEGERS: Pair = [&PCMPGTD, &PCMPGTQ];
 const SHIFT_LEFT: Pair = [&PSLLVD, &PSLLVQ];
 const SHIFT_RIGHT: Pair = [&PSRLVD, &PSRLVQ];
-const BITWISE_AND: Pair = [&AND, &AND];
-const BITWISE_OR: Pair = [&OR, &OR];
+pub(super) const BITWISE_AND: Pair = [&AND, &AND];
+pub(super) const BITWISE_OR: Pair = [&OR, &OR];
 const BITWISE_XOR: Pair = [&XOR, &XOR];
 const BITWISE_AND_NOT: Pair = [&ANDN, &ANDN];
 
 /// Predicates of `vcmpps`: ordered and quiet, but for those that hold for NaN.
 const EQUAL: u8 = 0;
-const UNORDERED: u8 = 3;
+pub(super) const UNORDERED: u8 = 3;
 const NOT_EQUAL: u8 = 4;
 const LESS: u8 = 17;
 const LESS_OR_EQUAL: u8 = 18;
@@ -90,14 +92,14 @@ impl Tracer<'_> {
         like.with(like.parts.iter().map(|_| value))
     }
 
-    fn compare(&mut self, predicate: u8, a: &Lanes, b: &Lanes) -> Lanes {
+    pub(super) fn compare(&mut self, predicate: u8, a: &Lanes, b: &Lanes) -> Lanes {
         let opcode = of(COMPARE, a.width);
         let parts = self.parts([a, b], |t, [a, b]| t.compute_with(opcode, Some(a), b, None, Some(predicate)));
         Lanes { dtype: DType::Bool, width: a.width, parts }
     }
 
     /// `mask ? yes : no` on lanes of one width.
-    fn blend(&mut self, mask: &Lanes, yes: &Lanes, no: &Lanes) -> Lanes {
+    pub(super) fn blend(&mut self, mask: &Lanes, yes: &Lanes, no: &Lanes) -> Lanes {
         let opcode = of(BLEND, yes.width);
         yes.with(
             self.parts([mask, yes, no], |t, [mask, yes, no]| t.compute_with(opcode, Some(no), yes, Some(mask), None)),
@@ -220,7 +222,8 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
     let kind = a.dtype.kind();
     let float = kind == Kind::Float;
     Ok(match op {
-        BinaryOp::Add => t.each(if float { ADD } else { ADD_INTEGERS }, a, b),
+        BinaryOp::Add if float => t.each(ADD, a, b),
+        BinaryOp::Add => add_integers(t, a, b),
         BinaryOp::Sub => t.each(if float { SUB } else { SUB_INTEGERS }, a, b),
         BinaryOp::Mul if float => t.each(MUL, a, b),
         BinaryOp::Mul => multiply(t, a, b),
@@ -272,7 +275,7 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
 }
 
 /// An op on the bits of integers or masks.
-fn bitwise(t: &mut Tracer<'_>, pair: Pair, a: &Lanes, b: &Lanes) -> Lanes {
+pub(super) fn bitwise(t: &mut Tracer<'_>, pair: Pair, a: &Lanes, b: &Lanes) -> Lanes {
     let (a, b) = t.aligned(a, b);
     t.each(pair, &a, &b)
 }
@@ -289,14 +292,30 @@ fn mul_add(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes, c: &Lanes) -> Lanes {
     let double = a.width == 8;
     a.with(t.parts([a, b, c], |t, operands| {
         let result = t.steps.value(super::step::Home::None);
-        t.steps.steps.push(Step::MulAdd { double, result, operands });
+        t.steps.steps.push(Step::MulAdd { form: Fused::Sum, double, result, operands });
         result
     }))
 }
 
-fn negate(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {
+/// 0 − x, for integers.
+pub(super) fn negate(t: &mut Tracer<'_>, x: &Lanes) -> Lanes {
     let zero = t.like(x, 0);
-    t.each(SUB_INTEGERS, &zero, x)
+    let result = t.each(SUB_INTEGERS, &zero, x);
+    t.negated.extend(result.parts.iter().map(|&part| (part, x.width)).zip(x.parts.iter().copied()));
+    result
+}
+
+/// a + b, as a subtraction where an operand is a negation, as the numbers are that truths become.
+fn add_integers(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
+    let opposite = |x: &Lanes| -> Option<Lanes> {
+        let parts: Option<Parts> = x.parts.iter().map(|&part| t.negated.get(&(part, x.width)).copied()).collect();
+        Some(x.with(parts?))
+    };
+    match (opposite(b), opposite(a)) {
+        (Some(b), _) => t.each(SUB_INTEGERS, a, &b),
+        (None, Some(a)) => t.each(SUB_INTEGERS, b, &a),
+        (None, None) => t.each(ADD_INTEGERS, a, b),
+    }
 }
 
 /// The lowest integer stays itself.
@@ -347,7 +366,7 @@ fn truth(like: &Lanes) -> Lanes {
 }
 
 /// `a > b` on integers and bools (false < true).
-fn greater(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
+pub(super) fn greater(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
     match a.dtype.kind() {
         Kind::Bool => {
             let (a, b) = t.aligned(a, b);
@@ -365,66 +384,6 @@ fn greater(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
 fn equal(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
     let (a, b) = t.aligned(a, b);
     truth(&t.each(EQUAL_INTEGERS, &a, &b))
-}
-
-/// The number that all lanes are, if they are one constant.
-fn number_of(t: &Tracer<'_>, x: &Lanes) -> Option<f64> {
-    let vectors = x.parts.iter().map(|&part| t.constant_of(part)).collect::<Option<Vec<_>>>()?;
-    let lanes: Vec<&[u8]> = vectors.into_iter().flat_map(|bytes| bytes.chunks_exact(x.width)).collect();
-    let first = lanes.iter().all(|lane| lane == &lanes[0]).then(|| lanes[0])?;
-    let wide = || first.try_into().ok().map(f64::from_le_bytes);
-    wide().or_else(|| first.try_into().ok().map(|lane| f64::from(f32::from_le_bytes(lane))))
-}
-
-/// `extremum` where one side is a constant that is no NaN, in fewer instructions; `None` where there are none.
-fn extremum_with_number(t: &mut Tracer<'_>, largest: bool, number: &Lanes, x: &Lanes) -> Option<Lanes> {
-    let pair = if largest { MAX } else { MIN };
-    let value = number_of(t, number).filter(|value| !value.is_nan())?;
-    if value != 0.0 || value.is_sign_negative() == largest {
-        return Some(t.each(pair, number, x));
-    }
-    // Adding +0 makes +0 of −0 and changes nothing else; nothing makes −0 of +0 alone.
-    largest.then(|| {
-        let either = t.each(pair, number, x);
-        t.each(ADD, &either, number)
-    })
-}
-
-/// NaN if there is one; the instructions give their second operand for NaN and for two zeros.
-fn extremum(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
-    let with_number = extremum_with_number(t, largest, a, b);
-    if let Some(result) = with_number.or_else(|| extremum_with_number(t, largest, b, a)) {
-        return result;
-    }
-    let pair = if largest { MAX } else { MIN };
-    let (one, other) = (t.each(pair, a, b), t.each(pair, b, a));
-    // Of two zeros the largest is +0, the smallest −0.
-    let both = t.each(if largest { BITWISE_AND } else { BITWISE_OR }, &one, &other);
-    let nan = t.compare(UNORDERED, a, b);
-    t.each(BITWISE_OR, &both, &Lanes { dtype: a.dtype, ..nan })
-}
-
-/// As `extremum`, but a number beats NaN.
-fn extreme_number(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
-    let both = extremum(t, largest, a, b);
-    let (no_a, no_b) = (t.compare(UNORDERED, a, a), t.compare(UNORDERED, b, b));
-    let without_b = t.blend(&no_b, a, &both);
-    t.blend(&no_a, b, &without_b)
-}
-
-fn extreme_integer(t: &mut Tracer<'_>, largest: bool, a: &Lanes, b: &Lanes) -> Lanes {
-    match (a.dtype.kind(), a.width, largest) {
-        (Kind::Bool, _, true) => bitwise(t, BITWISE_OR, a, b),
-        (Kind::Bool, _, false) => bitwise(t, BITWISE_AND, a, b),
-        (Kind::Signed, 4, true) => t.each([&PMAXSD, &PMAXSD], a, b),
-        (Kind::Signed, 4, false) => t.each([&PMINSD, &PMINSD], a, b),
-        (Kind::Unsigned, 4, true) => t.each([&PMAXUD, &PMAXUD], a, b),
-        (Kind::Unsigned, 4, false) => t.each([&PMINUD, &PMINUD], a, b),
-        (Kind::Signed | Kind::Unsigned | Kind::Float, _, _) => {
-            let greater = greater(t, a, b);
-            if largest { t.blend(&greater, a, b) } else { t.blend(&greater, b, a) }
-        }
-    }
 }
 
 /// Amounts out of range leave the sign of signed numbers, zero of others.

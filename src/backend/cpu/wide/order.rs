@@ -4,33 +4,67 @@
 //! the time, each vector's instructions stand together instead: while one vector is divided, the processor
 //! has other vectors' whole chains before it, and fewer registers are in use. Must not know: what is computed.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::instruction::{DIVPD, DIVPS, SQRTPD, SQRTPS};
 use super::step::{Step, Value};
 
 /// Orders steps between which nothing is loaded, stored or called, if it is the divider that takes their time.
 pub(super) fn for_divider(steps: &mut [Step]) {
-    if is_bound_by_divider(steps) {
+    if is_bound_by_divider(steps, 0) {
         steps.chunk_by_mut(|a, b| is_pure(a) && is_pure(b)).for_each(one_by_one);
     }
 }
 
-/// By the cycles that the divider takes for a vector (of Zen 4, where they are few), and half a cycle for each other step.
-fn is_bound_by_divider(steps: &[Step]) -> bool {
+/// Orders steps that share reciprocals, between which nothing is loaded, stored or called: what waits for a vector's divisions
+/// comes when the next vector has begun, so that it does not fill the processor's queues before it is ready.
+pub(super) fn staggered(steps: &mut [Step]) {
+    steps.chunk_by_mut(|a, b| is_pure(a) && is_pure(b)).for_each(|steps| {
+        let (parts, waits) = (parts(steps), waiting(steps));
+        let mut numbers: Vec<usize> = parts.clone();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let number = |part: usize| numbers.partition_point(|&other| other < part);
+        sort_by(steps, |index| (number(parts[index]) + usize::from(waits[index]), waits[index]));
+    });
+}
+
+/// Whether each step is a division or depends on one.
+fn waiting(steps: &[Step]) -> Vec<bool> {
+    let mut late: FxHashSet<Value> = FxHashSet::default();
+    let is_late = |step: &Step| {
+        let mut waits = matches!(step, Step::Compute { opcode, .. } if [&DIVPS, &DIVPD].contains(opcode));
+        step.reads(|value| waits |= late.contains(&value));
+        late.extend(step.result().filter(|_| waits));
+        waits
+    };
+    steps.iter().map(is_late).collect()
+}
+
+fn sort_by<K: Ord>(steps: &mut [Step], key: impl Fn(usize) -> K) {
+    let mut ordered: Vec<(K, Step)> =
+        steps.iter().enumerate().map(|(index, step)| (key(index), step.clone())).collect();
+    ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+    steps.iter_mut().zip(ordered).for_each(|(step, (_, ordered))| *step = ordered);
+}
+
+/// By the cycles that the divider takes for a vector (of Zen 4, where they are few), and half a cycle for each step, also for
+/// so many more.
+pub(super) fn is_bound_by_divider(steps: &[Step], more: usize) -> bool {
     let times = [(&DIVPS, 3), (&DIVPD, 5), (&SQRTPS, 5), (&SQRTPD, 9)];
     let cycles = |step: &Step| match step {
         Step::Compute { opcode, .. } => times.iter().find(|(slow, _)| **slow == **opcode).map_or(0, |(_, time)| *time),
-        Step::MulAdd { .. } | Step::Load { .. } | Step::Store { .. } | Step::Call { .. } => 0,
+        Step::MulAdd { .. } | Step::Checked { .. } => 0,
+        Step::Load { .. } | Step::Store { .. } | Step::Call { .. } => 0,
         Step::Broadcast { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => 0,
     };
-    steps.len() < 2 * steps.iter().map(cycles).sum::<usize>()
+    steps.len() + more < 2 * steps.iter().map(cycles).sum::<usize>()
 }
 
 /// Whether a step only computes a vector from others.
 fn is_pure(step: &Step) -> bool {
     match step {
-        Step::Compute { .. } | Step::MulAdd { .. } => true,
+        Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => true,
         Step::Load { .. } | Step::Store { .. } | Step::Call { .. } | Step::Broadcast { .. } => false,
         Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => false,
     }
@@ -38,6 +72,12 @@ fn is_pure(step: &Step) -> bool {
 
 /// What has nothing to do with each other, one after the other.
 fn one_by_one(steps: &mut [Step]) {
+    let parts = parts(steps);
+    sort_by(steps, |index| parts[index]);
+}
+
+/// For each step the first of those that it has to do with.
+fn parts(steps: &[Step]) -> Vec<usize> {
     let mut defined: FxHashMap<Value, usize> = FxHashMap::default();
     // An earlier step that each has to do with; itself if it is the first of its part.
     let mut earlier: Vec<usize> = (0..steps.len()).collect();
@@ -50,10 +90,7 @@ fn one_by_one(steps: &mut [Step]) {
         });
         defined.extend(step.result().map(|value| (value, index)));
     }
-    let part = |(index, step): (usize, &Step)| (first_of_part(&mut earlier, index), step.clone());
-    let mut ordered: Vec<(usize, Step)> = steps.iter().enumerate().map(part).collect();
-    ordered.sort_by_key(|(part, _)| *part);
-    steps.iter_mut().zip(ordered).for_each(|(step, (_, ordered))| *step = ordered);
+    (0..steps.len()).map(|step| first_of_part(&mut earlier, step)).collect()
 }
 
 /// The first step of the part that a step is in; halves the way there.
@@ -97,6 +134,16 @@ mod tests {
         let mut steps = side_by_side(&ADDPD);
         for_divider(&mut steps);
         assert_eq!(results(&steps), [10, 11, 20, 21, 30, 31]);
+    }
+
+    /// A vector's root comes before what waits for the division of the one before.
+    #[test]
+    fn divisions_come_after_the_next_vector_has_begun() {
+        let mut steps = side_by_side(&SQRTPD);
+        steps.extend([40, 41].map(|result| compute(&DIVPD, result, result - 10)));
+        steps.extend([50, 51].map(|result| compute(&ADDPD, result, result - 10)));
+        staggered(&mut steps);
+        assert_eq!(results(&steps), [10, 20, 30, 11, 21, 31, 40, 50, 41, 51]);
     }
 
     /// Two vectors that meet are one part, which keeps its order.

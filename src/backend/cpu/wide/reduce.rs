@@ -7,7 +7,8 @@
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
 use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
-use super::encode::{Arithmetic, Assembled, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
+use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
 use super::instruction::{PERMILPD, PERMILPS};
 use super::merge::merge;
@@ -49,7 +50,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     let held = hold(&mut asm, &mut frame, &body.ports, classes, &[], lanes)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
-    let subject = Subject { ports: &body.ports, classes, held: &held };
+    let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: lanes };
     let mut block = Blocks { body, runs, start: frame.allocate(VECTOR), subject, level: options.level, lanes };
     block.choose_forms(&asm, &frame)?;
     let again = asm.label();

@@ -41,6 +41,15 @@ pub(super) enum End {
     NoLane(Vec<usize>),
 }
 
+/// Where loops keep what goes round them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// In registers, where there are enough.
+    Registers,
+    /// In the frame, so that more vectors go side by side than there are registers for.
+    Frame,
+}
+
 /// A loop over steps.
 #[derive(Debug)]
 pub(super) struct Loop {
@@ -49,6 +58,7 @@ pub(super) struct Loop {
     pub body: Vec<Piece>,
     /// Where the frame keeps the bases of its operands, and behind them how many steps are left.
     pub words: i32,
+    pub keep: Keep,
 }
 
 /// A part of a traced program.
@@ -64,7 +74,7 @@ impl Loop {
     /// The body of a loop whose rounds stay in registers.
     pub fn in_registers(&self) -> Option<&[Step]> {
         match self.innermost() {
-            Some(steps) if self.rounds.len() <= CARRIED => Some(steps),
+            Some(steps) if self.keep == Keep::Registers && self.rounds.len() <= CARRIED => Some(steps),
             Some(_) | None => None,
         }
     }
@@ -86,17 +96,20 @@ pub(super) struct Rounds<'t, 'a> {
     pub mask_width: usize,
     /// The lanes that matter, where not all do.
     active: Option<Lanes>,
+    keep: Keep,
+    /// Whether quotients share reciprocals.
+    pub shares: bool,
 }
 
 impl<'t, 'a> Rounds<'t, 'a> {
     /// Begins with all lanes that there are.
-    pub fn new(tracer: &'t mut Tracer<'a>, mask_width: usize, reach: Reach) -> Rounds<'t, 'a> {
+    pub fn new(tracer: &'t mut Tracer<'a>, mask_width: usize, reach: Reach, keep: Keep) -> Rounds<'t, 'a> {
         let active = (reach == Reach::Tail).then(|| {
             let first = |part: usize| part * VECTOR / mask_width;
             let parts = (0..tracer.vectors(mask_width)).map(|part| tracer.tail_mask(mask_width, first(part))).collect();
             Lanes { dtype: DType::Bool, width: mask_width, parts }
         });
-        Rounds { tracer, mask_width, active }
+        Rounds { tracer, mask_width, active, keep, shares: false }
     }
 
     /// Traces some nests.
@@ -196,8 +209,12 @@ impl<'t, 'a> Rounds<'t, 'a> {
 
     /// Ends a straight-line piece.
     pub fn cut(&mut self, pieces: &mut Vec<Piece>) {
+        let shares = self.tracer.share_reciprocals();
         let mut steps = std::mem::take(&mut self.tracer.steps.steps);
-        super::order::for_divider(&mut steps);
+        if !shares {
+            super::order::for_divider(&mut steps);
+        }
+        self.shares |= shares;
         if !steps.is_empty() {
             pieces.push(Piece::Straight(steps));
         }
@@ -218,13 +235,23 @@ impl<'t, 'a> Rounds<'t, 'a> {
         let rounds = (0..initial.len())
             .map(|i| Round { initial: initial[i], current: current[i], next: next[i], result: result[i] })
             .collect();
-        pieces.push(Piece::Loop(Loop { end, rounds, body, words: 0 }));
+        pieces.push(Piece::Loop(Loop { end, rounds, body, words: 0, keep: self.keep }));
         results
     }
 }
 
 fn set_all(values: &mut Values<Lanes>, carried: &[Carried], which: impl Fn(&Carried) -> ValueId, lanes: &[Lanes]) {
     carried.iter().zip(lanes).for_each(|(item, value)| values.set(which(item), value.clone()));
+}
+
+/// Whether what comes next can be stored over what it takes the place of, which no later step reads, as soon as it is known.
+fn replaces(inner: &Loop, round: &Round) -> bool {
+    let steps = inner.innermost().unwrap_or(&[]);
+    let Some(defined) = steps.iter().position(|step| step.result() == Some(round.next)) else { return false };
+    let mut is_read = false;
+    steps[defined + 1..].iter().for_each(|step| step.reads(|value| is_read |= value == round.current));
+    let same = |other: &&Round| other.next == round.next || other.next == round.current;
+    !is_read && inner.rounds.iter().filter(same).count() == 1
 }
 
 /// Gives places to what goes from one piece to another, and stores it there; gives where each value can be found.
@@ -293,6 +320,9 @@ impl Places<'_> {
                 self.homes[round.result.0 as usize] = self.homes[round.current.0 as usize];
             } else {
                 self.read(round.result, usize::MAX);
+            }
+            if body == usize::MAX && replaces(inner, round) {
+                self.homes[round.next.0 as usize] = self.homes[round.current.0 as usize];
             }
             self.read(round.next, body);
         }

@@ -4,6 +4,7 @@
 //! frame holds. Invariant: a value is defined before it is used. Must not know: registers, bytes.
 
 use super::encode::Memory;
+use super::fused::Fused;
 use super::instruction::Opcode;
 
 /// A vector; the index into `Steps::homes`.
@@ -92,14 +93,29 @@ pub(super) enum Step {
         /// The immediate byte.
         immediate: Option<u8>,
     },
-    /// `result = a · b + c`, rounded once.
+    /// `result = a · b + c`, rounded once; with other signs if the form says so.
     MulAdd {
+        /// The signs.
+        form: Fused,
         /// Of f64 rather than f32.
         double: bool,
         /// What it defines.
         result: Value,
         /// The operands.
         operands: [Value; 3],
+    },
+    /// `result = tried`; or, if `failed` is negative in any lane of 64 bits, `opcode(operands)`. Nothing else reads what was tried.
+    Checked {
+        /// The instruction that is always right.
+        opcode: &'static Opcode,
+        /// What it defines.
+        result: Value,
+        /// What is right unless it failed.
+        tried: Value,
+        /// Where it failed.
+        failed: Value,
+        /// The operands of the instruction.
+        operands: [Value; 2],
     },
     /// `result = opcode(mask, memory)`.
     Load {
@@ -274,10 +290,21 @@ impl Step {
         match self {
             Step::Compute { result, .. }
             | Step::MulAdd { result, .. }
+            | Step::Checked { result, .. }
             | Step::Load { result, .. }
             | Step::Broadcast { result, .. }
             | Step::TailMask { result, .. } => Some(*result),
             Step::Store { .. } | Step::Call { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
+        }
+    }
+
+    /// Whether its code changes the flags, other than by a test that it makes itself.
+    pub fn changes_flags(&self) -> bool {
+        match self {
+            Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => false,
+            Step::Load { .. } | Step::Store { .. } => false,
+            Step::Call { .. } | Step::Broadcast { .. } | Step::TailMask { .. } => true,
+            Step::CopyIn { .. } | Step::CopyOut { .. } => true,
         }
     }
 
@@ -286,6 +313,9 @@ impl Step {
         match self {
             Step::Compute { first, last, third, .. } => first.iter().chain([last]).chain(third).for_each(|&v| each(v)),
             Step::MulAdd { operands, .. } => operands.iter().for_each(|&v| each(v)),
+            Step::Checked { tried, failed, operands, .. } => {
+                [tried, failed].into_iter().chain(operands).for_each(|&v| each(v))
+            }
             Step::Load { mask, .. } => mask.iter().for_each(|&v| each(v)),
             Step::Store { value, mask, .. } => mask.iter().chain([value]).for_each(|&v| each(v)),
             Step::Call { arguments, .. } => {

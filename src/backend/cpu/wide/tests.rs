@@ -93,6 +93,24 @@ fn registers_of_all_numbers_are_encoded() {
 }
 
 #[test]
+fn signs_are_tested_in_all_registers() {
+    for vector in 0..16 {
+        let mut asm = Assembler::new(false);
+        asm.test_signs(Vector(vector), General(1));
+        let (length, bytes) = (asm.len(), asm.finish().unwrap().bytes);
+        let signs = decode(&bytes);
+        assert_eq!((signs.mnemonic(), signs.op0_register()), (Mnemonic::Vmovmskpd, Register::ECX));
+        assert_eq!(signs.op1_register(), Register::YMM0 + u32::from(vector));
+        let test = decode(&bytes[signs.len()..]);
+        assert_eq!(
+            (test.mnemonic(), test.op0_register(), test.op1_register()),
+            (Mnemonic::Test, Register::RCX, Register::RCX)
+        );
+        assert_eq!(signs.len() + test.len(), length);
+    }
+}
+
+#[test]
 fn lines_are_asked_for_where_they_are() {
     for (write, mnemonic) in [(false, Mnemonic::Prefetcht0), (true, Mnemonic::Prefetchw)] {
         let mut asm = Assembler::new(false);

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// Most elements of a tile: more gain nothing.
 const LARGEST: usize = 512;
+/// The same where a kernel draws, which computes what all numbers share in every call. Half of it is a multiple of what the
+/// kernels by hand take in a step, of all types.
+const LARGEST_DRAWN: usize = 1664;
 
 /// A call of a kernel, by the buffers that it works on.
 struct Call {
@@ -126,6 +129,7 @@ struct Pieces<'a> {
 pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result<Tiled> {
     let carried: Vec<Value> = carried.iter().filter_map(|carried| carried.after).collect();
     steps.drop_unused(carried.iter().copied());
+    steps.sink(carried.iter().copied());
     let pieces = Pieces::new(&steps, carried);
     let buffers = pieces.buffers(lanes)?;
     let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index));
@@ -195,7 +199,9 @@ impl<'a> Pieces<'a> {
                 });
             }
         }
-        buffers.steps = (TILES as usize / buffers.bytes.max(1)).min(LARGEST / lanes) as i32;
+        let draws = self.pieces.iter().any(|piece| piece.last().is_some_and(is_draw));
+        let steps = TILES as usize / buffers.bytes.max(1);
+        buffers.steps = (if draws { drawn_steps(steps, lanes) } else { steps.min(LARGEST / lanes) }) as i32;
         if buffers.steps == 0 { Err(no_wide_form("a program with so many calls")) } else { Ok(buffers) }
     }
 
@@ -268,6 +274,17 @@ fn unchanged(steps: &Steps, pieces: &[&[Step]]) -> Vec<Option<Place>> {
     places
 }
 
+/// Steps of a tile that is drawn, where so many find room.
+fn drawn_steps(room: usize, lanes: usize) -> usize {
+    [LARGEST_DRAWN / lanes, LARGEST_DRAWN / 2 / lanes].into_iter().find(|&steps| steps <= room).unwrap_or(room)
+}
+
+/// Whether a step calls a kernel that is told numbers at equal distances.
+fn is_draw(step: &Step) -> bool {
+    let Step::Call { arguments, .. } = step else { return false };
+    arguments.iter().any(|argument| matches!(argument, Argument::Progression(_)))
+}
+
 /// The vectors of each argument that consists of such.
 fn vectors(arguments: &[Argument]) -> impl Iterator<Item = &Vec<Value>> {
     arguments.iter().filter_map(|argument| match argument {
@@ -322,7 +339,7 @@ impl Tiled {
             asm.set(TILE, 0);
             frame.load_bases(asm);
             load_kept(asm, kept);
-            let constants = residents(asm, frame, &segment.steps, &carried)?;
+            let constants = residents(asm, frame, &segment.steps, &carried, &[])?;
             super::allocate::load_carried(asm, frame, &segment.steps, &constants)?;
             carried.extend(constants);
             let again = asm.label();

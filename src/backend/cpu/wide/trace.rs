@@ -4,15 +4,13 @@
 //! zeros, as wide as what it came from. What has no wide form is `Error::Unsupported`, and the caller leaves the program
 //! to the other emitter. Must not know: registers, loops.
 
+use std::collections::HashMap;
+
 use smallvec::SmallVec;
 
 use super::encode::Assembler;
 use super::frame::Frame;
-use super::instruction::{AND, PADDQ, PCMPGTD, PCMPGTQ, PERM2F128, PERMQ, PMOVSXDQ, PMOVZXBD, PMOVZXBQ, PSHUFB};
-use super::instruction::{BROADCASTSD, BROADCASTSS, LOAD, MASKLOADPD, MASKLOADPS, MASKSTOREPD, MASKSTOREPS, Opcode};
-use super::instruction::{
-    LOAD_LOW_32, LOAD_LOW_64, PUNPCKLDQ, PUNPCKLWD, SHUFPS, STORE, STORE_LOW_32, STORE_LOW_64, STREAM,
-};
+use super::instruction::{Opcode, PADDQ, PERM2F128, PERMQ, PMOVSXDQ, SHUFPS};
 use super::step::{Count, Home, Place, Step, Steps, Value};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Port;
@@ -20,7 +18,7 @@ use crate::backend::cpu::lanes::Code;
 use crate::dtype::{DType, Scalar};
 use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
-use crate::loops::{Access, Operand, OperandId};
+use crate::loops::{Access, OperandId};
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
 /// Bytes of a vector.
@@ -77,10 +75,13 @@ pub(super) struct Tracer<'a> {
     classes: &'a [Class],
     /// Where the frame holds the elements of operands that do not change, or the distances of their lanes.
     held: &'a [Option<i32>],
+    held_lanes: usize,
     constants: Vec<([u8; VECTOR], Value)>,
     known: Vec<(i32, Value)>,
     /// Vectors of numbers at equal distances, and where the first comes from.
     pub progressions: Vec<(Parts, Count)>,
+    /// What is 0 − another vector of integers, by the bytes of a lane, and the other.
+    pub negated: HashMap<(Value, usize), Value>,
     /// The masks of the lanes that are left, which are in scope.
     pub masks: Vec<(usize, usize, Value)>,
 }
@@ -93,6 +94,8 @@ pub(super) struct Subject<'a> {
     pub classes: &'a [Class],
     /// As in `Tracer`.
     pub held: &'a [Option<i32>],
+    /// How many elements a vector of distances was held for, the most that a trace may have.
+    pub held_lanes: usize,
 }
 
 /// The reason why the other emitter has to make the code.
@@ -122,9 +125,11 @@ impl<'a> Tracer<'a> {
             ports: subject.ports,
             classes: subject.classes,
             held: subject.held,
+            held_lanes: subject.held_lanes,
             constants: Vec::new(),
             known: Vec::new(),
             progressions: Vec::new(),
+            negated: HashMap::new(),
             masks: Vec::new(),
         }
     }
@@ -216,105 +221,6 @@ impl<'a> Tracer<'a> {
         result
     }
 
-    fn load_vectors(&mut self, port: usize, dtype: DType) -> Result<Lanes> {
-        let width = self.width(dtype)?;
-        let mut parts = Parts::new();
-        for part in 0..self.vectors(width) {
-            let first = part * VECTOR / width;
-            let offset = (first * width) as i32;
-            let result = self.steps.value(Home::None);
-            let (opcode, mask) = match self.reach {
-                Reach::Whole => (&LOAD, None),
-                Reach::Tail => (if width == 4 { &MASKLOADPS } else { &MASKLOADPD }, Some(self.tail_mask(width, first))),
-            };
-            let from = Place::Port { port, size: width as u8, offset };
-            self.steps.steps.push(Step::Load { opcode, result, mask, from });
-            parts.push(result);
-        }
-        Ok(Lanes { dtype, width, parts })
-    }
-
-    /// An element that all lanes share, but that changes with the steps of a loop.
-    fn load_shared(&mut self, port: usize, operand: Operand) -> Result<Lanes> {
-        if operand.dtype == DType::Bool {
-            return Err(no_wide_form("a bool that all elements share in a step"));
-        }
-        let width = self.width(operand.dtype)?;
-        let from = if operand.access == Access::Index { Place::Position(port) } else { Place::Shared(port) };
-        let result = self.steps.value(Home::None);
-        self.steps.steps.push(Step::Load { opcode: broadcast_opcode(width), result, mask: None, from });
-        Ok(self.uniform(operand.dtype, width, result))
-    }
-
-    /// A bool is a byte in memory, a mask in vectors.
-    fn load_bytes(&mut self, port: usize) -> Result<Lanes> {
-        let width = self.width(DType::Bool)?;
-        let (opcode, greater) = if width == 4 { (&PMOVZXBD, &PCMPGTD) } else { (&PMOVZXBQ, &PCMPGTQ) };
-        let copied = match self.reach {
-            Reach::Whole => None,
-            Reach::Tail => {
-                let to = self.frame.allocate(self.lanes.max(VECTOR));
-                self.steps.steps.push(Step::CopyIn { port, to });
-                Some(to)
-            }
-        };
-        let zero = self.splat(8, 0);
-        let mut parts = Parts::new();
-        for part in 0..self.vectors(width) {
-            let offset = (part * VECTOR / width) as i32;
-            let from = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
-            let result = self.steps.value(Home::None);
-            self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
-            parts.push(self.compute(greater, Some(result), zero));
-        }
-        Ok(Lanes { dtype: DType::Bool, width, parts })
-    }
-
-    fn store_vectors(&mut self, port: usize, value: &Lanes) {
-        let width = value.width;
-        for (part, &vector) in value.parts.iter().enumerate() {
-            let first = part * VECTOR / width;
-            let to = Place::Port { port, size: width as u8, offset: (first * width) as i32 };
-            let (opcode, mask) = match self.reach {
-                Reach::Whole => (if self.streaming { &STREAM } else { &STORE }, None),
-                Reach::Tail => {
-                    (if width == 4 { &MASKSTOREPS } else { &MASKSTOREPD }, Some(self.tail_mask(width, first)))
-                }
-            };
-            self.steps.steps.push(Step::Store { opcode, value: vector, mask, to });
-        }
-    }
-
-    fn store_bytes(&mut self, port: usize, value: &Lanes) {
-        let copied = match self.reach {
-            Reach::Whole => None,
-            Reach::Tail => Some(self.frame.allocate(self.lanes.max(VECTOR))),
-        };
-        for (part, &mask) in value.parts.iter().enumerate() {
-            let offset = (part * VECTOR / value.width) as i32;
-            let bytes = self.bytes_of_mask(mask, value.width);
-            let to = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
-            let opcode = if value.width == 4 { &STORE_LOW_64 } else { &STORE_LOW_32 };
-            self.steps.steps.push(Step::Store { opcode, value: bytes, mask: None, to });
-        }
-        if let Some(from) = copied {
-            self.steps.steps.push(Step::CopyOut { from, port });
-        }
-    }
-
-    /// The lanes of a mask as bytes 0 or 1, at the low end.
-    fn bytes_of_mask(&mut self, mask: Value, width: usize) -> Value {
-        let mut order = [0x80; VECTOR];
-        for (half, lane) in (0..2).flat_map(|half| (0..16 / width).map(move |lane| (half, lane))) {
-            order[half * 16 + lane] = (lane * width) as u8;
-        }
-        let (one, order) = (self.splat(1, 1), self.constant_bytes(order));
-        let ones = self.compute(&AND, Some(mask), one);
-        let gathered = self.compute(&PSHUFB, Some(ones), order);
-        let high = self.high_half(gathered);
-        self.compute(if width == 4 { &PUNPCKLDQ } else { &PUNPCKLWD }, Some(gathered), high)
-    }
-
     /// The upper 128 bits, in both halves.
     pub fn high_half(&mut self, value: Value) -> Value {
         self.compute_with(&PERM2F128, Some(value), value, None, Some(0x11))
@@ -366,42 +272,6 @@ impl<'a> Tracer<'a> {
         self.progressions.push((parts.clone(), count));
         Ok(Lanes { dtype: DType::I64, width: 8, parts })
     }
-
-    /// The first element of a component of a state in memory, in the lowest lane.
-    pub fn load_state(&mut self, dtype: DType, from: Place) -> Result<Lanes> {
-        let width = self.width(dtype)?;
-        let result = self.steps.value(Home::None);
-        let opcode = match (dtype, width) {
-            (DType::Bool, 4) => &PMOVZXBD,
-            (DType::Bool, _) => &PMOVZXBQ,
-            (_, 4) => &LOAD_LOW_32,
-            (_, _) => &LOAD_LOW_64,
-        };
-        self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
-        let mut parts: Parts = (0..self.vectors(width)).map(|_| result).collect();
-        if dtype == DType::Bool {
-            let zero = self.splat(8, 0);
-            let mask = self.compute(if width == 4 { &PCMPGTD } else { &PCMPGTQ }, Some(result), zero);
-            parts.iter_mut().for_each(|part| *part = mask);
-        }
-        Ok(Lanes { dtype, width, parts })
-    }
-
-    /// Writes the lowest lane of a component of a state.
-    pub fn store_state(&mut self, value: &Lanes, to: Place) {
-        let mut vector = value.parts[0];
-        if value.dtype == DType::Bool {
-            let one = self.splat(8, 1);
-            vector = self.compute(&AND, Some(vector), one);
-        }
-        let opcode = if value.width == 4 { &STORE_LOW_32 } else { &STORE_LOW_64 };
-        self.steps.steps.push(Step::Store { opcode, value: vector, mask: None, to });
-    }
-}
-
-/// The instruction that fills a vector with one element.
-pub(super) fn broadcast_opcode(width: usize) -> &'static Opcode {
-    if width == 4 { &BROADCASTSS } else { &BROADCASTSD }
 }
 
 impl Code for Tracer<'_> {
@@ -424,6 +294,9 @@ impl Code for Tracer<'_> {
         let Port { operand, .. } = self.ports[port];
         let held = self.held[port];
         match (operand.access, self.classes[port], held) {
+            (Access::Index, Class::Strided, Some(_)) if self.lanes > self.held_lanes => {
+                Err(Error::Internal(format!("{} elements, {} distances", self.lanes, self.held_lanes)))
+            }
             (Access::Index, Class::Strided, Some(distances)) => self
                 .affine(Count::Port(port), |tracer, part| Ok(tracer.frame_vector(distances + (part * VECTOR) as i32))),
             (_, Class::Broadcast, Some(held)) => {

@@ -9,7 +9,10 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::kernel::{Level, UnaryKernel, chunk_kernel};
+use super::double::{clamp, scale};
+#[cfg(not(target_arch = "x86_64"))]
+use super::kernel::chunk_kernel;
+use super::kernel::{Level, UnaryKernel};
 use super::{Arithmetic, Unary};
 
 /// How many pieces and coefficients a table has room for.
@@ -62,11 +65,18 @@ pub(super) trait Lanes: Copy {
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// |self|, or the bound where it is larger; NaN stays.
     fn magnitude(self, bound: f64) -> Self;
+    /// This kept between bounds; NaN stays.
+    fn clamp(self, low: f64, high: f64) -> Self;
     /// This with the sign of the other.
     fn copysign(self, other: Self) -> Self;
-    /// Coefficients 4 · `group` and the three after it, of the pieces whose numbers are in the low four bits.
-    fn coefficients(self, table: &'static Table, group: usize) -> [Self; 4];
+    /// Coefficients 2 · `pair` and the one after it, of the pieces whose numbers are in the low four bits.
+    fn coefficients(self, table: &'static Table, pair: usize) -> [Self; 2];
+    /// `self`·2^⌊k⌋, rounded once, for 1/2 < `self` < 2 and |k| < 1100, where `sixteenths` is [`SIXTEENTHS`] + k.
+    fn times_power(self, sixteenths: Self) -> Self;
 }
+
+/// Added to a number below 2⁴⁶ it leaves the nearest multiple of 1/16 in the low bits of the sum.
+pub(super) const SIXTEENTHS: f64 = 422_212_465_065_984.0;
 
 /// A function on lanes, which is its `Unary::fast` on one.
 pub(super) trait Piecewise: Unary<f64> {
@@ -83,7 +93,10 @@ pub(super) fn single<F: Piecewise, A: Arithmetic>(x: f64) -> f64 {
 /// Its kernel for a level, which the processor that runs it must have.
 pub(super) fn kernel<F: Piecewise>(level: Level) -> UnaryKernel<f64> {
     match level {
+        #[cfg(not(target_arch = "x86_64"))]
         Level::Baseline => chunk_kernel::<F, f64>(level),
+        #[cfg(target_arch = "x86_64")]
+        Level::Baseline => baseline::<F>,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::<F>,
         #[cfg(target_arch = "x86_64")]
@@ -134,21 +147,25 @@ impl<A: Arithmetic> Lanes for Single<A> {
     }
 
     #[inline(always)]
+    fn clamp(self, low: f64, high: f64) -> Self {
+        self.splat(clamp(self.0, low, high))
+    }
+
+    #[inline(always)]
     fn copysign(self, other: Self) -> Self {
         self.splat(self.0.copysign(other.0))
     }
 
     #[inline(always)]
-    fn coefficients(self, table: &'static Table, group: usize) -> [Self; 4] {
-        let [a, b, c, d] = four(table.row(self.0.to_bits()), group);
-        [self.splat(a), self.splat(b), self.splat(c), self.splat(d)]
+    fn coefficients(self, table: &'static Table, pair: usize) -> [Self; 2] {
+        let row = table.row(self.0.to_bits());
+        [self.splat(row[2 * pair]), self.splat(row[2 * pair + 1])]
     }
-}
 
-/// Numbers 4 · `group` and the three after it.
-#[inline(always)]
-fn four(row: &[f64; ROOM], group: usize) -> [f64; 4] {
-    [row[4 * group], row[4 * group + 1], row[4 * group + 2], row[4 * group + 3]]
+    #[inline(always)]
+    fn times_power(self, sixteenths: Self) -> Self {
+        self.splat(scale(self.0, sixteenths.0.to_bits() >> 4))
+    }
 }
 
 /// A vector in memory.
@@ -193,8 +210,9 @@ unsafe fn vectors<F: Piecewise, V: Vector>(out: *mut f64, x: *const f64, count: 
 #[cfg(target_arch = "x86_64")]
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident $type:ident $count:literal, $features:literal $kernel:ident,
-     $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $mul_add:ident $min:ident $or:ident $and:ident $and_not:ident,
-     |$piece:ident, $table:ident, $group:ident| $coefficients:expr) => {
+     $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $mul_add:ident $min:ident $max:ident $or:ident $and:ident $and_not:ident,
+     |$piece:ident, $table:ident, $pair:ident| $coefficients:expr,
+     |$self:ident, $sixteenths:ident| $times_power:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         struct $name($type);
@@ -255,6 +273,13 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn clamp(self, low: f64, high: f64) -> Self {
+                // As above.
+                // SAFETY: as above.
+                Self(unsafe { $min($splat(high), $max($splat(low), self.0)) })
+            }
+
+            #[inline(always)]
             fn copysign(self, other: Self) -> Self {
                 // SAFETY: as above.
                 unsafe {
@@ -264,9 +289,14 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            fn coefficients(self, $table: &'static Table, $group: usize) -> [Self; 4] {
+            fn coefficients(self, $table: &'static Table, $pair: usize) -> [Self; 2] {
                 let $piece = self.0;
                 $coefficients
+            }
+
+            #[inline(always)]
+            fn times_power($self, $sixteenths: Self) -> Self {
+                $times_power
             }
         }
 
@@ -283,10 +313,12 @@ vector! {
     /// Eight numbers.
     Eight __m512d 8, "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma" avx512,
     _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_fmadd_pd _mm512_min_pd
-    _mm512_or_pd _mm512_and_pd _mm512_andnot_pd,
-    |piece, table, group| {
-        let (from, piece) = (4 * group, Self(piece));
-        [piece.of(table, from), piece.of(table, from + 1), piece.of(table, from + 2), piece.of(table, from + 3)]
+    _mm512_max_pd _mm512_or_pd _mm512_and_pd _mm512_andnot_pd,
+    |piece, table, pair| [Self(piece).of(table, 2 * pair), Self(piece).of(table, 2 * pair + 1)],
+    |self, sixteenths| {
+        let power = sixteenths.minus(self.splat(SIXTEENTHS));
+        // SAFETY: there is a vector, so the processor has its instructions.
+        Self(unsafe { _mm512_scalef_pd(self.0, power.0) })
     }
 }
 
@@ -295,14 +327,62 @@ vector! {
     /// Four numbers.
     Four __m256d 4, "avx2,fma" avx2,
     _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_fmadd_pd _mm256_min_pd
-    _mm256_or_pd _mm256_and_pd _mm256_andnot_pd,
-    |piece, table, group| {
+    _mm256_max_pd _mm256_or_pd _mm256_and_pd _mm256_andnot_pd,
+    |piece, table, pair| {
         // SAFETY: both are four numbers.
         let [a, b, c, d]: [u64; 4] = unsafe { std::mem::transmute(piece) };
         let rows = [table.row(a), table.row(b), table.row(c), table.row(d)];
-        // SAFETY: as above.
-        unsafe { transposed(rows, group) }
+        // SAFETY: there is a vector, so the processor has its instructions.
+        unsafe { transposed(rows, pair) }
+    },
+    |self, sixteenths| {
+        // As `scale`.
+        // SAFETY: there is a vector, so the processor has its instructions.
+        let [first, second] = unsafe {
+            let power = _mm256_srli_epi64(_mm256_castpd_si256(sixteenths.0), 4);
+            let biased = _mm256_add_epi64(power, _mm256_set1_epi64x(2046));
+            let half = _mm256_srli_epi64(biased, 1);
+            [half, _mm256_sub_epi64(biased, half)].map(|exponent| _mm256_castsi256_pd(_mm256_slli_epi64(exponent, 52)))
+        };
+        self.times(Self(first)).times(Self(second))
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+vector! {
+    /// Two numbers, without fused multiply-add.
+    Two __m128d 2, "sse2" baseline,
+    _mm_loadu_pd _mm_storeu_pd _mm_set1_pd _mm_add_pd _mm_sub_pd _mm_mul_pd mul_add_two _mm_min_pd
+    _mm_max_pd _mm_or_pd _mm_and_pd _mm_andnot_pd,
+    |piece, table, pair| {
+        // SAFETY: both are two numbers.
+        let [a, b]: [u64; 2] = unsafe { std::mem::transmute(piece) };
+        let [a, b] = [a, b].map(|piece| table.row(piece)[2 * pair..][..2].as_ptr());
+        // SAFETY: there are two numbers at each; every processor has SSE2.
+        unsafe {
+            let (a, b) = (_mm_loadu_pd(a), _mm_loadu_pd(b));
+            [Self(_mm_unpacklo_pd(a, b)), Self(_mm_unpackhi_pd(a, b))]
+        }
+    },
+    |self, sixteenths| {
+        // As `scale`.
+        // SAFETY: every processor has SSE2.
+        let [first, second] = unsafe {
+            let power = _mm_srli_epi64(_mm_castpd_si128(sixteenths.0), 4);
+            let biased = _mm_add_epi64(power, _mm_set1_epi64x(2046));
+            let half = _mm_srli_epi64(biased, 1);
+            [half, _mm_sub_epi64(biased, half)].map(|exponent| _mm_castsi128_pd(_mm_slli_epi64(exponent, 52)))
+        };
+        self.times(Self(first)).times(Self(second))
+    }
+}
+
+/// a · b + c, rounded twice.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sse2")]
+fn mul_add_two(a: __m128d, b: __m128d, c: __m128d) -> __m128d {
+    _mm_add_pd(_mm_mul_pd(a, b), c)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -318,30 +398,17 @@ impl Eight {
     }
 }
 
-/// Four coefficients of each of four pieces, the same of all together.
+/// Two coefficients of each of four pieces, the same of all together.
 ///
 /// # Safety
 /// The processor must have AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn transposed([a, b, c, d]: [&[f64; ROOM]; 4], group: usize) -> [Four; 4] {
-    let from = 4 * group;
-    let (low, high) = (from..from + 2, from + 2..from + 4);
+unsafe fn transposed(rows: [&[f64; ROOM]; 4], pair: usize) -> [Four; 2] {
+    let [a, b, c, d] = rows.map(|row| row[2 * pair..][..2].as_ptr());
     // SAFETY: there are two numbers at each; the rest by the caller's word.
     unsafe {
-        let (ac, bd) = (
-            _mm256_loadu2_m128d(c[low.clone()].as_ptr(), a[low.clone()].as_ptr()),
-            _mm256_loadu2_m128d(d[low.clone()].as_ptr(), b[low].as_ptr()),
-        );
-        let (ac_next, bd_next) = (
-            _mm256_loadu2_m128d(c[high.clone()].as_ptr(), a[high.clone()].as_ptr()),
-            _mm256_loadu2_m128d(d[high.clone()].as_ptr(), b[high].as_ptr()),
-        );
-        [
-            Four(_mm256_unpacklo_pd(ac, bd)),
-            Four(_mm256_unpackhi_pd(ac, bd)),
-            Four(_mm256_unpacklo_pd(ac_next, bd_next)),
-            Four(_mm256_unpackhi_pd(ac_next, bd_next)),
-        ]
+        let (ac, bd) = (_mm256_loadu2_m128d(c, a), _mm256_loadu2_m128d(d, b));
+        [Four(_mm256_unpacklo_pd(ac, bd)), Four(_mm256_unpackhi_pd(ac, bd))]
     }
 }

@@ -283,10 +283,11 @@ const CENTRAL: [f64; 9] = [
     -1.322058202516465e-07,
 ];
 
-/// A polynomial in t with four more terms at its beginning.
+/// Two neighboring terms of a piece's polynomial in t, without the power of t² that they share.
 #[inline(always)]
-fn four_more<L: Lanes>(sum: L, [a, b, c, d]: [L; 4], t: L, square: L) -> L {
-    sum.mul_add(square, d.mul_add(t, c)).mul_add(square, b.mul_add(t, a))
+fn two_terms<L: Lanes>(piece: L, pair: usize, t: L) -> L {
+    let [a, b] = piece.coefficients(&ERF, pair);
+    b.mul_add(t, a)
 }
 
 impl Piecewise for Erf {
@@ -296,11 +297,11 @@ impl Piecewise for Erf {
         let piece = size.plus(x.splat(HALVES));
         let t = size.minus(piece.minus(x.splat(HALVES)));
         let square = t.times(t);
-        let [c12, c13, ..] = piece.coefficients(&ERF, 3);
-        let sum = four_more(c13.mul_add(t, c12), piece.coefficients(&ERF, 2), t, square);
-        let sum = four_more(sum, piece.coefficients(&ERF, 1), t, square);
-        let [c0, c1, c2, c3] = piece.coefficients(&ERF, 0);
-        let sum = sum.mul_add(square, c3.mul_add(t, c2));
+        let mut sum = two_terms(piece, 6, t);
+        for pair in [5, 4, 3, 2, 1] {
+            sum = sum.mul_add(square, two_terms(piece, pair, t));
+        }
+        let [c0, c1] = piece.coefficients(&ERF, 0);
         t.mul_add(c1, square.times(sum)).plus(c0).copysign(x)
     }
 }

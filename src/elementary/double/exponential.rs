@@ -1,11 +1,14 @@
 //! eˣ, 2ˣ and eˣ − 1 on `f64`.
 //!
 //! x = n·ln 2 + r with |r| ≤ ln 2 / 2 and the polynomials of eʳ and 2ʳ, whose coefficients come from Sollya's
-//! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11.
+//! fpminimax (relative errors 3.7e-19 and 9e-18); see Muller, "Elementary Functions", 3rd edition, ch. 11. eˣ itself takes
+//! n in sixteenths (after Tang, ACM TOMS 15, 1989): the roots of two are looked up, and half as long a polynomial is left.
 
 use super::pair::ordered_sum;
-use super::{ROUNDER, TINY, clamp, polynomial};
+use super::{ROUNDER, TINY, clamp, polynomial, scale};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
+use crate::elementary::kernel::{Level, UnaryKernel};
+use crate::elementary::piecewise::{self, Lanes, Piecewise, SIXTEENTHS, Table};
 use crate::elementary::{Arithmetic, Unary};
 use core::f64::consts::{LN_2, LOG2_E};
 
@@ -82,20 +85,14 @@ impl Reduced {
     /// m·2ⁿ for |x| < 750, rounded once.
     #[inline(always)]
     pub(super) fn scale(self, m: f64) -> f64 {
-        scale(m, self.rounded)
-    }
-
-    /// m·2ⁿ for 1/2 < m < 2, where the product is normal.
-    #[inline(always)]
-    pub(super) fn scale_normal(self, m: f64) -> f64 {
-        scale_normal(m, self.rounded)
+        scale(m, self.rounded.to_bits())
     }
 
     /// (m + low)·eˣ, rounded nearly once; low is small.
     #[inline(always)]
     pub(super) fn times_exp<A: Arithmetic>(self, m: f64, low: f64) -> f64 {
         let (a, b) = self.accurate_exp_m1::<A>();
-        scale(m + A::mul_add(m, a, A::mul_add(m, b, low)), self.rounded)
+        scale(m + A::mul_add(m, a, A::mul_add(m, b, low)), self.rounded.to_bits())
     }
 
     /// 2 to the power n + offset, which must be the exponent of a normal number.
@@ -135,15 +132,6 @@ impl Reduced {
     }
 }
 
-/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `rounded`; rounded once.
-#[inline(always)]
-fn scale(m: f64, rounded: f64) -> f64 {
-    // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
-    let biased = rounded.to_bits().wrapping_add(2046);
-    let half = biased >> 1;
-    m * f64::from_bits(half << 52) * f64::from_bits(biased.wrapping_sub(half) << 52)
-}
-
 /// As `scale`, where m and the product are normal.
 #[inline(always)]
 fn scale_normal(m: f64, rounded: f64) -> f64 {
@@ -159,29 +147,62 @@ fn exp2_parts<A: Arithmetic>(x: f64) -> (f64, f64) {
     (A::mul_add(slope, r, 1.0), rounded)
 }
 
+/// 2^(i/16), and what its rounding has lost.
+static ROOTS: Table = Table::new(&[
+    [1.0, 0.0],
+    [1.0442737824274138, 8.551889705537965e-17],
+    [1.0905077326652577, -3.046782079812471e-17],
+    [1.1387886347566916, 8.912812676025408e-17],
+    [1.189207115002721, 3.982015231465646e-17],
+    [1.241857812073484, 4.658027591836937e-17],
+    [1.2968395546510096, 2.5382502794888315e-17],
+    [1.3542555469368927, 7.70094837980299e-17],
+    [1.4142135623730951, -9.667293313452913e-17],
+    [1.4768261459394993, -3.483994556892796e-17],
+    [1.5422108254079407, 7.949834809697621e-17],
+    [1.6104903319492543, 2.4707192569797888e-17],
+    [1.681792830507429, 8.199010020581497e-17],
+    [1.7562521603732995, 2.960140695448873e-17],
+    [1.8340080864093424, 3.283107224245627e-17],
+    [1.9152065613971474, -1.0619946056195963e-16],
+]);
+
+/// (eʳ − 1 − r)/r² for |r| ≤ ln 2 / 32, coefficients rounded one after the other; eʳ is off by 0.053 · 2⁻⁵² at most.
+const SHORT: [f64; 5] = [
+    0.500_000_000_000_000_6,
+    0.166_666_666_644_168_76,
+    0.041_666_666_659_770_965,
+    0.008_333_471_953_740_706,
+    0.001_388_912_660_891_284_1,
+];
+
+/// x = k·ln 2 + r with a multiple k of 1/16: eˣ is 2^⌊k⌋ times a root of two times eʳ.
+impl Piecewise for Exp {
+    #[inline(always)]
+    fn on<L: Lanes>(x: L) -> L {
+        // Zero and infinity lie beyond.
+        let x = x.clamp(-746.0, 710.0);
+        let rounded = x.mul_add(x.splat(LOG2_E), x.splat(SIXTEENTHS));
+        let k = rounded.minus(x.splat(SIXTEENTHS));
+        // The first product is exact, and so is the sum.
+        let r = k.mul_add(x.splat(-LN2_LOW), k.mul_add(x.splat(-LN2_HIGH), x));
+        let square = r.times(r);
+        let [c2, c3, c4, c5, c6] = SHORT.map(|coefficient| x.splat(coefficient));
+        let sum = c6.mul_add(square, c5.mul_add(r, c4)).mul_add(square, c3.mul_add(r, c2));
+        let exp_m1 = sum.mul_add(square, r);
+        let [root, lost] = rounded.coefficients(&ROOTS, 0);
+        root.plus(exp_m1.mul_add(root, lost)).times_power(rounded)
+    }
+}
+
 impl Unary<f64> for Exp {
-    const HAS_USUAL: bool = true;
-
-    /// Where the result is a normal number.
-    #[inline(always)]
-    fn is_usual(x: f64) -> bool {
-        x.abs().to_bits() < 708f64.to_bits()
-    }
-
-    #[inline(always)]
-    fn usual<A: Arithmetic>(x: f64) -> f64 {
-        let r = Reduced::new::<A>(x);
-        let (a, b) = r.exp_m1::<A>();
-        r.scale_normal(1.0 + (a + b))
-    }
-
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        // Zero and infinity lie beyond.
-        let x = clamp(x, -746.0, 710.0);
-        let r = Reduced::new::<A>(x);
-        let (a, b) = r.exp_m1::<A>();
-        r.scale(1.0 + (a + b))
+        piecewise::single::<Self, A>(x)
+    }
+
+    fn kernel(level: Level) -> UnaryKernel<f64> {
+        piecewise::kernel::<Self>(level)
     }
 }
 
@@ -203,7 +224,7 @@ impl Unary<f64> for Exp2 {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
         let (power, rounded) = exp2_parts::<A>(clamp(x, -1080.0, 1025.0));
-        scale(power, rounded)
+        scale(power, rounded.to_bits())
     }
 }
 

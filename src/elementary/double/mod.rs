@@ -41,7 +41,16 @@ fn polynomial<A: Arithmetic, const N: usize>(x: f64, coefficients: &[f64; N]) ->
 
 /// x kept between bounds; NaN stays.
 #[inline(always)]
-fn clamp(x: f64, low: f64, high: f64) -> f64 {
+pub(super) fn clamp(x: f64, low: f64, high: f64) -> f64 {
     let x = if x < low { low } else { x };
     if x > high { high } else { x }
+}
+
+/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `power`; rounded once for 1/2 < m < 2.
+#[inline(always)]
+pub(super) fn scale(m: f64, power: u64) -> f64 {
+    // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.
+    let biased = power.wrapping_add(2046);
+    let half = biased >> 1;
+    m * f64::from_bits(half << 52) * f64::from_bits(biased.wrapping_sub(half) << 52)
 }

@@ -5,26 +5,25 @@
 //! draws, levels.
 
 use std::arch::naked_asm;
+use std::mem::MaybeUninit;
 
-use super::philox_rounds::{Shared, Stream, distance, first_products};
-use super::philox_vector::{Avx512, Machine, Words};
+use super::philox_rounds::{Shared, Stream};
+use super::philox_vector::Words;
 
-/// Vectors of a step.
-const VECTORS: usize = 6;
-/// Blocks of a step, four of them scalar.
-const BLOCKS: usize = VECTORS * Avx512::LANES + 4;
+/// Blocks of a step: six vectors of eight, and six scalar ones.
+const BLOCKS: usize = 54;
 /// Bytes of a step.
 pub(super) const STEP: usize = BLOCKS * 16;
 
-/// What a step starts from: the first products of its vectors, and what is added to them for the next one.
-#[repr(C)]
-struct Products {
-    vectors: [<Avx512 as Machine>::Vector; VECTORS],
-    distance: <Avx512 as Machine>::Vector,
+/// What all blocks share, and room for the kernel's own words.
+#[repr(C, align(64))]
+struct Work {
+    shared: Shared,
+    room: MaybeUninit<[u64; 24]>,
 }
 
-/// The kernel `(out, shared, products, steps, first scalar block)`.
-type Kernel = unsafe extern "sysv64" fn(*mut u8, *const Shared, *mut Products, usize, u64);
+/// The kernel `(out, work, steps, first block)`.
+type Kernel = unsafe extern "sysv64" fn(*mut u8, *mut Work, usize, u64);
 
 impl Words {
     fn kernel(self) -> Kernel {
@@ -39,28 +38,21 @@ impl Words {
 /// Writes blocks of a stream from a number on, in whole steps; how many bytes they are.
 ///
 /// # Safety
-/// The processor has the level of the machine.
+/// The processor has the level of the machine `Avx512`.
 // Of its own, so that what it shares with nothing else is not computed where there is no step.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-pub(super) unsafe fn steps(machine: Avx512, stream: Stream, of: Words, out: &mut [u8], first: u64) -> usize {
+pub(super) unsafe fn steps(stream: Stream, of: Words, out: &mut [u8], first: u64) -> usize {
     let steps = out.len() / STEP;
-    let mut vectors = [first_products(machine, first, true); VECTORS];
-    for (index, products) in vectors.iter_mut().enumerate() {
-        *products = machine.add(*products, distance(machine, index * Avx512::LANES));
-    }
-    let mut products = Products { vectors, distance: distance(machine, BLOCKS) };
-    let shared = Shared::new(stream);
-    let scalar = first + (VECTORS * Avx512::LANES) as u64;
+    let mut work = Work { shared: Shared::new(stream), room: MaybeUninit::uninit() };
     // SAFETY: `out` has the bytes of so many steps; the processor has the level by the caller's word.
-    unsafe { of.kernel()(out.as_mut_ptr(), &raw const shared, &raw mut products, steps, scalar) }
+    unsafe { of.kernel()(out.as_mut_ptr(), &raw mut work, steps, first) }
     steps * STEP
 }
 
 macro_rules! kernels {
     ($($name:ident $convert:literal;)*) => {
         $(#[unsafe(naked)]
-        unsafe extern "sysv64" fn $name(_: *mut u8, _: *const Shared, _: *mut Products, _: usize, _: u64) {
+        unsafe extern "sysv64" fn $name(_: *mut u8, _: *mut Work, _: usize, _: u64) {
             naked_asm!(
                 ".macro convert words", $convert, ".endm", include_str!("philox_avx512.s"),
                 options(raw),
@@ -73,9 +65,9 @@ kernels! {
     fractions32 "
         vpsrld \\words, \\words, 8
         vcvtdq2ps \\words, \\words
-        vmulps \\words, \\words, dword ptr [rip + 3f]{1to16}";
+        vmulps \\words, \\words, [rip + 3f]";
     fractions64 "
         vpsrlq \\words, \\words, 11
         vcvtqq2pd \\words, \\words
-        vmulpd \\words, \\words, qword ptr [rip + 4f]{1to8}";
+        vmulpd \\words, \\words, [rip + 4f]";
 }

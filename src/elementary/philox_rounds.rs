@@ -49,8 +49,8 @@ pub(crate) struct Shared {
     round0: u64,
     /// What round 1 combines for words 0 and 2, and its word 3.
     round1: [u64; 3],
-    /// The keys of the other rounds.
-    keys: [[u64; 2]; ROUNDS as usize - 2],
+    /// The key of round 2, from which those of the others follow.
+    round2: [u64; 2],
 }
 
 impl Shared {
@@ -64,7 +64,7 @@ impl Shared {
             multipliers: MULTIPLIERS.map(u64::from),
             round0: key1,
             round1: [(second ^ next0) & WORD, (first >> 32) ^ next1, first],
-            keys: std::array::from_fn(|round| round_key(key, round as u32 + 2)),
+            round2: round_key(key, 2),
         }
     }
 }
@@ -98,7 +98,7 @@ impl<M: Machine> Rounds<M> {
         let shared = Shared::new(stream);
         let splat = |word| machine.splat(word);
         // One addition a round; what it carries into the upper halves does not count.
-        let [mut word0, mut word1] = shared.keys[0].map(splat);
+        let [mut word0, mut word1] = shared.round2.map(splat);
         let [step0, step1] = WEYL.map(|step| splat(u64::from(step)));
         let mut keys = [[word0, word1]; ROUNDS as usize - 2];
         for keys in &mut keys {

@@ -300,6 +300,6 @@ machine! {
         _mm512_castpd_si512(_mm512_mul_pd(numbers, _mm512_set1_pd(TWO_MINUS_53)))
     }}
     by_hand(self, stream: Stream, of: Words, out: &mut [u8], first: u64) -> usize {
-        if out.len() < philox_avx512::STEP { 0 } else { philox_avx512::steps(self, stream, of, out, first) }
+        if out.len() < philox_avx512::STEP { 0 } else { philox_avx512::steps(stream, of, out, first) }
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 const LARGEST: usize = 512;
 /// The same where a kernel draws, which computes what all numbers share in every call. Half of it is a multiple of what the
 /// kernels by hand take in a step, of all types.
-const LARGEST_DRAWN: usize = 1664;
+const LARGEST_DRAWN: usize = 1728;
 
 /// A call of a kernel, by the buffers that it works on.
 struct Call {

@@ -4,7 +4,7 @@ mod common;
 
 use common::statistics::{assert_share, kolmogorov};
 use common::{engines, plain, scalars};
-use kroton::{Array, Compiler, DType, Device, Expr, InstructionSet, Scalar, Stage, compile, random, scalar};
+use kroton::{Array, Compiler, DType, Device, Expr, InstructionSet, Scalar, Stage, compile, random, scalar, vector};
 
 /// Every kind of draw, in a shape of many blocks and a tail, under a key that is an input.
 fn draws(key: &Expr) -> Vec<Expr> {
@@ -81,6 +81,34 @@ fn bits_do_not_depend_on_threads_or_pieces() {
     let expected = run(Compiler::new().threads(1));
     for threads in [2, 8] {
         assert!(run(Compiler::new().threads(threads).parallel_threshold(1)) == expected, "{threads} threads");
+    }
+}
+
+/// A reduction is the same whether its elements are drawn on the way, some blocks at a time, or were stored before.
+#[test]
+fn drawn_elements_are_reduced_as_stored_ones() {
+    let (seed, n) = (scalar::<u64>("seed"), scalar::<i64>("n"));
+    let (for_x, for_y) = random::split(&random::key(&seed));
+    let drawn = [random::uniform::<f32>(&for_x, [&n]), random::normal::<f64>(&for_y, [&n])];
+    let stored = [vector::<f32>("x"), vector::<f64>("y")];
+    let reductions = |[x, y]: &[Expr; 2]| -> Vec<Expr> {
+        vec![x.sum(..), y.sum(..), x.argmax(..), y.argmin(..), (x * x + y).lt(0.5).sum(..)]
+    };
+    let draw = compile([&seed, &n], drawn.to_vec()).unwrap();
+    let alone = reductions(&drawn).into_iter().map(|reduced| compile([&seed, &n], [reduced]).unwrap());
+    let alone: Vec<_> = alone.collect();
+    let all = compile([&seed, &n], reductions(&drawn)).unwrap();
+    let of_stored = compile(&stored, reductions(&stored)).unwrap();
+    for length in [1_i64, 31, 1_023, 1_024, 1_025, 1_759, 2_080, 3_456, 5_000, 65_536, 70_001] {
+        let arrays: Vec<Array> = draw.call((7_u64, length)).unwrap();
+        let expected: Vec<_> =
+            of_stored.call::<Vec<Array>>((&arrays[0], &arrays[1])).unwrap().iter().map(scalars).collect();
+        let got: Vec<_> = all.call::<Vec<Array>>((7_u64, length)).unwrap().iter().map(scalars).collect();
+        assert_eq!(got, expected, "{length} elements");
+        for (f, expected) in alone.iter().zip(&expected) {
+            let got: Vec<Array> = f.call((7_u64, length)).unwrap();
+            assert_eq!(&scalars(&got[0]), expected, "{length} elements, alone");
+        }
     }
 }
 

@@ -42,8 +42,12 @@ pub(super) const START: i32 = 32;
 pub(super) const STOP: i32 = 40;
 /// Its elements.
 pub(super) const COUNT: i32 = 48;
+/// Where in it the next element that is reduced lies, as `TILE`.
+pub(super) const REACHED: i32 = 56;
+/// The element behind the last one that is reduced before the block or the tile ends.
+pub(super) const PAUSE: i32 = 64;
 /// What else is kept.
-const REST: i32 = 64;
+const REST: i32 = 96;
 
 /// The largest frame without tiles: within it the page below the stack's end is never skipped.
 const LARGEST: i32 = 3584;

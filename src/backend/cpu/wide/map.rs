@@ -191,7 +191,7 @@ impl Row<'_> {
     /// Tile after tile, the last with masked accesses.
     fn tiles(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
         let steps = self.steps(asm, frame, lanes, Reach::Whole)?;
-        cut(steps, lanes, &[])?.whole(asm, frame, &[])?;
+        cut(steps, lanes, &[])?.whole(asm, frame)?;
         let done = asm.label();
         count_left(asm, done);
         let steps = self.steps(asm, frame, lanes, Reach::Tail)?;

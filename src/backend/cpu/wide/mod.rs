@@ -30,6 +30,7 @@ mod quotients;
 mod reduce;
 mod rounds;
 mod scalar;
+mod segments;
 mod sink;
 mod step;
 #[cfg(test)]

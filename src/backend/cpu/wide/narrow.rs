@@ -1,6 +1,6 @@
 //! States of virtual lanes in fewer bytes than their dtypes have, while a block is reduced.
 //!
-//! A lane takes at most `BLOCK / LANES` elements of a block. So true elements are counted in lanes as narrow as their
+//! A lane takes few elements of a block, and of all blocks of a call. So true elements are counted in lanes as narrow as their
 //! masks, and the position of an element is the number of the step that took it; at the end of the block both become
 //! what the reduction says. Invariant: these are the same numbers. Must not know: registers, loops.
 

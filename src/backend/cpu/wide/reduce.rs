@@ -2,19 +2,21 @@
 //!
 //! The virtual lanes of `ops::reduction` are carried in registers from step to step, in the forms of `narrow`, and
 //! merged as a halving tree at the end of a block. Where fewer elements than lanes are left, the merged lanes are
-//! blended with the old ones, so that a lane without an element keeps its state. Must not know: how many blocks there are, threads.
+//! blended with the old ones, so that a lane without an element keeps its state. Counts, which no order changes, are all
+//! left to the first block. Must not know: how many blocks there are, threads.
 
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
 use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
-use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
 use super::instruction::{PERMILPD, PERMILPS};
 use super::merge::merge;
 use super::narrow::{Form, Forms, forms, keeps_steps};
+use super::segments::{Kept, Tiled, load_kept, store_kept};
 use super::step::{Home, Place, Steps, Value};
-use super::tiles::{Kept, cut, load_kept, store_kept};
+use super::tiles::cut;
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
@@ -50,22 +52,47 @@ pub(in crate::backend::cpu) fn blocks_function(
     let held = hold(&mut asm, &mut frame, &body.ports, classes, &[], lanes)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
+    Tiled::none_left(&mut asm);
     let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: lanes };
     let mut block = Blocks { body, runs, start: frame.allocate(VECTOR), subject, level: options.level, lanes };
     block.choose_forms(&asm, &frame)?;
-    let again = asm.label();
-    asm.bind(again);
-    asm.address(END, Memory::base(INDEX, BLOCK as i32));
-    asm.arithmetic(Arithmetic::Compare, END, OTHER);
-    asm.copy_if(Condition::Greater, END, OTHER);
-    block.one(&mut asm, &mut frame)?;
-    let size: usize = folds.iter().map(|fold| fold.init.len() * 8).sum();
-    asm.arithmetic_value(Arithmetic::Add, STATE, size as i32);
-    asm.copy(INDEX, END);
-    asm.arithmetic(Arithmetic::Compare, INDEX, OTHER);
-    asm.jump_if(Condition::Less, again);
+    let size = folds.iter().map(|fold| fold.init.len() as i32 * 8).sum();
+    if block.counts_only() {
+        asm.copy(END, OTHER);
+        block.one(&mut asm, &mut frame)?;
+        asm.arithmetic_value(Arithmetic::Add, STATE, size);
+        empty_blocks(&mut asm, size);
+    } else {
+        let again = asm.label();
+        asm.bind(again);
+        asm.address(END, Memory::base(INDEX, BLOCK as i32));
+        asm.arithmetic(Arithmetic::Compare, END, OTHER);
+        asm.copy_if(Condition::Greater, END, OTHER);
+        block.one(&mut asm, &mut frame)?;
+        asm.arithmetic_value(Arithmetic::Add, STATE, size);
+        asm.copy(INDEX, END);
+        asm.arithmetic(Arithmetic::Compare, INDEX, OTHER);
+        asm.jump_if(Condition::Less, again);
+    }
     Frame::leave(&mut asm);
     asm.finish()
+}
+
+/// The states of the blocks behind the first, if that took their elements: zeros.
+fn empty_blocks(asm: &mut Assembler, size: i32) {
+    let (again, done) = (asm.label(), asm.label());
+    asm.set(RAX, 0);
+    asm.set(INDEX, BLOCK as i32);
+    asm.bind(again);
+    asm.arithmetic(Arithmetic::Compare, OTHER, INDEX);
+    asm.jump_if(Condition::NotGreater, done);
+    for word in (0..size).step_by(8) {
+        asm.store(Memory::base(STATE, word), RAX);
+    }
+    asm.arithmetic_value(Arithmetic::Add, STATE, size);
+    asm.arithmetic_value(Arithmetic::Add, INDEX, BLOCK as i32);
+    asm.jump(again);
+    asm.bind(done);
 }
 
 /// What reduces one block.
@@ -117,6 +144,12 @@ impl Blocks<'_> {
         Ok(())
     }
 
+    /// Whether nothing but true elements is counted, so that it means nothing in which block: those of one call are few
+    /// enough for the lanes.
+    fn counts_only(&self) -> bool {
+        self.runs.iter().all(|run| matches!(run.forms[..], [Form::Count { .. }]))
+    }
+
     /// The widths of the lanes that count steps.
     fn counters(&self) -> Vec<usize> {
         let counts = self.runs.iter().flat_map(|run| &run.forms).filter_map(|form| match form {
@@ -152,7 +185,7 @@ impl Blocks<'_> {
         };
         let kept = keep(&carried);
         store_kept(asm, &kept);
-        cut(steps, self.lanes, &carried)?.whole(asm, frame, &kept)?;
+        cut(steps, self.lanes, &carried)?.block(asm, frame, &kept)?;
         let done = asm.label();
         count_left(asm, done);
         let (steps, carried) = self.step(asm, frame, Reach::Tail)?;

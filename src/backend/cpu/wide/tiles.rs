@@ -1,17 +1,16 @@
-//! Programs that call kernels: segments of straight-line code between the calls, run one after the other over a tile.
+//! Programs that call kernels, cut into segments of straight-line code between the calls, which run over a tile.
 //!
 //! A tile is some hundred elements. What one segment computes for a later one, or for a kernel, goes through a buffer of
 //! the tile, which stays in the L1 cache; a kernel sees its argument's whole buffer at once. Invariant: the vectors of a
 //! kernel's argument lie in the order of their elements. Must not know: what is computed.
 
-use super::ahead::{self, Line};
+use super::ahead;
 use super::allocate::Carried;
-use super::body::{residents, straight};
-use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, Vector};
-use super::encode::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
-use super::frame::{COUNT, END, Frame, INDEX, START, STOP, TILE, TILES};
-use super::instruction::{Immediate, LOAD, STORE};
-use super::step::{Argument, Count, Home, Place, Step, Steps, Value};
+use super::encode::{Memory, RSP};
+use super::frame::TILES;
+use super::instruction::{LOAD, STORE};
+use super::segments::{Call, Given, Segment, Tiled};
+use super::step::{Argument, Home, Place, Step, Steps, Value};
 use super::trace::{VECTOR, no_wide_form};
 use crate::error::{Error, Result};
 
@@ -20,57 +19,6 @@ const LARGEST: usize = 512;
 /// The same where a kernel draws, which computes what all numbers share in every call. Half of it is a multiple of what the
 /// kernels by hand take in a step, of all types.
 const LARGEST_DRAWN: usize = 1728;
-
-/// A call of a kernel, by the buffers that it works on.
-struct Call {
-    address: usize,
-    name: String,
-    result: i32,
-    arguments: Vec<Given>,
-}
-
-/// An argument of a kernel, by where it is.
-enum Given {
-    /// The address of a buffer.
-    Buffer(i32),
-    /// The address of the tile's elements of an operand.
-    Port {
-        /// Which.
-        port: usize,
-        /// Bytes of an element.
-        size: u8,
-    },
-    /// Two words: the number of the tile's first element, and the distance to the next.
-    Progression(Count),
-    /// A word in memory.
-    Word(Memory),
-}
-
-/// Straight-line code up to a call, or to the end.
-struct Segment {
-    /// What each of its steps asks for ahead.
-    ahead: Vec<Line>,
-    steps: Steps,
-    call: Option<Call>,
-}
-
-/// A program in segments.
-pub(super) struct Tiled {
-    segments: Vec<Segment>,
-    /// Elements of a step.
-    lanes: usize,
-    /// Steps of a tile.
-    steps: usize,
-}
-
-/// A carried value, and where the frame keeps it while kernels run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
-    /// What is carried.
-    pub carried: Carried,
-    /// The frame's bytes.
-    pub slot: i32,
-}
 
 /// Which values have which buffers.
 struct Buffers {
@@ -291,114 +239,4 @@ fn vectors(arguments: &[Argument]) -> impl Iterator<Item = &Vec<Value>> {
         Argument::Vectors(values) => Some(values),
         Argument::Progression(_) | Argument::Element(_) => None,
     })
-}
-
-impl Tiled {
-    /// Runs tiles as long as whole steps are left.
-    pub fn whole(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
-        let (again, done) = (asm.label(), asm.label());
-        super::body::jump_if_fewer(asm, self.lanes, done);
-        asm.bind(again);
-        asm.copy(RAX, END);
-        asm.arithmetic(Arithmetic::Sub, RAX, INDEX);
-        asm.arithmetic_value(Arithmetic::And, RAX, -(self.lanes as i32));
-        asm.set(RCX, (self.steps * self.lanes) as i32);
-        asm.arithmetic(Arithmetic::Compare, RAX, RCX);
-        asm.copy_if(Condition::Greater, RAX, RCX);
-        self.tile(asm, frame, kept)?;
-        asm.address(RAX, Memory::base(INDEX, self.lanes as i32));
-        asm.arithmetic(Arithmetic::Compare, RAX, END);
-        asm.jump_if(Condition::NotGreater, again);
-        asm.bind(done);
-        Ok(())
-    }
-
-    /// Runs one step.
-    pub fn once(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
-        asm.set(RAX, self.lanes as i32);
-        self.tile(asm, frame, kept)
-    }
-
-    /// Runs as many elements as `RAX` says.
-    fn tile(&self, asm: &mut Assembler, frame: &Frame, kept: &[Kept]) -> Result<()> {
-        asm.store(Memory::base(RSP, COUNT), RAX);
-        asm.arithmetic(Arithmetic::Add, RAX, INDEX);
-        asm.store(Memory::base(RSP, STOP), RAX);
-        asm.store(Memory::base(RSP, START), INDEX);
-        for (index, segment) in self.segments.iter().enumerate() {
-            let last = index + 1 == self.segments.len();
-            self.segment(asm, frame, segment, if last { kept } else { &[] })?;
-        }
-        Ok(())
-    }
-
-    fn segment(&self, asm: &mut Assembler, frame: &Frame, segment: &Segment, kept: &[Kept]) -> Result<()> {
-        if !segment.steps.steps.is_empty() {
-            let mut carried: Vec<Carried> = kept.iter().map(|kept| kept.carried).collect();
-            asm.load(INDEX, Memory::base(RSP, START));
-            asm.set(TILE, 0);
-            frame.load_bases(asm);
-            load_kept(asm, kept);
-            let constants = residents(asm, frame, &segment.steps, &carried, &[])?;
-            super::allocate::load_carried(asm, frame, &segment.steps, &constants)?;
-            carried.extend(constants);
-            let again = asm.label();
-            asm.bind(again);
-            for line in &segment.ahead {
-                let memory = frame.memory(asm, line.place);
-                asm.prefetch(memory, line.write);
-            }
-            straight(asm, frame, &segment.steps, &carried)?;
-            asm.arithmetic_value(Arithmetic::Add, INDEX, self.lanes as i32);
-            asm.arithmetic_value(Arithmetic::Add, TILE, VECTOR as i32);
-            asm.load(RAX, Memory::base(RSP, STOP));
-            asm.arithmetic(Arithmetic::Compare, INDEX, RAX);
-            asm.jump_if(Condition::Less, again);
-            store_kept(asm, kept);
-        }
-        match &segment.call {
-            Some(call) => call_kernel(asm, call),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Loads what is carried from the frame.
-pub(super) fn load_kept(asm: &mut Assembler, kept: &[Kept]) {
-    for kept in kept {
-        let from = Operand::Memory(Memory::base(RSP, kept.slot));
-        asm.vector(&LOAD, Vector(kept.carried.register), None, from, Immediate::None);
-    }
-}
-
-/// Stores what is carried to the frame.
-pub(super) fn store_kept(asm: &mut Assembler, kept: &[Kept]) {
-    for kept in kept {
-        let to = Operand::Memory(Memory::base(RSP, kept.slot));
-        asm.vector(&STORE, Vector(kept.carried.register), None, to, Immediate::None);
-    }
-}
-
-/// A kernel takes its result's address, its arguments, and how many elements there are.
-fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
-    asm.zero_upper();
-    asm.load(INDEX, Memory::base(RSP, START));
-    asm.address(RDI, Frame::buffer(call.result));
-    let mut registers = [RSI, RDX, RCX, R8].into_iter();
-    let mut next = || registers.next().ok_or_else(|| Error::Internal("a kernel of so many arguments".into()));
-    for argument in &call.arguments {
-        match argument {
-            Given::Buffer(offset) => asm.address(next()?, Frame::buffer(*offset)),
-            Given::Port { port, size } => {
-                let register = next()?;
-                asm.load(register, Frame::table(*port));
-                asm.address(register, Memory::At { base: register, index: INDEX, scale: *size, offset: 0 });
-            }
-            Given::Progression(count) => super::scalar::progression(asm, *count, [next()?, next()?]),
-            Given::Word(memory) => asm.load(next()?, *memory),
-        }
-    }
-    asm.load(next()?, Memory::base(RSP, COUNT));
-    asm.call(call.address, &call.name);
-    Ok(())
 }

@@ -42,6 +42,8 @@ const UNSAFE: &[&str] = &[
     "src/backend/matmul/",
     "src/backend/interpreter.rs",
     "src/backend/mod.rs",
+    // Where a thread may run.
+    "src/backend/cores.rs",
     // Work that other threads join while its owner waits.
     "src/backend/offer.rs",
     // Code for an instruction set that the processor was seen to have, and elements behind pointers.

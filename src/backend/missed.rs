@@ -45,17 +45,6 @@ impl Missed {
         }
         asks
     }
-
-    /// Notes that somebody who was needed leaves: who comes next asks for another one.
-    pub fn leave(&self) {
-        self.leave_at(Instant::now());
-    }
-
-    fn leave_at(&self, now: Instant) {
-        if let Ok(mut lost) = self.0.try_lock() {
-            *lost = Lost { sum: 2 * WAKING, since: Some(now) };
-        }
-    }
 }
 
 #[cfg(test)]
@@ -83,13 +72,5 @@ mod tests {
         assert_eq!(jobs(60, 7 * MICROSECOND), None);
         assert_eq!(jobs(1000, 11 * MICROSECOND), None);
         assert_eq!(jobs(1000, 12 * MICROSECOND), Some(0));
-    }
-
-    #[test]
-    fn who_leaves_is_replaced() {
-        let (missed, now) = (Missed::default(), Instant::now());
-        missed.leave_at(now);
-        assert!(missed.note_at(MICROSECOND, now + 10 * MICROSECOND));
-        assert!(!missed.note_at(MICROSECOND, now + 20 * MICROSECOND));
     }
 }

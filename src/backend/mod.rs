@@ -2,7 +2,9 @@
 //!
 //! An engine sees loops, the op table and dtypes; never graphs, shapes or the user's handles.
 
+mod cores;
 pub mod cpu;
+mod crew;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod interpreter;

@@ -1,9 +1,13 @@
 //! Work that a thread does itself and that others may join.
 //!
 //! A thread that sleeps takes some 10 µs to wake, half of which the one that wakes it pays for. So work is offered, not
-//! handed over: the caller takes one task after the other, threads of a pool that come in time do the same, and when no
-//! task is left the caller waits for those only that are still at one. A thread that comes too late finds the job closed.
-//! One that is done looks out for the next job for a while before it goes back to its pool.
+//! handed over: the caller takes one task after the other, helpers that come in time do the same, and when no task is left
+//! the caller waits for those only that are still at one. A helper that comes too late finds the job closed. One that is
+//! done looks out for the next job for a while before it sleeps.
+//!
+//! A system may wake a thread on the core of the one that wakes it and leave it there, where it waits for its turn though
+//! other cores are idle: two that take turns look as if one core were enough. So each helper runs anywhere but where the
+//! newest job's caller was when the helper last went to sleep, or met it on one core.
 //!
 //! Each thread begins with a range of the tasks of its own and then takes from the ends of the others', so that jobs of one
 //! kind, one after the other, find what they work on in the caches of the same cores.
@@ -14,7 +18,7 @@
 //!
 //! Invariants: a caller never waits for a thread that has not begun; at most the given number of threads is in a job at a
 //! time; no more threads are asked for while as many are on their way as a job may have. Must not know: what the tasks do,
-//! or which pool the threads are from.
+//! or where helpers are while they sleep.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -25,14 +29,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::cores::{self, Elsewhere};
 use super::missed::Missed;
 use super::ranges::Range;
 
 /// How long a thread that is done looks out for the next job: some times what it takes to wake it.
 const LOOKOUT: Duration = Duration::from_micros(50);
-
-/// How long a thread takes part in jobs, at most but for the last of them, before it goes back to its pool.
-const STAY: Duration = Duration::from_millis(1);
 
 /// How long a caller looks out for the end of others' tasks before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(20);
@@ -52,14 +54,22 @@ pub enum Call {
     Awake,
 }
 
-/// Where callers put up their jobs, and threads of a pool look for them.
+/// Where callers put up their jobs, and helpers look for them.
 #[derive(Debug, Default)]
 pub struct Board {
-    /// Another one with each job; those who look out watch it.
-    version: Apart<AtomicUsize>,
+    news: Apart<News>,
     staff: Apart<Staff>,
     missed: Apart<Missed>,
     places: [Place; PLACES],
+}
+
+/// What those who look out watch.
+#[derive(Debug, Default)]
+struct News {
+    /// Another one with each job.
+    version: AtomicUsize,
+    /// Where the caller of that job was when it put it up.
+    core: AtomicUsize,
 }
 
 /// Apart from its neighbors, which other threads change.
@@ -82,6 +92,11 @@ impl Staff {
         self.asked.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Nobody comes who was asked for.
+    fn stay_away(&self) {
+        self.asked.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn come_back(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.awake.fetch_add(1, Ordering::Relaxed);
@@ -98,23 +113,23 @@ impl Board {
         self.missed.0.note(gain).then_some(Call::Wake)
     }
 
-    /// Runs the tasks 0, 1, … on this thread and on up to so many others, which `ask` makes call `help`.
+    /// Runs the tasks 0, 1, … on this thread and on up to so many others, each of which `ask` makes call `help`, if it can.
     ///
     /// # Panics
     /// If a task does, with what the first of them panics with, when no task runs anymore.
-    pub fn run(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync), ask: impl Fn()) {
+    pub fn run(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync), ask: impl Fn() -> bool) {
         let taken = self.places.iter().enumerate().take(others).find(|(_, place)| place.take());
         let Some((number, place)) = taken else { return (0..tasks).for_each(task) };
         let taken = Taken(place);
         let most = (others - number).min(tasks.saturating_sub(1));
         // SAFETY: the place was taken by this thread; `taken` closes the job before `task` ends.
         let job = unsafe { place.open(tasks, most, task) };
-        self.version.0.store(job.wrapping_mul(PLACES).wrapping_add(number), Ordering::Release);
+        self.news.0.core.store(cores::current(), Ordering::Relaxed);
+        self.news.0.version.store(job.wrapping_mul(PLACES).wrapping_add(number), Ordering::Release);
         if call == Call::Wake {
-            // Who leaves because nothing came sees this job, or is seen to have left. Who leaves for its pool may be counted
-            // on for one job, which then goes without.
+            // Who leaves because nothing came sees this job, or is seen to have left.
             fence(Ordering::SeqCst);
-            (0..self.missing(most)).for_each(|_| ask());
+            (0..self.missing(most)).filter(|_| !ask()).for_each(|_| self.staff.0.stay_away());
         }
         // SAFETY: this is the caller.
         unsafe { place.work(0) };
@@ -133,32 +148,28 @@ impl Board {
         before.map_or(0, |before| wanted - before)
     }
 
-    /// Takes part in jobs until there has been none for a while, as the thread of this number in its pool.
-    pub fn help(&self, number: usize) {
+    /// Takes part in jobs until there has been none for a while, as the helper of this number.
+    pub fn help(&self, number: usize, place: &mut Elsewhere) {
         let staff = &self.staff.0;
         staff.awake.fetch_add(1, Ordering::Relaxed);
-        let (start, mut since) = (Instant::now(), Instant::now());
+        let mut since = Instant::now();
         loop {
-            let version = self.version.0.load(Ordering::Acquire);
-            if let Some((place, most)) = self.enter(version) {
+            let version = self.news.0.version.load(Ordering::Acquire);
+            let caller = self.news.0.core.load(Ordering::Relaxed);
+            if caller == cores::current() {
+                place.than(caller);
+            }
+            if let Some((job, most)) = self.enter(version) {
                 // SAFETY: the job was entered.
-                unsafe { place.work(1 + number % most) };
+                unsafe { job.work(1 + number % most) };
                 since = Instant::now();
-                // The pool has other work to do, which must not wait for callers without end.
-                let stays = since.duration_since(start) < STAY;
-                if !stays {
-                    // First, so that the caller asks for another one for its next job.
-                    self.missed.0.leave();
-                    staff.leave();
-                }
-                place.leave();
-                if !stays {
-                    return;
-                }
+                job.leave();
             } else if !self.look_out(version, since) {
+                // So that it wakes elsewhere next time.
+                place.than(caller);
                 staff.leave();
                 fence(Ordering::SeqCst);
-                if self.version.0.load(Ordering::Acquire) == version {
+                if self.news.0.version.load(Ordering::Acquire) == version {
                     return;
                 }
                 // Somebody may have counted on this thread.
@@ -178,7 +189,7 @@ impl Board {
     fn look_out(&self, version: usize, since: Instant) -> bool {
         while since.elapsed() < LOOKOUT {
             for _ in 0..LOOKS {
-                let newer = self.version.0.load(Ordering::Acquire);
+                let newer = self.news.0.version.load(Ordering::Acquire);
                 if newer != version {
                     prefetch_for_writing(&self.places[newer % PLACES].job);
                     return true;

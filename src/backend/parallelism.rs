@@ -1,8 +1,9 @@
 //! Who runs a launch.
 //!
 //! A caller that is a thread of a rayon pool shares its tasks with that pool, or with the function's own. Any other caller
-//! does tasks itself and offers them to threads of the function's pool, or of rayon's global one, so that as many threads
-//! as the pool has run them at most. Must not know: what the tasks do, or when a launch is split.
+//! does tasks itself and offers them to a crew, which the function's pool has and rayon's global one: one thread less than
+//! the pool. A pool's own threads would look for other work now and then, all of them where one is woken, and so more
+//! threads would run than there are cores. Must not know: what the tasks do, or when a launch is split.
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::offer::Board;
+use super::crew::Crew;
 pub use super::offer::Call;
 
 /// Who runs a launch, and from what size on in parallel.
@@ -23,18 +24,18 @@ pub struct Parallelism {
     pub threshold: Option<usize>,
 }
 
-/// A pool of threads, and where they look for work that is offered.
+/// A pool of threads, and those who help callers outside of it.
 pub struct Pool {
     threads: rayon::ThreadPool,
-    board: Arc<Board>,
+    crew: Crew,
 }
 
-/// Where threads of rayon's global pool look.
-static GLOBAL: LazyLock<Arc<Board>> = LazyLock::new(Arc::default);
+/// Those who help where rayon's global pool counts.
+static GLOBAL: LazyLock<Crew> = LazyLock::new(Crew::default);
 
 impl From<rayon::ThreadPool> for Pool {
     fn from(threads: rayon::ThreadPool) -> Pool {
-        Pool { threads, board: Arc::default() }
+        Pool { threads, crew: Crew::default() }
     }
 }
 
@@ -76,8 +77,7 @@ impl Parallelism {
     /// Whom work is for that gains so little from another thread that it may not be worth to wake one; none if it is
     /// best done alone.
     pub fn whom(&self, gain: Duration) -> Option<Call> {
-        let board = || self.pool.as_ref().map_or(&**GLOBAL, |pool| &pool.board);
-        if Parallelism::offers() { board().whom(gain) } else { None }
+        if Parallelism::offers() { self.crew().whom(gain) } else { None }
     }
 
     /// Runs the tasks 0, 1, …, which are worth the waking of threads; a single one touches nothing of rayon.
@@ -90,21 +90,19 @@ impl Parallelism {
         if tasks <= 1 {
             return (0..tasks).for_each(task);
         }
-        let others = || self.threads() - 1;
         let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
         match (&self.pool, Parallelism::offers()) {
             (Some(pool), false) => pool.install(shared),
             (None, false) => shared(),
-            (Some(pool), true) => pool.board.run(tasks, others(), call, &task, || {
-                let board = Arc::clone(&pool.board);
-                pool.spawn(move || board.help(number()));
-            }),
-            (None, true) => GLOBAL.run(tasks, others(), call, &task, || rayon::spawn(|| GLOBAL.help(number()))),
+            (_, true) => {
+                let (crew, others) = (self.crew(), self.threads() - 1);
+                crew.run(tasks, others, call, &task, || crew.ask(others));
+            }
         }
     }
-}
 
-/// The number of this thread in its pool.
-fn number() -> usize {
-    rayon::current_thread_index().unwrap_or(0)
+    /// Those who help callers outside of any pool.
+    fn crew(&self) -> &Crew {
+        self.pool.as_ref().map_or(&GLOBAL, |pool| &pool.crew)
+    }
 }

@@ -5,13 +5,16 @@ use std::sync::{Arc, mpsc};
 
 use super::*;
 
+/// Takes part as some thread.
+fn help(board: &Board) {
+    board.help(0, &mut Elsewhere::default());
+}
+
 /// A board whose helpers are new threads.
 fn run_on(board: &Arc<Board>, tasks: usize, others: usize, task: &(dyn Fn(usize) + Sync)) {
     let ask = || {
-        drop(thread::spawn({
-            let board = Arc::clone(board);
-            move || board.help(0)
-        }))
+        let board = Arc::clone(board);
+        thread::Builder::new().spawn(move || help(&board)).is_ok()
     };
     board.run(tasks, others, Call::Wake, task, ask);
 }
@@ -63,6 +66,7 @@ fn a_caller_alone_does_all_tasks() {
     for round in 1..=5 {
         board.run(8, 3, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
             asked.fetch_add(1, Ordering::Relaxed);
+            true
         });
         assert_eq!(done.load(Ordering::Relaxed), 8 * round);
         assert_eq!(asked.load(Ordering::Relaxed), 3, "those who were asked once are still on their way");
@@ -73,8 +77,8 @@ fn a_caller_alone_does_all_tasks() {
 #[test]
 fn one_who_comes_too_late_finds_nothing() {
     let (board, done) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(8, 1, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || ());
-    board.help(0);
+    board.run(8, 1, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || true);
+    help(&board);
     assert_eq!((done.load(Ordering::Relaxed), staff(&board)), (8, 0));
     let place = Place::default();
     assert!(place.take() && !place.take());
@@ -91,7 +95,7 @@ fn one_who_comes_too_late_finds_nothing() {
 #[test]
 fn small_jobs_are_for_those_who_are_there() {
     let (board, asked) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(2, 1, Call::Awake, &|_| (), || _ = asked.fetch_add(1, Ordering::Relaxed));
+    board.run(2, 1, Call::Awake, &|_| (), || asked.fetch_add(1, Ordering::Relaxed) < 1);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     assert_eq!(board.whom(Duration::from_micros(1)), None);
     let call = std::cell::Cell::new(None);
@@ -106,7 +110,7 @@ fn small_jobs_are_for_those_who_are_there() {
         if staff(&board) == 0 {
             board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
             let board = Arc::clone(&board);
-            thread::spawn(move || board.help(0));
+            thread::spawn(move || help(&board));
         }
         let task = |_: usize| _ = joined.fetch_or(thread::current().id() != caller, Ordering::Relaxed);
         board.run(2, 1, Call::Awake, &task, || panic!("asked for somebody"));
@@ -118,7 +122,7 @@ fn small_jobs_are_for_those_who_are_there() {
 #[test]
 fn callers_at_once_have_fewer_helpers() {
     let (board, asked) = (Board::default(), AtomicUsize::new(0));
-    let ask = || _ = asked.fetch_add(1, Ordering::Relaxed);
+    let ask = || asked.fetch_add(1, Ordering::Relaxed) < 9;
     let (alone, inner) = (AtomicUsize::new(0), AtomicBool::new(false));
     board.run(
         2,
@@ -153,7 +157,7 @@ fn no_more_threads_than_agreed_are_inside_at_a_time() {
         for _ in 0..4 {
             board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
             let board = Arc::clone(&board);
-            thread::spawn(move || board.help(0));
+            thread::spawn(move || help(&board));
         }
         // At least until somebody joined.
         for _ in (0..).take_while(|round| *round < 20 || lock(&seen).len() < 2) {
@@ -219,22 +223,48 @@ fn many_short_jobs_of_many_callers() {
     });
 }
 
-/// Threads of a pool have other work to do, however busy a caller is.
+/// Who was asked for and cannot come is not waited for, nor counted on later.
 #[test]
-fn helpers_leave_though_jobs_never_cease() {
-    within_minutes(|| {
-        let board: Arc<Board> = Arc::default();
-        let left = Arc::new(AtomicUsize::new(0));
-        let ask = || {
-            let (board, left) = (Arc::clone(&board), Arc::clone(&left));
-            drop(thread::spawn(move || {
-                board.help(0);
-                left.fetch_add(1, Ordering::Relaxed);
-            }));
-        };
-        while left.load(Ordering::Relaxed) < 3 {
-            board.run(2, 1, Call::Wake, &|_| (), ask);
+fn those_who_cannot_come_are_asked_for_again() {
+    let (board, asked, done) = (Board::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+    for round in 1..=3 {
+        board.run(8, 2, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            false
+        });
+        assert_eq!((done.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (8 * round, 2 * round));
+    }
+}
+
+/// A helper that finds itself on its caller's core goes to another one, and sleeps as one that wakes elsewhere.
+#[test]
+fn helpers_run_on_other_cores_than_callers() {
+    let are_some = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let is_known = cfg!(all(target_os = "linux", not(miri))) && are_some;
+    let helps = move || {
+        let (board, mut place, seen) = (Board::default(), Elsewhere::default(), AtomicUsize::new(0));
+        let task = |_: usize| seen.store(cores::current(), Ordering::Relaxed);
+        for _ in 0..3 {
+            let caller = cores::current();
+            assert!(board.places[0].take());
+            let taken = Taken(&board.places[0]);
+            // SAFETY: the place was taken, and the job is closed below.
+            unsafe { taken.0.open(2, 1, &task) };
+            board.news.0.core.store(caller, Ordering::Relaxed);
+            board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
+            board.help(0, &mut place);
+            drop(taken);
+            assert!(!is_known || seen.load(Ordering::Relaxed) != caller);
         }
-        wait_until(|| staff(&board) == 0);
-    });
+    };
+    thread::spawn(helps).join().unwrap();
+    let sleeps = move || {
+        let (board, mut place) = (Board::default(), Elsewhere::default());
+        let other = usize::from(cores::current() == 0);
+        board.news.0.core.store(other, Ordering::Relaxed);
+        board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
+        board.help(0, &mut place);
+        assert!(!is_known || format!("{place:?}").contains(&format!("core: {other},")), "{place:?}");
+    };
+    thread::spawn(sleeps).join().unwrap();
 }

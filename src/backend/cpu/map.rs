@@ -16,7 +16,7 @@ use super::isa::Isa;
 use super::jit::{Code, order_streamed_stores};
 use super::parallel::{Split, run, share, split};
 use super::settled::{SettledMap, Sharing, operands};
-use super::space::{Bases, Space, advance, origin, push_steps, single_row};
+use super::space::{Bases, Space, advance, origin, push_steps, reach, single_row};
 use super::variant::{Classes, Variants, classify};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
@@ -25,8 +25,12 @@ use crate::loops::{Access, Axis, Launch};
 /// Elements of a row that tasks are split at, so that no two write to one cache line.
 const GRAIN: usize = 64;
 
-/// Bytes of a result from which on it bypasses the cache: it would push out more than it leaves behind.
+/// Bytes of a result from which on it bypasses the cache, where that does not hold all that the launch reads and writes.
 const STREAMED: usize = 16 << 20;
+
+/// Bytes that a launch reads and writes from which on the cache does not hold them: the results would push out more than they
+/// leave behind. Fewer are faster written, and read later, where they are.
+const CACHED: usize = 32 << 20;
 
 /// Bytes of a vector, which streaming stores are aligned to.
 const ALIGNED: i64 = 32;
@@ -52,6 +56,25 @@ struct Row<'a> {
     streaming: Option<&'a Code>,
     /// Along the row, and what the loops go by.
     strides: &'a [i64],
+}
+
+/// How much there is of a launch, or of the row block that it is part of.
+struct Size<'a> {
+    /// The elements of the launch, and of the block, if that has more.
+    part: usize,
+    of: usize,
+    /// The bytes that the launch reads and writes.
+    reach: &'a dyn Fn() -> usize,
+}
+
+impl Size<'_> {
+    fn elements(&self) -> usize {
+        self.part.max(self.of)
+    }
+
+    fn bytes(&self) -> usize {
+        ((self.reach)() as u128 * self.elements() as u128 / self.part.max(1) as u128) as usize
+    }
 }
 
 impl Row<'_> {
@@ -103,12 +126,13 @@ impl Map {
     }
 
     /// The code for results too large for the cache; none where they cannot bypass it.
-    fn streaming_code(&self, classes: &Classes, elements: usize) -> Result<Option<&Code>> {
+    fn streaming_code(&self, classes: &Classes, size: &Size<'_>) -> Result<Option<&Code>> {
         let written =
             || self.program.ports.iter().zip(classes).filter(|(port, _)| port.operand.access == Access::Write);
-        let large = |(port, _): (&Port, &Class)| elements.saturating_mul(port.operand.dtype.size()) >= STREAMED;
+        let large = |(port, _): (&Port, &Class)| size.elements().saturating_mul(port.operand.dtype.size()) >= STREAMED;
         let in_vectors = |(port, class): (&Port, &Class)| *class == Class::Contiguous && port.operand.dtype.size() >= 4;
-        if !self.program.loops.is_empty() || !written().any(large) || !written().all(in_vectors) {
+        let may_stream = self.program.loops.is_empty() && written().any(large) && written().all(in_vectors);
+        if !may_stream || size.bytes() < CACHED {
             return Ok(None);
         }
         let make = |classes: &[_]| {
@@ -156,7 +180,8 @@ impl Map {
         space.sort_for(ports);
         let strides = self.row_strides(&space, launch)?;
         let classes = classify(&self.program, &strides);
-        if self.streaming_code(&classes, space.len().max(launch.part_of))?.is_some() {
+        let size = Size { part: space.len(), of: launch.part_of, reach: &|| space.reach(ports) };
+        if self.streaming_code(&classes, &size)?.is_some() {
             return Ok(None);
         }
         let code = if space.len() > 0 { Some(Arc::clone(self.code(&classes)?)) } else { None };
@@ -186,7 +211,8 @@ impl Map {
         {
             if length > 0 {
                 push_steps(&mut strides, launch, &self.program.steps, ports)?;
-                let row = self.row(&strides, length.max(launch.part_of))?;
+                let reach = || reach(ports, |port| if strides[port] == 0 { 1 } else { length });
+                let row = self.row(&strides, &Size { part: length, of: launch.part_of, reach: &reach })?;
                 // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
                 unsafe { self.run_row(&row, &origin, length) };
                 row.finish();
@@ -200,16 +226,17 @@ impl Map {
         space.sort_for(ports);
         let origin = origin(launch, ports)?;
         let strides = self.row_strides(&space, launch)?;
-        let row = self.row(&strides, space.len().max(launch.part_of))?;
+        let size = Size { part: space.len(), of: launch.part_of, reach: &|| space.reach(ports) };
+        let row = self.row(&strides, &size)?;
         let split = split(parallelism, space.len(), weight);
         // SAFETY: by the caller's word.
         unsafe { self.rows(&space, &origin, &row, split, parallelism) }
     }
 
-    /// The code for rows at such strides, where there are so many elements before anything is read.
-    fn row<'a>(&'a self, strides: &'a [i64], elements: usize) -> Result<Row<'a>> {
+    /// The code for rows at such strides, where there is so much before anything is read.
+    fn row<'a>(&'a self, strides: &'a [i64], size: &Size<'_>) -> Result<Row<'a>> {
         let classes = classify(&self.program, strides);
-        Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, elements)?, strides })
+        Ok(Row { code: self.code(&classes)?, streaming: self.streaming_code(&classes, size)?, strides })
     }
 
     /// Runs one row; its results bypass the cache from the first on that lies right for it. `Row::finish` follows the

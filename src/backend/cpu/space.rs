@@ -40,6 +40,13 @@ pub(super) fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
     }
 }
 
+/// The bytes in memory that the operands reach, so many elements of each.
+pub(super) fn reach(ports: &[Port], elements: impl Fn(usize) -> usize) -> usize {
+    let memory = |(_, port): &(usize, &Port)| port.operand.access != Access::Index;
+    let bytes = |(number, port): (usize, &Port)| elements(number).saturating_mul(port.operand.dtype.size());
+    ports.iter().enumerate().filter(memory).map(bytes).fold(0, usize::saturating_add)
+}
+
 impl Space {
     /// These axes, outermost first, with axes of one iteration dropped and adjacent ones merged where they can be.
     pub fn new(launch: &Launch<'_>, axes: &[Axis], ports: &[Port]) -> Result<Space> {
@@ -91,6 +98,12 @@ impl Space {
     /// The iterations along the innermost axis; 1 if there are no axes.
     pub fn row(&self) -> usize {
         self.extents.last().copied().unwrap_or(1)
+    }
+
+    /// The bytes that the operands reach.
+    pub fn reach(&self, ports: &[Port]) -> usize {
+        let walked = |port: usize| (0..self.axes()).filter(move |&axis| self.strides(axis)[port] != 0);
+        reach(ports, |port| walked(port).map(|axis| self.extents[axis]).product())
     }
 
     /// Joins neighbors that every operand steps through evenly.

@@ -195,6 +195,10 @@ fn parts(set: InstructionSet) {
         let settled = |launch: &Launch<'_>| Arc::clone(&executable).settle(launch, &Parallelism::default()).unwrap();
         assert!(settled(&whole).is_some());
         assert_eq!(settled(&part).is_none(), wide, "{row}");
+        // 16 MiB that are written bypass the cache only if as much is read.
+        let alone = [x.bind(0, &[0, 0]), positions(0, &strides), y.bind(first as isize, &strides)];
+        let of = |bindings| Launch { part_of: 1 << 21, ..Launch::new(&extents, bindings) };
+        assert_eq!([&bindings, &alone].map(|bindings| settled(&of(bindings)).is_none()), [wide, false], "{row}");
         // SAFETY: the memory is large enough.
         unsafe { executable.launch(&part, &Parallelism::default()) }.unwrap();
         let got = numbers(&y);

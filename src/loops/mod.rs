@@ -135,7 +135,7 @@ pub struct Merge {
 }
 
 /// What a merge gives whose right state is one element that comes after all of the left state, which is that of a virtual
-/// lane.
+/// lane. Merges that have one give the same in any order: the position says which element came first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Append {
     /// The computation.

@@ -13,7 +13,8 @@ use super::space::{Bases, advance};
 use super::states::{Counter, Merger};
 use crate::ops::reduction::BLOCK;
 
-/// Blocks that are reduced in one call, and whose states are merged in one; a power of two.
+/// Blocks that are reduced in one call, and whose states are merged in one; a power of two. Few enough to count the
+/// elements of a lane in 32 bits.
 const RUN: usize = 64;
 
 /// What a task needs for one result after the other.
@@ -41,6 +42,8 @@ pub(super) struct Blocks<'a> {
     pub strides: &'a [i64],
     /// What copies the elements, if no strides lead through them.
     pub gather: Option<Gather<'a>>,
+    /// Whether elements are merged in any order: a call leaves one state of all its blocks.
+    pub any_order: bool,
 }
 
 impl Blocks<'_> {
@@ -68,7 +71,7 @@ impl Blocks<'_> {
         work.counter.clear();
         for start in elements.clone().step_by(run) {
             let elements = start..elements.end.min(start + run);
-            let states = &mut work.states[..elements.len().div_ceil(BLOCK) * slots];
+            let states = &mut work.states[..self.states_of(elements.len()) * slots];
             // SAFETY: by the caller's word.
             unsafe { self.states(code, bases, elements.clone(), &mut work.scratch, states) };
             self.merger.merge(states);
@@ -76,6 +79,11 @@ impl Blocks<'_> {
             if elements.len() == run { work.counter.push(total, self.merger) } else { work.counter.push_last(total) }
         }
         work.counter.finish(state, self.merger);
+    }
+
+    /// How many states so many elements leave.
+    fn states_of(&self, elements: usize) -> usize {
+        if self.any_order && self.gather.is_none() { 1 } else { elements.div_ceil(BLOCK) }
     }
 
     /// The states of the blocks of some elements.

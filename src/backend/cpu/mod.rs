@@ -6,6 +6,7 @@
 //! launches that only lack addresses. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
+mod any_order;
 mod blocks;
 mod cache;
 mod emit;

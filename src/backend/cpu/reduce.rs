@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::any_order::in_any_order;
 use super::blocks::{Blocks, Work};
 use super::cache::{Key, Of, shared};
 use super::emit::Class;
@@ -50,6 +51,7 @@ pub(super) struct Reduce {
     folds: Arc<[Fold]>,
     slots: usize,
     initial: Vec<u64>,
+    any_order: bool,
     weight: usize,
     block: Variants,
     columns: Variants,
@@ -74,6 +76,7 @@ impl Reduce {
         let mut single = single_strides(&epilogue);
         set_state_strides(&epilogue, slots, &mut single);
         let (merge, epilogue) = (OnceLock::new(), Map::new(isa, epilogue, outer.is_empty()));
+        let any_order = in_any_order(&body, &folds);
         Reduce {
             isa,
             outer,
@@ -82,6 +85,7 @@ impl Reduce {
             folds: folds.into(),
             slots,
             initial,
+            any_order,
             weight,
             block,
             columns,
@@ -222,7 +226,8 @@ impl Reduce {
             shared(key, || Generator::new(self.isa).blocks(body, &self.folds, classes))
         };
         let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
-        Ok(Blocks { code, merger: self.merger(count)?, initial: &self.initial, count, strides, gather })
+        let (merger, initial, any_order) = (self.merger(count)?, &self.initial, self.any_order);
+        Ok(Blocks { code, merger, initial, count, strides, gather, any_order })
     }
 
     /// The merge, made with the first block, so that no later size needs a compilation.
@@ -297,7 +302,7 @@ impl<'a> Run<'a> {
         let count = inner.len();
         let blocks = if columns.is_some() {
             let merger = reduce.merger(count)?;
-            Blocks { code: None, merger, initial: &reduce.initial, count, strides, gather: None }
+            Blocks { code: None, merger, initial: &reduce.initial, count, strides, gather: None, any_order: false }
         } else {
             let gather = gathers(inner).then(|| Gather::new(&reduce.body, inner));
             reduce.blocks(count, strides, gather)?

@@ -1,5 +1,5 @@
 //! The functions of a reduction: `blocks(bases, strides, count, first, states)`, which writes one state for each block
-//! of the elements, and `merge(states, pairs, distance)`, which merges states with those at a distance.
+//! of the elements, or one for all if they may be merged in any order, and `merge(states, pairs, distance)`, which merges states with those at a distance.
 //!
 //! A block keeps the virtual lanes of `ops::reduction` in vectors while whole groups of them are left (short bodies
 //! only), else in a stack slot, and merges them as a halving tree at the end. A state in memory is one 8-byte slot for
@@ -11,6 +11,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::map::{program_lanes, vector_lanes};
 use super::{Class, Cursor, Emitter, Lanes, Unit, VECTOR, emit_function, no_values, scalar_type, unaligned};
+use crate::backend::cpu::any_order::in_any_order;
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::isa::Isa;
 use crate::backend::cpu::lanes::walk;
@@ -43,7 +44,11 @@ pub(in crate::backend::cpu) fn blocks_function(
         e.open_places(body, classes, bases, strides);
         e.first = Some(first);
         let code = BlockCode::new(body, folds);
-        let (zero, last) = (e.b.ins().iconst(types::I64, 0), e.b.ins().iadd_imm_s(count, -1));
+        let zero = e.b.ins().iconst(types::I64, 0);
+        if in_any_order(body, folds) {
+            return one_block(e, &code, [zero, count], states);
+        }
+        let last = e.b.ins().iadd_imm_s(count, -1);
         e.count_loop(zero, last, BLOCK, &[states], |e, start, states| {
             let end = e.b.ins().iadd_imm_s(start, BLOCK as i64);
             let end = e.b.ins().smin(end, count);

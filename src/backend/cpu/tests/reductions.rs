@@ -210,6 +210,59 @@ fn sizes_around_runs_of_blocks_give_the_same_bits() {
     }
 }
 
+/// Positions of the best are found among elements most of which are only compared with what was best before.
+#[test]
+fn positions_of_the_best_wherever_it_is() {
+    let length = 5000;
+    let nan = f64::NAN;
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::U32, DType::I64, DType::U64] {
+        let float = dtype.is_float();
+        let [lowest, highest] = [f64::NEG_INFINITY, f64::INFINITY].map(|value| Scalar::F64(value).cast(dtype));
+        let number = |value: f64| Scalar::F64(value).cast(dtype);
+        let mut cases: Vec<Vec<Scalar>> = vec![vec![lowest; length], vec![highest; length], vec![number(3.0); length]];
+        cases.push((0..length).map(|index| number(index as f64)).collect());
+        cases.push((0..length).rev().map(|index| number(index as f64)).collect());
+        cases.push((0..length).map(|index| number((index / 700) as f64)).collect());
+        for place in [0, 15, 1023, 1024, 1025, 1087, 1088, 2047, 4000, 4990, 4999] {
+            for special in [number(120.0), if float { number(nan) } else { lowest }] {
+                let mut values = sample(dtype, length, place as u64 + 1);
+                values[place] = special;
+                // As good, but later.
+                values[length - 1] = if place == 4000 { special } else { values[length - 1] };
+                cases.push(values);
+            }
+        }
+        if float {
+            cases.push((0..length).map(|index| number(if index % 3 == 0 { -0.0 } else { 0.0 })).collect());
+            let early = |index: usize| number(if index == 0 || index == 3000 { nan } else { index as f64 });
+            cases.push((0..length).map(early).collect());
+        }
+        for values in &cases {
+            for op in [ReduceOp::ArgMax, ReduceOp::ArgMin] {
+                check(&[op], values, &[1, length], &[0, 1], &Parallelism::default());
+            }
+            check(&[ReduceOp::ArgMax], values, &[3, 1600], &[1601, 1], &Parallelism::default());
+        }
+    }
+}
+
+/// A call that leaves one state of all its blocks, beside one that leaves a state of each.
+#[test]
+fn any_order_gives_the_same_bits() {
+    for dtype in [DType::Bool, DType::I8, DType::U32, DType::I64, DType::F32, DType::F64] {
+        let mut values = sample(dtype, 70_000, 5);
+        values[66_000..].iter_mut().zip(nasty(dtype)).for_each(|(value, nasty)| *value = nasty);
+        let ops = [ReduceOp::Sum, ReduceOp::Prod, ReduceOp::Min, ReduceOp::Max, ReduceOp::ArgMax];
+        for &op in ops.iter().filter(|op| op.accepts(dtype)) {
+            for length in [2048, 2100, 65_536, 70_000] {
+                check(&[op], &values, &[1, length], &[0, 1], &Parallelism::default());
+                check(&[op, ReduceOp::Max], &values, &[1, length], &[0, 1], &threads(2));
+            }
+            check(&[op], &values, &[2, 40, 60], &[3, 100, 1], &Parallelism::default());
+        }
+    }
+}
+
 /// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or
 /// from what a function makes of them.
 fn count_and_position(dtype: DType, function: Option<UnaryOp>, bound: f64, counts: DType) -> Kernel {

@@ -9,7 +9,8 @@ use super::encode::{Assembler, Condition, Memory, Operand, RCX, RSP, Vector};
 use super::finish::Detour;
 use super::frame::Frame;
 use super::instruction::{ADDPD, ADDPS, AND, MULPD, MULPS, OR, PADDD, PADDQ, PCMPEQD, PCMPEQQ, PMULLD, PMULUDQ, XOR};
-use super::instruction::{COPY, Immediate, LOAD, Opcode, STORE};
+use super::instruction::{CMPPD, CMPPS, COPY, Immediate, LOAD, Opcode, STORE};
+use super::ops::{GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL};
 use super::step::{Home, Place, Step, Steps, Value};
 use crate::error::{Error, Result};
 
@@ -302,13 +303,15 @@ impl<'a> Allocator<'a> {
         [first, last, third]: [Option<Value>; 3],
         immediate: Option<u8>,
     ) -> Result<()> {
-        let (mut first, mut last) = (first, last.ok_or_else(lost)?);
+        let (mut first, mut last, mut immediate) = (first, last.ok_or_else(lost)?, immediate);
         if let Some(other) = first
-            && commutes(opcode)
             && self.register(other).is_none()
             && self.register(last).is_some()
         {
-            (first, last) = (Some(last), other);
+            let mirrored = mirrored(opcode, immediate);
+            if commutes(opcode) || mirrored.is_some() {
+                (first, last, immediate) = (Some(last), other, mirrored.or(immediate));
+            }
         }
         let third_register = self.mask(third)?;
         let middle = self.mask(first)?;
@@ -395,8 +398,19 @@ impl<'a> Allocator<'a> {
     }
 }
 
+/// The predicate of a comparison whose operands change places.
+pub(super) fn mirrored(opcode: &'static Opcode, predicate: Option<u8>) -> Option<u8> {
+    predicate.filter(|_| [&CMPPS, &CMPPD].contains(&opcode)).map(|predicate| match predicate {
+        LESS => GREATER,
+        GREATER => LESS,
+        LESS_OR_EQUAL => GREATER_OR_EQUAL,
+        GREATER_OR_EQUAL => LESS_OR_EQUAL,
+        symmetric => symmetric,
+    })
+}
+
 /// Whether the first two operands may change places.
-fn commutes(opcode: &'static Opcode) -> bool {
+pub(super) fn commutes(opcode: &'static Opcode) -> bool {
     let those =
         [&ADDPS, &ADDPD, &MULPS, &MULPD, &AND, &OR, &XOR, &PADDD, &PADDQ, &PMULLD, &PMULUDQ, &PCMPEQD, &PCMPEQQ];
     those.into_iter().any(|other| *other == *opcode)

@@ -2,7 +2,7 @@
 //!
 //! `trace` walks a program and writes down `step`s on vectors (`ops` and `convert` say which), `allocate` gives them
 //! registers, `encode` makes bytes of `instruction`s. `map` (with `rounds` and `loops`,
-//! for loops over steps) and `reduce` are the functions built around them, with the
+//! for loops over steps) and `reduce` (with `screen` and `tree`) are the functions built around them, with the
 //! same parameters and results, bit for bit, as those of `emit`. Elementary functions are called as kernels, several
 //! vectors at a time. What has no wide form (strided memory, bytes, integer division, some conversions) is left
 //! to `emit`. Must not know: addresses, sizes, threads.
@@ -18,6 +18,7 @@ mod extremum;
 mod finish;
 mod frame;
 mod fused;
+mod in_place;
 mod instruction;
 mod loops;
 mod map;
@@ -30,6 +31,7 @@ mod quotients;
 mod reduce;
 mod rounds;
 mod scalar;
+mod screen;
 mod segments;
 mod sink;
 mod step;
@@ -38,6 +40,7 @@ mod tests;
 mod text;
 mod tiles;
 mod trace;
+mod tree;
 
 use crate::elementary::kernel::Level;
 

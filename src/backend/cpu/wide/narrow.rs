@@ -1,19 +1,20 @@
 //! States of virtual lanes in fewer bytes than their dtypes have, while a block is reduced.
 //!
-//! A lane takes few elements of a block, and of all blocks of a call. So true elements are counted in lanes as narrow as their
-//! masks, and the position of an element is the number of the step that took it; at the end of the block both become
-//! what the reduction says. Invariant: these are the same numbers. Must not know: registers, loops.
+//! A lane takes few elements of a block, or of the blocks of a call that have one state. So true elements are counted in
+//! lanes as narrow as their masks, and the position of an element is the number of the step that took it; at the end both
+//! become what the reduction says. Invariant: these are the same numbers. Must not know: registers, loops.
 
 use smallvec::SmallVec;
 
 use super::instruction::{PADDD, PADDQ, PMOVSXDQ, PSLLVQ, PSUBD, PSUBQ};
 use super::step::{Home, Place, Step, Value};
 use super::trace::{Lanes, Tracer, VECTOR};
+use crate::backend::cpu::any_order::{definition, keeps_positions};
 use crate::backend::cpu::form::{Fold, Program};
 use crate::dtype::{DType, Kind, Scalar};
-use crate::loops::{Append, Operation, Statement, ValueId};
+use crate::loops::{Operation, Statement, ValueId};
+use crate::ops::BinaryOp;
 use crate::ops::reduction::LANES;
-use crate::ops::{BinaryOp, TernaryOp};
 
 /// How a component of a state is kept within a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,29 +54,12 @@ pub(super) fn forms(body: &Program, fold: &Fold, width_of: impl Fn(ValueId) -> u
         return Forms::from_slice(&[Form::Count { mask, width: width_of(mask) }]);
     }
     let mut forms: Forms = fold.init.iter().map(|_| Form::Own).collect();
-    if let Some(append) = fold.append.as_ref().filter(|_| keeps_steps(body, fold)) {
+    if let Some(append) = fold.append.as_ref().filter(|_| keeps_positions(body, fold)) {
         let others = (0..forms.len()).filter(|&part| part != append.position);
         let width = others.map(|part| width_of(fold.lifted[part])).min().unwrap_or(8);
         forms[append.position] = Form::Step { width };
     }
     forms
-}
-
-/// Whether a fold chooses an element and keeps its position, so that a step's number does as well.
-pub(super) fn keeps_steps(body: &Program, fold: &Fold) -> bool {
-    let taken = |append: &Append| takes_positions(append) && is_position(body, fold.lifted[append.position]);
-    fold.append.as_ref().is_some_and(taken)
-}
-
-fn definition(body: &Program, value: ValueId) -> Option<Operation> {
-    body.statements.iter().find_map(|statement| match *statement {
-        Statement::Let(defined, operation) if defined == value => Some(operation),
-        Statement::Let(..) | Statement::Store(..) => None,
-    })
-}
-
-fn is_position(body: &Program, value: ValueId) -> bool {
-    definition(body, value) == Some(Operation::Position)
 }
 
 /// The bools that a fold counts in 64 bits, if it does.
@@ -89,28 +73,10 @@ fn counted(body: &Program, fold: &Fold) -> Option<ValueId> {
         _ => false,
     };
     let long = matches!(init.dtype(), DType::I64 | DType::U64) && *init == Scalar::I64(0).cast(init.dtype());
-    match definition(body, *lifted)? {
+    match definition(&body.statements, *lifted)? {
         Operation::Cast(_, bools) if adds && long && body.ty(bools).kind() == Kind::Bool => Some(bools),
         _ => None,
     }
-}
-
-/// Whether positions are only ever chosen, one or the other.
-fn takes_positions(append: &Append) -> bool {
-    let merge = &append.merge;
-    let mut positions = vec![merge.left[append.position], merge.right[append.position]];
-    for statement in &merge.block.statements {
-        let Statement::Let(value, operation) = statement else { return false };
-        let is = |value: &ValueId| positions.contains(value);
-        match operation {
-            Operation::Ternary(TernaryOp::Select, [mask, yes, no]) if is(yes) && is(no) && !is(mask) => {
-                positions.push(*value);
-            }
-            operation if operation.uses().iter().any(is) => return false,
-            _ => {}
-        }
-    }
-    merge.results.iter().enumerate().all(|(part, result)| positions.contains(result) == (part == append.position))
 }
 
 impl Tracer<'_> {

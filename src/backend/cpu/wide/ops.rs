@@ -40,10 +40,10 @@ const BITWISE_AND_NOT: Pair = [&ANDN, &ANDN];
 const EQUAL: u8 = 0;
 pub(super) const UNORDERED: u8 = 3;
 const NOT_EQUAL: u8 = 4;
-const LESS: u8 = 17;
-const LESS_OR_EQUAL: u8 = 18;
-const GREATER_OR_EQUAL: u8 = 29;
-const GREATER: u8 = 30;
+pub(super) const LESS: u8 = 17;
+pub(super) const LESS_OR_EQUAL: u8 = 18;
+pub(super) const GREATER_OR_EQUAL: u8 = 29;
+pub(super) const GREATER: u8 = 30;
 
 /// Modes of `vroundps`, without the inexact exception.
 const NEAREST: u8 = 8;

@@ -2,28 +2,30 @@
 //!
 //! The virtual lanes of `ops::reduction` are carried in registers from step to step, in the forms of `narrow`, and
 //! merged as a halving tree at the end of a block. Where fewer elements than lanes are left, the merged lanes are
-//! blended with the old ones, so that a lane without an element keeps its state. Counts, which no order changes, are all
-//! left to the first block. Must not know: how many blocks there are, threads.
+//! blended with the old ones, so that a lane without an element keeps its state. Elements that may be merged in any order
+//! are one block, however many they are. Must not know: how many blocks there are, threads.
 
 use super::Options;
 use super::allocate::{Carried, REGISTERS};
 use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
-use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RAX, RCX, RDI, RDX, RSI, RSP};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
-use super::instruction::{PERMILPD, PERMILPS};
 use super::merge::merge;
-use super::narrow::{Form, Forms, forms, keeps_steps};
+use super::narrow::{Form, Forms, forms};
+use super::screen::Screen;
 use super::segments::{Kept, Tiled, load_kept, store_kept};
-use super::step::{Home, Place, Steps, Value};
+use super::step::{Home, Steps, Value};
 use super::tiles::cut;
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
+use crate::backend::cpu::any_order::{in_any_order, keeps_positions};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::DType;
 use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
+use crate::loops::Access;
 use crate::ops::reduction::{BLOCK, LANES};
 
 /// The function that reduces elements to the states of their blocks.
@@ -54,66 +56,45 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.set(INDEX, 0);
     Tiled::none_left(&mut asm);
     let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: lanes };
-    let mut block = Blocks { body, runs, start: frame.allocate(VECTOR), subject, level: options.level, lanes };
+    let (start, level, screen) = (frame.allocate(VECTOR), options.level, Screen::of(body, folds));
+    let mut block = Blocks { body, runs, start, subject, level, lanes, screen };
     block.choose_forms(&asm, &frame)?;
-    let size = folds.iter().map(|fold| fold.init.len() as i32 * 8).sum();
-    if block.counts_only() {
+    if let Some(screen) = &block.screen {
+        block.screened(&mut asm, &mut frame, screen)?;
+    } else if in_any_order(body, folds) {
         asm.copy(END, OTHER);
         block.one(&mut asm, &mut frame)?;
-        asm.arithmetic_value(Arithmetic::Add, STATE, size);
-        empty_blocks(&mut asm, size);
     } else {
-        let again = asm.label();
-        asm.bind(again);
-        asm.address(END, Memory::base(INDEX, BLOCK as i32));
-        asm.arithmetic(Arithmetic::Compare, END, OTHER);
-        asm.copy_if(Condition::Greater, END, OTHER);
-        block.one(&mut asm, &mut frame)?;
-        asm.arithmetic_value(Arithmetic::Add, STATE, size);
-        asm.copy(INDEX, END);
-        asm.arithmetic(Arithmetic::Compare, INDEX, OTHER);
-        asm.jump_if(Condition::Less, again);
+        block.each(&mut asm, &mut frame, folds)?;
     }
     Frame::leave(&mut asm);
     asm.finish()
 }
 
-/// The states of the blocks behind the first, if that took their elements: zeros.
-fn empty_blocks(asm: &mut Assembler, size: i32) {
-    let (again, done) = (asm.label(), asm.label());
-    asm.set(RAX, 0);
-    asm.set(INDEX, BLOCK as i32);
-    asm.bind(again);
-    asm.arithmetic(Arithmetic::Compare, OTHER, INDEX);
-    asm.jump_if(Condition::NotGreater, done);
-    for word in (0..size).step_by(8) {
-        asm.store(Memory::base(STATE, word), RAX);
-    }
-    asm.arithmetic_value(Arithmetic::Add, STATE, size);
-    asm.arithmetic_value(Arithmetic::Add, INDEX, BLOCK as i32);
-    asm.jump(again);
-    asm.bind(done);
-}
+/// Steps of code in a loop: more gain nothing.
+const LONG: usize = 64;
 
 /// What reduces one block.
-struct Blocks<'a> {
-    body: &'a Program,
-    runs: Vec<Run<'a>>,
+pub(super) struct Blocks<'a> {
+    pub(super) body: &'a Program,
+    pub(super) runs: Vec<Run<'a>>,
     /// Where the frame holds the position of the block's first element.
-    start: i32,
-    subject: Subject<'a>,
-    level: Level,
+    pub(super) start: i32,
+    pub(super) subject: Subject<'a>,
+    pub(super) level: Level,
     /// Elements of a step.
     lanes: usize,
+    /// How most elements are passed over; states are then merged with what was found before.
+    pub(super) screen: Option<Screen<'a>>,
 }
 
 /// A fold over every group of elements, or over every second one.
-struct Run<'a> {
-    fold: &'a Fold,
+pub(super) struct Run<'a> {
+    pub(super) fold: &'a Fold,
     /// How its states are kept.
-    forms: Forms,
+    pub(super) forms: Forms,
     /// Which groups it takes of so many that follow each other.
-    turn: usize,
+    pub(super) turn: usize,
     turns: usize,
 }
 
@@ -122,7 +103,7 @@ struct Run<'a> {
 fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
     let small = |fold: &Fold| fold.init.iter().map(|part| part.dtype().size()).min() == Some(4);
     let turns = match folds {
-        [fold] if !calls && small(fold) && keeps_steps(body, fold) => 2,
+        [fold] if !calls && small(fold) && keeps_positions(body, fold) => 2,
         _ => 1,
     };
     let of = |fold| (0..turns).map(move |turn| Run { fold, forms: Forms::new(), turn, turns });
@@ -130,7 +111,7 @@ fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
 }
 
 /// The states of the virtual lanes, by run and component, as values that straight-line code starts with.
-type States = Vec<Vec<Lanes>>;
+pub(super) type States = Vec<Vec<Lanes>>;
 
 impl Blocks<'_> {
     /// The forms that suit what the body computes.
@@ -142,12 +123,6 @@ impl Blocks<'_> {
         let width = |value| values.get(value).map_or(8, |lanes: &Lanes| lanes.width);
         self.runs.iter_mut().for_each(|run| run.forms = forms(self.body, run.fold, width));
         Ok(())
-    }
-
-    /// Whether nothing but true elements is counted, so that it means nothing in which block: those of one call are few
-    /// enough for the lanes.
-    fn counts_only(&self) -> bool {
-        self.runs.iter().all(|run| matches!(run.forms[..], [Form::Count { .. }]))
     }
 
     /// The widths of the lanes that count steps.
@@ -162,13 +137,33 @@ impl Blocks<'_> {
         widths
     }
 
-    fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
+    /// Block after block, each to a state of its own.
+    fn each(&self, asm: &mut Assembler, frame: &mut Frame, folds: &[Fold]) -> Result<()> {
+        let again = asm.label();
+        asm.bind(again);
+        asm.address(END, Memory::base(INDEX, BLOCK as i32));
+        asm.arithmetic(Arithmetic::Compare, END, OTHER);
+        asm.copy_if(Condition::Greater, END, OTHER);
+        self.one(asm, frame)?;
+        let size: usize = folds.iter().map(|fold| fold.init.len() * 8).sum();
+        asm.arithmetic_value(Arithmetic::Add, STATE, size as i32);
+        asm.copy(INDEX, END);
+        asm.arithmetic(Arithmetic::Compare, INDEX, OTHER);
+        asm.jump_if(Condition::Less, again);
+        Ok(())
+    }
+
+    /// The elements up to the end, to one state.
+    pub(super) fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         self.initial(asm, frame)?;
         if self.body.calls_functions() {
             self.tiles(asm, frame)?;
         } else {
-            let (steps, carried) = self.lean_step(asm, frame)?;
-            whole_steps(asm, frame, &steps, &carried, self.lanes)?;
+            let most = self.most_lanes(asm, frame)?;
+            if most > self.lanes {
+                self.whole(asm, frame, most)?;
+            }
+            self.whole(asm, frame, self.lanes)?;
             self.rest(asm, frame)?;
         }
         let (steps, carried) = self.tree(asm, frame)?;
@@ -176,9 +171,16 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    /// As the loop and `rest`, with the states in the frame while kernels run.
+    /// The steps that so many elements fill.
+    fn whole(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
+        let (steps, carried) = self.lean_step(asm, frame, lanes)?;
+        whole_steps(asm, frame, &steps, &carried, lanes)?;
+        Ok(())
+    }
+
+    /// As `whole` and `rest`, with the states in the frame while kernels run.
     fn tiles(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
-        let (steps, carried) = self.step(asm, frame, Reach::Whole)?;
+        let (steps, carried) = self.step(asm, frame, self.lanes, Reach::Whole)?;
         let slots: Vec<i32> = carried.iter().map(|_| frame.allocate(VECTOR)).collect();
         let keep = |carried: &[Carried]| -> Vec<Kept> {
             carried.iter().zip(&slots).map(|(&carried, &slot)| Kept { carried, slot }).collect()
@@ -188,7 +190,7 @@ impl Blocks<'_> {
         cut(steps, self.lanes, &carried)?.block(asm, frame, &kept)?;
         let done = asm.label();
         count_left(asm, done);
-        let (steps, carried) = self.step(asm, frame, Reach::Tail)?;
+        let (steps, carried) = self.step(asm, frame, self.lanes, Reach::Tail)?;
         cut(steps, self.lanes, &carried)?.once(asm, frame, &keep(&carried))?;
         asm.bind(done);
         load_kept(asm, &kept);
@@ -233,7 +235,7 @@ impl Blocks<'_> {
     }
 
     /// The states at the start of straight-line code.
-    fn states(&self, t: &mut Tracer<'_>) -> Result<(States, Vec<Value>)> {
+    pub(super) fn states(&self, t: &mut Tracer<'_>) -> Result<(States, Vec<Value>)> {
         let (mut states, mut values) = (States::new(), Vec::new());
         let lanes = std::mem::replace(&mut t.lanes, LANES);
         for Run { fold, forms, .. } in &self.runs {
@@ -252,8 +254,14 @@ impl Blocks<'_> {
     }
 
     /// One step: the body on all its elements, merged with the virtual lanes.
-    fn step(&self, asm: &mut Assembler, frame: &mut Frame, reach: Reach) -> Result<(Steps, Vec<Carried>)> {
-        let mut t = Tracer::new(asm, frame, &self.subject, self.level, self.lanes, reach);
+    fn step(
+        &self,
+        asm: &mut Assembler,
+        frame: &mut Frame,
+        lanes: usize,
+        reach: Reach,
+    ) -> Result<(Steps, Vec<Carried>)> {
+        let mut t = Tracer::new(asm, frame, &self.subject, self.level, lanes, reach);
         let (mut states, mut before) = self.states(&mut t)?;
         let mut values = Values::new(self.body.types.len());
         walk(&self.body.statements, &mut values, &mut t)?;
@@ -264,7 +272,7 @@ impl Blocks<'_> {
             counters.push((width, counter));
         }
         fits_registers(before.len())?;
-        for group in 0..self.lanes / LANES {
+        for group in 0..lanes / LANES {
             for (run, states) in self.runs.iter().zip(&mut states) {
                 if group % run.turns == run.turn {
                     self.take(&mut t, run, states, &values, (group, &counters))?;
@@ -282,19 +290,45 @@ impl Blocks<'_> {
     }
 
     /// One step with as few vectors alive at once as need be: those of the same lanes one after the other.
-    fn lean_step(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
-        let (mut steps, carried) = self.step(asm, frame, Reach::Whole)?;
+    fn lean_step(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<(Steps, Vec<Carried>)> {
+        let (mut steps, carried) = self.step(asm, frame, lanes, Reach::Whole)?;
+        let after = carried.iter().filter_map(|carried| carried.after);
+        if self.waits_for_lanes() {
+            steps.read_in_place(after.clone());
+        }
         if pressure(asm, frame, &steps, &carried)?.spills > 0 {
-            let after = carried.iter().filter_map(|carried| carried.after);
-            let mut wanted: Vec<(usize, Value)> = self.first_lanes().into_iter().zip(after).collect();
+            let mut wanted: Vec<(usize, Value)> = self.first_lanes(lanes).into_iter().zip(after).collect();
             wanted.sort_by_key(|(lane, _)| *lane);
             steps.depth_first(wanted.into_iter().map(|(_, value)| value));
         }
         Ok((steps, carried))
     }
 
+    /// Whether the lanes fill so few vectors that blocks should begin before the one before is done. Those of eight bytes keep
+    /// up with the caches, and sums from memory took 1.15 times as long with fewer instructions.
+    fn waits_for_lanes(&self) -> bool {
+        self.body.smallest().is_some_and(|size| size < 8)
+    }
+
+    /// The lanes of a long step: as many times those of one as `LONG` steps of code without spills serve.
+    fn most_lanes(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<usize> {
+        // The distances of positions are held for no more.
+        let positions = self.subject.ports.iter().any(|port| port.operand.access == Access::Index);
+        if positions || !self.waits_for_lanes() {
+            return Ok(self.lanes);
+        }
+        for times in [4, 2] {
+            let lanes = self.lanes * times;
+            let (steps, carried) = self.lean_step(asm, frame, lanes)?;
+            if steps.steps.len() <= LONG && pressure(asm, frame, &steps, &carried)?.spills == 0 {
+                return Ok(lanes);
+            }
+        }
+        Ok(self.lanes)
+    }
+
     /// The first lane of each vector that is carried; what counts steps comes last.
-    fn first_lanes(&self) -> Vec<usize> {
+    fn first_lanes(&self, most: usize) -> Vec<usize> {
         let mut lanes = Vec::new();
         for run in &self.runs {
             for (init, form) in run.fold.init.iter().zip(&run.forms) {
@@ -304,7 +338,7 @@ impl Blocks<'_> {
                 lanes.extend(vectors.map(|lane| run.turn * LANES + lane));
             }
         }
-        lanes.extend(self.counters().iter().map(|_| self.lanes));
+        lanes.extend(self.counters().iter().map(|_| most));
         lanes
     }
 
@@ -329,7 +363,7 @@ impl Blocks<'_> {
                 }
             });
         }
-        t.lanes = LANES;
+        let lanes = std::mem::replace(&mut t.lanes, LANES);
         let mut merged = match forms[..] {
             [Form::Count { .. }] => vec![t.count(&states[0], &right[0])],
             _ => merge(t, self.body, fold.next(), states, &right)?,
@@ -343,7 +377,7 @@ impl Blocks<'_> {
             }
         }
         *states = merged;
-        t.lanes = self.lanes;
+        t.lanes = lanes;
         Ok(())
     }
 
@@ -351,47 +385,10 @@ impl Blocks<'_> {
     fn rest(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         let done = asm.label();
         count_left(asm, done);
-        let (steps, carried) = self.step(asm, frame, Reach::Tail)?;
+        let (steps, carried) = self.step(asm, frame, self.lanes, Reach::Tail)?;
         straight(asm, frame, &steps, &carried)?;
         asm.bind(done);
         Ok(())
-    }
-
-    /// Merges the virtual lanes and writes the total.
-    fn tree(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
-        let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
-        let (states, before) = self.states(&mut t)?;
-        let mut totals: Vec<(&Fold, Vec<Lanes>)> = Vec::new();
-        for (Run { fold, forms, turn, .. }, states) in self.runs.iter().zip(states) {
-            let own = |(state, &form): (&Lanes, &Form)| t.in_own_form(form, state, self.start);
-            let own: Vec<Lanes> = states.iter().zip(forms).map(own).collect();
-            match totals.last_mut() {
-                Some((_, total)) if *turn > 0 => *total = merge(&mut t, self.body, &fold.merge, total, &own)?,
-                _ => totals.push((fold, own)),
-            }
-        }
-        for (fold, states) in &mut totals {
-            let mut lanes = LANES / 2;
-            while lanes > 0 {
-                t.lanes = lanes;
-                let (mut left, mut right) = (Vec::new(), Vec::new());
-                for state in states.iter() {
-                    let (low, high) = halves(&mut t, state);
-                    left.push(low);
-                    right.push(high);
-                }
-                let merged = merge(&mut t, self.body, &fold.merge, &left, &right)?;
-                *states = merged;
-                lanes /= 2;
-            }
-            t.lanes = LANES;
-            for (component, value) in states.iter().enumerate() {
-                t.store_state(value, Place::State((fold.slot + component) as i32 * 8));
-            }
-        }
-        let carried = before.into_iter().zip(0..);
-        let carried = carried.map(|(before, register)| Carried { before, after: None, register }).collect();
-        Ok((t.steps, carried))
     }
 }
 
@@ -414,19 +411,4 @@ fn blend_left(t: &mut Tracer<'_>, merged: &Lanes, old: &Lanes, first: usize) -> 
     let mask = Lanes { dtype: DType::Bool, width: old.width, parts: masks.collect() };
     let (merged_bits, old_bits) = (merged.clone(), old.clone());
     t.select(&mask, &merged_bits, &old_bits)
-}
-
-/// The lower and the upper half of the lanes; the tracer's lanes are those of a half.
-fn halves(t: &mut Tracer<'_>, state: &Lanes) -> (Lanes, Lanes) {
-    let vectors = t.vectors(state.width);
-    if vectors < state.parts.len() {
-        return (state.with(state.parts[..vectors].to_vec()), state.with(state.parts[vectors..].to_vec()));
-    }
-    let value = state.parts[0];
-    let high = match t.lanes * state.width {
-        16 => t.high_half(value),
-        8 => t.compute_with(&PERMILPD, None, value, None, Some(1)),
-        _ => t.compute_with(&PERMILPS, None, value, None, Some(1)),
-    };
-    (state.clone(), state.with([high]))
 }

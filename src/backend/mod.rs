@@ -48,6 +48,11 @@ pub trait Executable: Send + Sync + fmt::Debug {
     /// `Memory` or `Internal`, before anything is written.
     unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()>;
 
+    /// Whether it asks for memory that a later launch reads, if it is told how far ahead that is.
+    fn asks_ahead(&self) -> bool {
+        false
+    }
+
     /// The same launch for any addresses, if the engine can say beforehand what it comes to.
     ///
     /// # Errors

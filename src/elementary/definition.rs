@@ -64,7 +64,7 @@ mod tests {
         let x = arguments(1, from);
         let mut kernel = x.clone();
         // SAFETY: both have that length, and every processor has the baseline.
-        unsafe { F::kernel(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
+        unsafe { F::kernel(Level::Baseline)(kernel.as_mut_ptr(), x.as_ptr(), x.len(), x.as_ptr()) };
         for (x, kernel) in x.into_iter().zip(kernel) {
             compare::<F, T>("emulated", [x, x], define_unary::<F, T>(x), unary::<F, T, Emulated>(x));
             compare::<F, T>("in a kernel", [x, x], unary::<F, T, Base>(x), kernel);
@@ -78,7 +78,7 @@ mod tests {
         for level in [Level::Avx2, Level::Avx512].into_iter().filter(|&level| level <= Level::native()) {
             let mut kernel = x.clone();
             // SAFETY: both have that length, and the processor has the level.
-            unsafe { F::kernel(level)(kernel.as_mut_ptr(), x.as_ptr(), x.len()) };
+            unsafe { F::kernel(level)(kernel.as_mut_ptr(), x.as_ptr(), x.len(), x.as_ptr()) };
             for (&x, kernel) in x.iter().zip(kernel) {
                 compare::<F, T>(&format!("in a kernel for {level:?}"), [x, x], define_unary::<F, T>(x), kernel);
             }

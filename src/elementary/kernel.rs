@@ -62,8 +62,10 @@ impl Element for f32 {
     const ONES: [f32; 32] = [1.0; 32];
 }
 
-/// The kernel `(out, x, count)` of a function of one argument; `out` may be `x`.
-pub(crate) type UnaryKernel<T> = unsafe extern "C" fn(*mut T, *const T, usize);
+/// The kernel `(out, x, count, ahead)` of a function of one argument; `out` may be `x`. Meanwhile it asks for the lines of
+/// memory, which may be none, that lie as far from `ahead` as it is from `x`: a little with each chunk, since many at once
+/// would have what it reads itself wait for them.
+pub(crate) type UnaryKernel<T> = unsafe extern "C" fn(*mut T, *const T, usize, *const T);
 
 /// The kernel `(out, a, b, count)` of a function of two arguments; `out` may be either.
 pub(crate) type BinaryKernel<T> = unsafe extern "C" fn(*mut T, *const T, *const T, usize);
@@ -90,22 +92,46 @@ pub(crate) fn binary_kernel<F: Binary<T>, T: Element>(level: Level) -> BinaryKer
     }
 }
 
-/// A loop `(out, x, start, count)` over chunks from an element on; returns where it stopped.
-type PlainLoop<T> = unsafe fn(*mut T, *const T, usize, usize) -> usize;
+/// A loop `(out, x, start, count, ahead)` over chunks from an element on; returns where it stopped.
+type PlainLoop<T> = unsafe fn(*mut T, *const T, usize, usize, *const T) -> usize;
+
+/// Asks for the lines that a chunk fills.
+#[inline(always)]
+pub(super) fn ask<T>(ahead: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..2 {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, which takes any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast::<i8>().wrapping_add(64 * line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = ahead;
+}
 
 macro_rules! level {
     ($plain:ident $unary:ident $binary:ident $arithmetic:ident $(#[$attribute:meta])?) => {
         $(#[$attribute])?
         #[inline(never)]
-        unsafe fn $plain<F: Unary<T>, T: Element>(out: *mut T, x: *const T, start: usize, count: usize) -> usize {
+        unsafe fn $plain<F: Unary<T>, T: Element>(
+            out: *mut T,
+            x: *const T,
+            start: usize,
+            count: usize,
+            ahead: *const T,
+        ) -> usize {
             // SAFETY: by the caller's word.
-            unsafe { plain_chunks::<F, T, $arithmetic>(out, x, start, count) }
+            unsafe { plain_chunks::<F, T, $arithmetic>(out, x, start, count, ahead) }
         }
 
         $(#[$attribute])?
-        unsafe extern "C" fn $unary<F: Unary<T>, T: Element>(out: *mut T, x: *const T, count: usize) {
+        unsafe extern "C" fn $unary<F: Unary<T>, T: Element>(
+            out: *mut T,
+            x: *const T,
+            count: usize,
+            ahead: *const T,
+        ) {
             // SAFETY: by the caller's word.
-            unsafe { unary_chunks::<F, T, $arithmetic>(out, x, count, $plain::<F, T>) }
+            unsafe { unary_chunks::<F, T, $arithmetic>(out, x, count, ahead, $plain::<F, T>) }
         }
 
         $(#[$attribute])?
@@ -129,15 +155,16 @@ unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     out: *mut T,
     x: *const T,
     count: usize,
+    ahead: *const T,
     plain: PlainLoop<T>,
 ) {
     let chunk = T::ONES.as_ref().len();
     let mut start = 0;
     while start + chunk <= count {
         // SAFETY: as many elements as in this function; where one chunk does not fit, none is touched.
-        start = unsafe { plain(out, x, start, count) };
+        start = unsafe { plain(out, x, start, count, ahead) };
         // SAFETY: as before.
-        start = unsafe { other_chunks::<F, T, A>(out, x, start, count) };
+        start = unsafe { other_chunks::<F, T, A>(out, x, start, count, ahead) };
     }
     if start < count {
         let mut argument = T::ONES;
@@ -161,6 +188,7 @@ unsafe fn plain_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     x: *const T,
     mut start: usize,
     count: usize,
+    ahead: *const T,
 ) -> usize {
     let chunk = T::ONES.as_ref().len();
     while start + chunk <= count {
@@ -170,6 +198,7 @@ unsafe fn plain_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
             break;
         }
         let mut result = argument;
+        ask(ahead.wrapping_add(start));
         result.as_mut().iter_mut().for_each(|x| *x = F::usual::<A>(*x));
         // SAFETY: as of the argument.
         unsafe { out.add(start).cast::<T::Chunk>().write_unaligned(result) };
@@ -189,6 +218,7 @@ unsafe fn other_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     x: *const T,
     mut start: usize,
     count: usize,
+    ahead: *const T,
 ) -> usize {
     let chunk = T::ONES.as_ref().len();
     while start + chunk <= count {
@@ -197,6 +227,7 @@ unsafe fn other_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
         if is_plain::<F, T>(argument) {
             break;
         }
+        ask(ahead.wrapping_add(start));
         // SAFETY: as of the argument.
         unsafe { out.add(start).cast::<T::Chunk>().write_unaligned(any_chunk::<F, T, A>(argument)) };
         start += chunk;

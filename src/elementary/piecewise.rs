@@ -10,6 +10,8 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use super::double::{clamp, scale};
+#[cfg(target_arch = "x86_64")]
+use super::kernel::ask;
 #[cfg(not(target_arch = "x86_64"))]
 use super::kernel::chunk_kernel;
 use super::kernel::{Level, UnaryKernel};
@@ -168,6 +170,10 @@ impl<A: Arithmetic> Lanes for Single<A> {
     }
 }
 
+/// Numbers for which memory ahead is asked for at once.
+#[cfg(target_arch = "x86_64")]
+const CHUNK: usize = 16;
+
 /// A vector in memory.
 #[cfg(target_arch = "x86_64")]
 trait Vector: Lanes {
@@ -189,9 +195,12 @@ trait Vector: Lanes {
 /// The processor must have such vectors; `x` may be read and `out` written for `count` elements.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn vectors<F: Piecewise, V: Vector>(out: *mut f64, x: *const f64, count: usize) {
+unsafe fn vectors<F: Piecewise, V: Vector>(out: *mut f64, x: *const f64, count: usize, ahead: *const f64) {
     let whole = count - count % V::COUNT;
     for start in (0..whole).step_by(V::COUNT) {
+        if start % CHUNK == 0 {
+            ask(ahead.wrapping_add(start));
+        }
         // SAFETY: a whole vector is left, by the caller's word.
         unsafe { F::on(V::load(x.add(start))).store(out.add(start)) };
     }
@@ -301,9 +310,9 @@ macro_rules! vector {
         }
 
         #[target_feature(enable = $features)]
-        unsafe extern "C" fn $kernel<F: Piecewise>(out: *mut f64, x: *const f64, count: usize) {
+        unsafe extern "C" fn $kernel<F: Piecewise>(out: *mut f64, x: *const f64, count: usize, ahead: *const f64) {
             // SAFETY: by the caller's word.
-            unsafe { vectors::<F, $name>(out, x, count) }
+            unsafe { vectors::<F, $name>(out, x, count, ahead) }
         }
     };
 }

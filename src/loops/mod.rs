@@ -264,11 +264,14 @@ pub struct Launch<'a> {
     /// How many iterations there are of all launches of which this is one, where nothing reads their results before the
     /// last has ended: engines may ask whether so many results fit a cache.
     pub part_of: usize,
+    /// How far from each operand, in bytes, lies what the next of these launches reads, 0 where that is not known; or nothing.
+    /// Engines may ask for that memory meanwhile. It may be none.
+    pub ahead: &'a [isize],
 }
 
 impl<'a> Launch<'a> {
     /// A launch by itself.
     pub fn new(extents: &'a [usize], bindings: &'a [Binding]) -> Launch<'a> {
-        Launch { extents, bindings, part_of: 0 }
+        Launch { extents, bindings, part_of: 0, ahead: &[] }
     }
 }

@@ -96,7 +96,7 @@ impl Program {
         let mut packed: Vec<usize> = plan.steps.iter().flat_map(windows).filter_map(packed_input).collect();
         packed.sort_unstable();
         packed.dedup();
-        let rows = Rows::of(&plan);
+        let rows = Rows::of(&plan, |kernel| kernel.asks_ahead());
         let mut bodies = FxHashMap::default();
         for (index, step) in plan.steps.iter().enumerate() {
             if let Step::Loop(step) = step {

@@ -84,13 +84,15 @@ impl RowLaunch<'_> {
     /// # Safety
     /// The launch may run for these rows.
     pub unsafe fn run(&self, at: &At<'_>, extents: &mut [usize], bindings: &mut [Binding]) -> Result<()> {
+        let ahead = self.operands.iter().map(|operand| operand.distance_to_next(at));
+        let ahead: SmallVec<[isize; 4]> = if self.kernel.asks_ahead() { ahead.collect() } else { SmallVec::new() };
         extents[..at.first.len()].fill(1);
         extents[at.first.len() - 1] = at.length;
         for (binding, operand) in bindings.iter_mut().zip(&self.operands) {
             binding.base = operand.base_at(at);
         }
         // SAFETY: by the caller's word.
-        unsafe { self.kernel.launch(&Launch { extents, bindings, part_of: self.part_of }, &ALONE) }
+        unsafe { self.kernel.launch(&Launch { extents, bindings, part_of: self.part_of, ahead: &ahead }, &ALONE) }
     }
 }
 
@@ -175,6 +177,15 @@ impl RowOperand {
         }
     }
 
+    /// How far from these rows those of the next range lie, in bytes; 0 where there are none, or in the same memory.
+    fn distance_to_next(&self, at: &At<'_>) -> isize {
+        let RowBase::Address(_) = self.base else { return 0 };
+        let Some(next) = at.next else { return 0 };
+        let steps = next.iter().zip(at.first).zip(&self.strides);
+        let steps = steps.map(|((&next, &first), &stride)| (next as isize - first as isize).wrapping_mul(stride));
+        steps.fold(0, isize::wrapping_add)
+    }
+
     fn pointer_at(&self, at: &At<'_>) -> Result<*mut u8> {
         match self.base_at(at) {
             Base::Host(pointer) => Ok(pointer),
@@ -196,5 +207,16 @@ mod tests {
         assert!(matches!(at(RowBase::Address(1000)), Base::Host(pointer) if pointer.addr() == 824));
         assert!(matches!(at(RowBase::Position(7)), Base::Position(-169)));
         assert!(matches!(at(RowBase::Slot(1, 16)), Base::Host(pointer) if pointer.addr() == 5080));
+    }
+
+    #[test]
+    fn the_next_range_is_so_far_ahead() {
+        let distance = |base: RowBase, next: Option<&[usize]>| {
+            let at = At { first: &[2, 3], length: 1, next, scratch: 0, places: &[0], sums: &[] };
+            RowOperand { base, strides: SmallVec::from_slice(&[-100, 8]) }.distance_to_next(&at)
+        };
+        assert_eq!(distance(RowBase::Address(1000), Some(&[3, 1])), -116);
+        assert_eq!(distance(RowBase::Address(1000), None), 0);
+        assert_eq!(distance(RowBase::Slot(0, 0), Some(&[3, 1])), 0);
     }
 }

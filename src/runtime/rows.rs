@@ -54,6 +54,8 @@ pub(super) struct Rows {
     bytes: Dim,
     /// What sums over the rows: its dtype, the rows and how many sums there are.
     sums: Vec<(DType, [Dim; 2])>,
+    /// Whether a step asks for the rows of the next range.
+    asks: bool,
 }
 
 /// How a block is cut in a call.
@@ -63,6 +65,8 @@ pub(super) struct Cut {
     /// How many rows a range has; the last one may have fewer.
     rows: usize,
     workers: usize,
+    /// Whether a step asks for the rows of the next range.
+    asks: bool,
     /// Where each slot of the block lies in a worker's memory, and how much of that there is.
     places: SmallVec<[usize; 4]>,
     scratch: usize,
@@ -72,13 +76,16 @@ pub(super) struct Cut {
 }
 
 impl Rows {
-    /// The row blocks of a plan.
-    pub fn of<K>(plan: &Plan<K>) -> Vec<Rows> {
+    /// The row blocks of a plan; `asks` says which kernels ask for the rows of the next range.
+    pub fn of<K>(plan: &Plan<K>, asks: impl Fn(&K) -> bool) -> Vec<Rows> {
         let rows = |block: &RowBlock| {
             let steps: Vec<OverRows<'_>> = plan.steps[block.steps.clone()].iter().filter_map(over_rows).collect();
             let extents = steps.first().map(|step| step.extents[..block.axes].into()).unwrap_or_default();
-            let sums = plan.steps[block.steps.clone()].iter().filter_map(sum).collect();
-            Rows { block: block.clone(), extents, bytes: bytes(&steps, block.axes), sums }
+            let sums: Vec<_> = plan.steps[block.steps.clone()].iter().filter_map(sum).collect();
+            let ask = |step: &Step<K>| matches!(step, Step::Kernel(step) if asks(&step.kernel));
+            let idle = !steps.iter().any(|step| hands_on_rows(step, block.axes));
+            let asks = !sums.is_empty() || idle && plan.steps[block.steps.clone()].iter().any(ask);
+            Rows { block: block.clone(), extents, bytes: bytes(&steps, block.axes), sums, asks }
         };
         plan.blocks.iter().map(rows).collect()
     }
@@ -97,7 +104,7 @@ impl Rows {
         let threads = self.threads(plan, symbols, who)?;
         let parts = if threads == 1 { 1 } else { threads * PER_THREAD };
         let sums = self.sums(symbols)?;
-        let most = if sums.is_empty() { cache } else { cache / PARTS };
+        let most = if self.asks { cache / PARTS } else { cache };
         let share = (bytes / parts).max(cache / PARTS).min(most);
         let mut row = bytes;
         let axis = extents.iter().position(|&extent| {
@@ -120,6 +127,7 @@ impl Rows {
             return Ok(None);
         }
         let mut cut = Cut::new(extents, rows, threads.min(ranges), &self.slots(plan), symbols)?;
+        cut.asks = self.asks;
         for (dtype, sizes) in sums {
             cut.sums.push(Block::new(RowProduct::sum_bytes(dtype, sizes).ok_or_else(too_large)?)?);
         }
@@ -179,6 +187,14 @@ fn sum<K>(step: &Step<K>) -> Option<(DType, [Dim; 2])> {
     Some((product.result.dtype, product.extents))
 }
 
+/// Whether a step has to do with whole rows that are no inputs: what is written keeps memory or the cache busy.
+fn hands_on_rows(step: &OverRows<'_>, axes: usize) -> bool {
+    step.windows.iter().any(|window| {
+        let made = matches!(window.source, Source::Output(_) | Source::Slot(_));
+        made && window.walks.iter().any(|walk| walk.kernel.0 as usize >= axes)
+    })
+}
+
 /// The bytes of all windows that move with the rows; a window that several steps have counts once.
 fn bytes(steps: &[OverRows<'_>], axes: usize) -> Dim {
     let mut seen: Vec<(&Source, Vec<(u32, i64)>)> = Vec::new();
@@ -222,7 +238,7 @@ impl Cut {
             scratch = next.ok_or_else(too_large)?;
         }
         let memory = Block::new(scratch.checked_mul(workers).ok_or_else(too_large)?)?;
-        Ok(Cut { extents, rows, workers, places, scratch, memory, sums: Vec::new() })
+        Ok(Cut { extents, rows, workers, asks: false, places, scratch, memory, sums: Vec::new() })
     }
 
     /// Runs steps over all ranges.
@@ -244,14 +260,13 @@ impl Cut {
             let mut worker = Worker::new(cut, steps, start + worker * cut.scratch, &sums);
             let mut taken = take();
             while let (Some(range), None) = (taken, failed.get()) {
-                // The products that sum over the rows ask for the rows of the next range.
-                let early = if sums.is_empty() { None } else { take() };
+                let early = if cut.asks { take() } else { None };
                 // SAFETY: by the caller's word: no two ranges have a row in common, and each worker its own scratch.
                 if let Err(error) = unsafe { worker.range(range, early) } {
                     // Another worker's error is as good.
                     let _ = failed.set(error);
                 }
-                taken = if sums.is_empty() { take() } else { early };
+                taken = if cut.asks { early } else { take() };
             }
         });
         failed.into_inner().map_or(Ok(()), Err)?;
@@ -381,11 +396,28 @@ mod tests {
 
     /// How softmax of the rows of such an array is cut: the extents up to the axis that is cut, and the rows of a range.
     fn softmax(shape: [i64; 3], cache: usize, threads: usize) -> Option<(Vec<usize>, usize, usize)> {
-        let source = "kroton 1\n%0 = input \"x\" f64[?, ?, ?]\n%1 = max axes=[2] %0 : f64[%0.0, %0.1]\n\
-            %2 = reshape [%0.0, %0.1, 1] %1 : f64[%0.0, %0.1, 1]\n%3 = sub %0, %2 : f64[%0.0, %0.1, %0.2]\n\
-            %4 = exp %3 : f64[%0.0, %0.1, %0.2]\n%5 = sum axes=[2] %4 : f64[%0.0, %0.1]\n\
-            %6 = reshape [%0.0, %0.1, 1] %5 : f64[%0.0, %0.1, 1]\n%7 = div %4, %6 : f64[%0.0, %0.1, %0.2]\n\
-            return %7\ninputs %0\n";
+        cut_of(7, true, shape, cache, threads)
+    }
+
+    /// The same up to a node, where kernels ask for the rows of the next range or do not.
+    fn cut_of(
+        node: usize,
+        asks: bool,
+        shape: [i64; 3],
+        cache: usize,
+        threads: usize,
+    ) -> Option<(Vec<usize>, usize, usize)> {
+        let nodes = [
+            "%0 = input \"x\" f64[?, ?, ?]",
+            "%1 = max axes=[2] %0 : f64[%0.0, %0.1]",
+            "%2 = reshape [%0.0, %0.1, 1] %1 : f64[%0.0, %0.1, 1]",
+            "%3 = sub %0, %2 : f64[%0.0, %0.1, %0.2]",
+            "%4 = exp %3 : f64[%0.0, %0.1, %0.2]",
+            "%5 = sum axes=[2] %4 : f64[%0.0, %0.1]",
+            "%6 = reshape [%0.0, %0.1, 1] %5 : f64[%0.0, %0.1, 1]",
+            "%7 = div %4, %6 : f64[%0.0, %0.1, %0.2]",
+        ];
+        let source = &format!("kroton 1\n{}\nreturn %{node}\ninputs %0\n", nodes[..=node].join("\n"));
         let graph = crate::graph::text::parse(source).unwrap().0;
         let target = crate::loops::Target::host(false);
         let plan = crate::lower::lower(&graph, &crate::schedule::schedule(&graph, &target).unwrap(), "k").unwrap();
@@ -397,7 +429,7 @@ mod tests {
         }
         let pool = Pool::from(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let who = Parallelism { pool: Some(std::sync::Arc::new(pool)), threshold: None };
-        let [rows] = Rows::of(&plan).try_into().unwrap();
+        let [rows] = Rows::of(&plan, |_| asks).try_into().unwrap();
         let cut: Option<Cut> = rows.cut(&plan, &symbols, cache, &who).unwrap();
         cut.map(|cut| (cut.extents.to_vec(), cut.rows, cut.workers))
     }
@@ -418,6 +450,9 @@ mod tests {
         // Many threads have smaller ranges, but not tiny ones.
         assert_eq!(softmax([1000, 1, 100], 1 << 20, 1), Some((vec![1000], 384, 1)));
         assert_eq!(softmax([1000, 1, 100], 1 << 20, 4), Some((vec![1000], 62, 4)));
+        // So have those of which kernels ask for the next one, if they write no rows: these have 800 bytes, and 16 more.
+        assert_eq!(cut_of(5, false, [4000, 1, 100], 1 << 20, 1), Some((vec![4000], 1280, 1)));
+        assert_eq!(cut_of(5, true, [4000, 1, 100], 1 << 20, 1), Some((vec![4000], 128, 1)));
         assert_eq!(softmax([1000, 1, 100], 1 << 20, 64), Some((vec![1000], 54, 19)));
     }
 }

@@ -38,7 +38,9 @@ pub(super) struct Blocks<'a> {
     pub initial: &'a [u64],
     /// Elements of a result.
     pub count: usize,
-    /// The strides along the elements, or along their copies.
+    /// The operands of the body.
+    pub ports: usize,
+    /// Their strides along the elements, or along copies of these; and how far ahead of them to ask for memory.
     pub strides: &'a [i64],
     /// What copies the elements, if no strides lead through them.
     pub gather: Option<Gather<'a>>,
@@ -103,7 +105,7 @@ impl Blocks<'_> {
                 // SAFETY: as below.
                 return unsafe { code.call_blocks(bases, self.strides, elements, states) };
             }
-            let mut bases = Bases::from_slice(&bases[..self.strides.len()]);
+            let mut bases = Bases::from_slice(&bases[..self.ports]);
             advance(&mut bases, self.strides, elements.start as i64);
             // SAFETY: by the caller's word; there is a state for each block.
             return unsafe { code.call_blocks(&bases, self.strides, elements, states) };

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::cache::{Key, Of, shared};
 use super::emit::Class;
-use super::form::{Port, Program};
+use super::form::{Port, Program, Source};
 use super::generate::{Generator, Made};
 use super::isa::Isa;
 use super::jit::{Code, order_streamed_stores};
@@ -44,6 +44,8 @@ pub(super) struct Map {
     single: bool,
     /// The cost of an element but for its loops.
     weight: usize,
+    /// Whether its code takes distances ahead of its operands.
+    asks: bool,
     variants: Variants,
     /// Code whose results bypass the cache.
     streaming: Variants,
@@ -92,6 +94,7 @@ impl Map {
         Map {
             isa,
             weight: program.weight(isa.features.fma),
+            asks: asks_ahead(&program),
             program: Arc::new(program),
             single,
             variants: Variants::default(),
@@ -195,8 +198,22 @@ impl Map {
             0 => single_strides(&self.program),
             axes => Bases::from_slice(space.strides(axes - 1)),
         };
-        push_steps(&mut strides, launch, &self.program.steps, &self.program.ports)?;
+        self.complete(&mut strides, launch)?;
         Ok(strides)
+    }
+
+    /// Adds what the loops go by, and how far ahead of the operands kernels ask for memory.
+    fn complete(&self, strides: &mut Bases, launch: &Launch<'_>) -> Result<()> {
+        push_steps(strides, launch, &self.program.steps, &self.program.ports)?;
+        if self.asks {
+            push_ahead(strides, &self.program.ports, launch.ahead);
+        }
+        Ok(())
+    }
+
+    /// Whether its code takes distances ahead of its operands.
+    pub fn asks_ahead(&self) -> bool {
+        self.asks
     }
 
     /// Runs it over some axes of a launch.
@@ -210,7 +227,7 @@ impl Map {
             && split(parallelism, length, weight).tasks == 1
         {
             if length > 0 {
-                push_steps(&mut strides, launch, &self.program.steps, ports)?;
+                self.complete(&mut strides, launch)?;
                 let reach = || reach(ports, |port| if strides[port] == 0 { 1 } else { length });
                 let row = self.row(&strides, &Size { part: length, of: launch.part_of, reach: &reach })?;
                 // SAFETY: the row's elements are those of the launch, whose promises are the caller's.
@@ -328,6 +345,19 @@ impl Cut {
         let start = if piece == 0 { 0 } else { rest.start + lead };
         (start * GRAIN).min(self.row)..((rest.end + lead) * GRAIN).min(self.row)
     }
+}
+
+/// Whether code of a program is told how far ahead of its operands kernels ask for memory: where it calls some.
+pub(super) fn asks_ahead(program: &Program) -> bool {
+    program.loops.is_empty() && program.calls_functions()
+}
+
+/// Adds for each operand how far from it in bytes lies what is read later; 0 where that is not known.
+pub(super) fn push_ahead(strides: &mut Bases, ports: &[Port], ahead: &[isize]) {
+    strides.extend(ports.iter().map(|port| match port.source {
+        Source::Kernel(id) => ahead.get(id.0 as usize).map_or(0, |&bytes| bytes as i64),
+        Source::State(_) => 0,
+    }));
 }
 
 /// The strides of a single element: as if it were one of a contiguous row, so that no variant is made for it.

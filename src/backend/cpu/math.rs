@@ -71,6 +71,11 @@ impl Symbol {
         }
     }
 
+    /// Whether its kernel takes an address ahead of its argument.
+    pub fn asks_ahead(self) -> bool {
+        matches!(self.function, Function::Unary(_))
+    }
+
     /// Where its kernel is that is told an arithmetic progression of first operands and one second operand; draws have one.
     pub fn progression_kernel(self, level: Level) -> Option<*const u8> {
         match self.function {

@@ -2,7 +2,7 @@
 //!
 //! `form` (with `nested`, for loops over steps) reads a kernel, `emit` writes Cranelift's IR for `isa`, `jit` owns what comes of it, `cache` finds code that
 //! an equal kernel has, `variant` keeps one piece
-//! of code for each pattern of strides, `map` and `reduce` (with `blocks` and `runs`) run it over `space`, in `parallel`; `settled` are
+//! of code for each pattern of strides, `map` and `reduce` (with `blocks`, `runs` and `any_order`) run it over `space`, in `parallel`; `settled` are
 //! launches that only lack addresses. Elementary functions
 //! come from `math`. Must not know: graphs, shapes.
 
@@ -93,7 +93,8 @@ impl Backend for Cpu {
             }
             Form::Reduce(form) => Body::Reduce(Box::new(Reduce::new(self.isa, form))),
         };
-        Ok(Arc::new(Prepared { isa: self.isa, kernel, body }))
+        let asks = self.isa.features.wide && body.asks_ahead();
+        Ok(Arc::new(Prepared { isa: self.isa, kernel, body, asks }))
     }
 }
 
@@ -108,6 +109,19 @@ struct Prepared {
     isa: &'static Isa,
     kernel: Kernel,
     body: Body,
+    /// Whether it asks for what a later launch reads.
+    asks: bool,
+}
+
+impl Body {
+    /// Functions of f32 take little longer than what they read, and gain nothing.
+    fn asks_ahead(&self) -> bool {
+        let (asks, program) = match self {
+            Body::Map(_, map) => (map.asks_ahead(), map.program()),
+            Body::Reduce(reduce) => (reduce.asks_ahead(), reduce.body()),
+        };
+        asks && program.smallest() == Some(8)
+    }
 }
 
 impl Executable for Prepared {
@@ -125,6 +139,10 @@ impl Executable for Prepared {
             // SAFETY: by the caller's word.
             Body::Reduce(reduce) => unsafe { reduce.launch(launch, parallelism) },
         }
+    }
+
+    fn asks_ahead(&self) -> bool {
+        self.asks
     }
 
     fn settle(self: Arc<Self>, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Box<dyn Settled>>> {

@@ -18,7 +18,7 @@ use super::gather::Gather;
 use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
-use super::map::{Map, single_strides};
+use super::map::{Map, asks_ahead, push_ahead, single_strides};
 use super::parallel::{Split, op_weight, run, share, split};
 use super::runs::Runs;
 use super::settled::Sharing;
@@ -52,6 +52,7 @@ pub(super) struct Reduce {
     slots: usize,
     initial: Vec<u64>,
     any_order: bool,
+    asks: bool,
     weight: usize,
     block: Variants,
     columns: Variants,
@@ -76,6 +77,8 @@ impl Reduce {
         let mut single = single_strides(&epilogue);
         set_state_strides(&epilogue, slots, &mut single);
         let (merge, epilogue) = (OnceLock::new(), Map::new(isa, epilogue, outer.is_empty()));
+        push_none_ahead(&epilogue, &mut single);
+        let asks = asks_ahead(&body);
         let any_order = in_any_order(&body, &folds);
         Reduce {
             isa,
@@ -86,6 +89,7 @@ impl Reduce {
             slots,
             initial,
             any_order,
+            asks,
             weight,
             block,
             columns,
@@ -164,7 +168,7 @@ impl Reduce {
         let inner = Space::new(launch, &self.inner, &self.body.ports)?;
         let count = inner.len();
         let origin = origin(launch, &self.ports)?;
-        let strides = self.inner_strides(&inner);
+        let strides = self.inner_strides(&inner, launch.ahead);
         let split = split(parallelism, results.saturating_mul(count.max(1)), self.weight);
         if split.tasks <= results || count <= BLOCK {
             let run = Run::new(self, [&outer, &inner], &origin, &strides, self.columns_code(&outer, &inner)?)?;
@@ -179,7 +183,26 @@ impl Reduce {
     /// The length, bases and strides of a launch that has one result, whose elements are a row.
     fn one_row(&self, launch: &Launch<'_>) -> Result<Option<(usize, Bases, Bases)>> {
         let one_result = self.outer.iter().all(|Axis(axis)| launch.extents.get(*axis as usize) == Some(&1));
-        if one_result { single_row(launch, &self.inner, &self.body.ports) } else { Ok(None) }
+        let row = if one_result { single_row(launch, &self.inner, &self.body.ports)? } else { None };
+        Ok(row.map(|(count, bases, strides)| (count, bases, self.with_ahead(strides, launch.ahead))))
+    }
+
+    /// The strides of the body's operands, and how far ahead of them kernels ask for memory.
+    fn with_ahead(&self, mut strides: Bases, ahead: &[isize]) -> Bases {
+        if self.asks {
+            push_ahead(&mut strides, &self.body.ports, ahead);
+        }
+        strides
+    }
+
+    /// What computes the lifted states.
+    pub fn body(&self) -> &Program {
+        &self.body
+    }
+
+    /// Whether code of the body takes distances ahead of its operands.
+    pub fn asks_ahead(&self) -> bool {
+        self.asks
     }
 
     /// A launch whose addresses are to come, if it has one row; who may share it.
@@ -209,11 +232,14 @@ impl Reduce {
     }
 
     /// The strides of the body's operands along the reduction, or along copies of its elements.
-    fn inner_strides(&self, inner: &Space) -> Bases {
+    fn inner_strides(&self, inner: &Space, ahead: &[isize]) -> Bases {
         match inner.axes() {
-            1 => Bases::from_slice(inner.strides(0)),
-            _ if gathers(inner) => self.body.ports.iter().map(|port| port.operand.dtype.size() as i64).collect(),
-            _ => single_strides(&self.body),
+            1 => self.with_ahead(Bases::from_slice(inner.strides(0)), ahead),
+            _ if gathers(inner) => {
+                let sizes = self.body.ports.iter().map(|port| port.operand.dtype.size() as i64);
+                self.with_ahead(sizes.collect(), &[])
+            }
+            _ => self.with_ahead(single_strides(&self.body), &[]),
         }
     }
 
@@ -227,7 +253,7 @@ impl Reduce {
         };
         let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
         let (merger, initial, any_order) = (self.merger(count)?, &self.initial, self.any_order);
-        Ok(Blocks { code, merger, initial, count, strides, gather, any_order })
+        Ok(Blocks { code, merger, initial, count, ports: body.ports.len(), strides, gather, any_order })
     }
 
     /// The merge, made with the first block, so that no later size needs a compilation.
@@ -301,8 +327,8 @@ impl<'a> Run<'a> {
     ) -> Result<Run<'a>> {
         let count = inner.len();
         let blocks = if columns.is_some() {
-            let merger = reduce.merger(count)?;
-            Blocks { code: None, merger, initial: &reduce.initial, count, strides, gather: None, any_order: false }
+            let (merger, initial, ports) = (reduce.merger(count)?, &reduce.initial, reduce.body.ports.len());
+            Blocks { code: None, merger, initial, count, ports, strides, gather: None, any_order: false }
         } else {
             let gather = gathers(inner).then(|| Gather::new(&reduce.body, inner));
             reduce.blocks(count, strides, gather)?
@@ -408,7 +434,15 @@ fn epilogue_strides(reduce: &Reduce, outer: &Space) -> Bases {
     }
     let mut strides = Bases::from_slice(&outer.strides(outer.axes() - 1)[reduce.body.ports.len()..]);
     set_state_strides(reduce.epilogue.program(), reduce.slots, &mut strides);
+    push_none_ahead(&reduce.epilogue, &mut strides);
     strides
+}
+
+/// The results of an epilogue are few: it asks for no memory but what it reads next.
+fn push_none_ahead(epilogue: &Map, strides: &mut Bases) {
+    if epilogue.asks_ahead() {
+        push_ahead(strides, &epilogue.program().ports, &[]);
+    }
 }
 
 /// Sets the strides from one state of so many slots to the next.

@@ -47,6 +47,10 @@ impl Executable for Watched {
         Ok(())
     }
 
+    fn asks_ahead(&self) -> bool {
+        self.kernel.asks_ahead()
+    }
+
     fn settle(self: Arc<Self>, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<Box<dyn Settled>>> {
         let settled = Arc::clone(&self.kernel).settle(launch, parallelism)?;
         let bytes = of_launch(self.kernel(), launch);

@@ -277,6 +277,10 @@ impl Emitter<'_> {
             arguments.push(self.b.ins().stack_addr(types::I64, slot, 0));
         }
         arguments.push(self.b.ins().iconst(types::I64, self.lanes as i64));
+        if symbol.asks_ahead() {
+            // For what is there.
+            arguments.push(arguments[1]);
+        }
         self.b.ins().call(reference, &arguments);
         let load = |part: usize| self.b.ins().stack_load(types::I64, element, out, (part * VECTOR) as i32);
         let parts: SmallVec<[ir::Value; 8]> = (0..count).map(load).collect();
@@ -361,8 +365,9 @@ impl Emitter<'_> {
 pub(super) fn symbol_signature(target: &dyn TargetIsa, symbol: Symbol) -> Signature {
     let mut signature = Signature::new(target.default_call_conv());
     if symbol.kernel(Level::Baseline).is_some() {
-        // Where the results go, where the arguments are, and how many.
-        signature.params.extend((0..symbol.arity() + 2).map(|_| AbiParam::new(types::I64)));
+        // Where the results go, where the arguments are, how many, and what to ask for.
+        let params = symbol.arity() + 2 + usize::from(symbol.asks_ahead());
+        signature.params.extend((0..params).map(|_| AbiParam::new(types::I64)));
         return signature;
     }
     let word = if symbol.dtype.is_float() { scalar_type(symbol.dtype) } else { types::I64 };

@@ -205,3 +205,37 @@ fn parts(set: InstructionSet) {
         assert!((0..first).all(|i| got[i] == 0.0) && (0..3 * row).all(|i| got[first + i] == 3.0 * i as f64), "{row}");
     }
 }
+
+/// Kernels ask for memory as far ahead as the launch says, which may be none.
+#[test]
+fn memory_ahead_is_asked_for_and_may_be_none() {
+    let mut build = Build::new(1);
+    let x = build.read(DType::F64);
+    let double = build.define(DType::F64, Operation::Binary(BinaryOp::Add, [x, x]));
+    let exp = build.define(DType::F64, Operation::Unary(UnaryOp::Exp, double));
+    build.write(exp);
+    let kernel = build.map();
+    for set in sets() {
+        let executable = prepare_for(set, kernel.clone());
+        let wide = super::super::isa::hosted(set).unwrap().features.wide;
+        assert_eq!(executable.asks_ahead(), wide);
+        let text = executable.dump(crate::backend::EngineStage::Asm).unwrap().unwrap();
+        // Behind the strides of both operands.
+        assert_eq!(text.contains("mov rcx, [rax + 16]"), wide, "{set:?}: {text}");
+        for length in [1, 15, 64, 700, 3000] {
+            let x = f64s((0..length).map(|x| x as f64 / 1000.0));
+            let results = [&[][..], &[0, 0], &[1 << 16, 0], &[1 << 50, 8], &[-1 << 50, 0]].map(|ahead| {
+                let y = Memory::zeros(DType::F64, length);
+                let bindings = [x.bind(0, &[1]), y.bind(0, &[1])];
+                let extents = [length];
+                let launch = Launch { ahead, ..Launch::new(&extents, &bindings) };
+                // SAFETY: the memory is large enough.
+                unsafe { executable.launch(&launch, &Parallelism::default()) }.unwrap();
+                numbers(&y)
+            });
+            let near = |index: usize| (results[0][index] / (index as f64 / 500.0).exp() - 1.0).abs() < 1e-14;
+            assert!((0..length).all(near), "{set:?} {length}");
+            assert!(results.iter().all(|result| *result == results[0]), "{set:?} {length}");
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Lines of memory that a tile asks for before it needs them.
 //!
 //! A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
-//! the processor to foresee the next. So the first segment asks for what the next tile reads, and an early one for what
-//! this tile will write. Must not know: kernels, registers.
+//! the processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or for
+//! what the launch says is read later; the first segment asks for what is left, and an early one for what this tile will write. Must not know: kernels, registers.
 
 use super::instruction::STREAM;
 use super::step::{Place, Step, Steps};
@@ -17,6 +17,19 @@ pub(super) struct Line {
     pub place: Place,
     /// Whether to write to it.
     pub write: bool,
+}
+
+impl Line {
+    /// The operand that it is of, and the bytes of an element.
+    pub fn operand(&self) -> Option<(usize, u8)> {
+        let Place::Port { port, size, .. } = self.place else { return None };
+        Some((port, size))
+    }
+
+    /// The operand that it is of.
+    pub fn port(&self) -> Option<usize> {
+        self.operand().map(|(port, _)| port)
+    }
 }
 
 /// The lines that whole steps read, so many elements further on.

@@ -73,6 +73,11 @@ impl Frame {
         Frame { ports, used: REST, free: Vec::new() }
     }
 
+    /// How many operands the function has.
+    pub fn ports(&self) -> usize {
+        self.ports
+    }
+
     /// Whether it has grown too large.
     pub fn is_too_large(&self) -> bool {
         self.used > LARGEST

@@ -8,7 +8,7 @@ use super::allocate::{Carried, load_carried};
 use super::body::{jump_if_fewer, residents, straight};
 use super::encode::{Arithmetic, Assembler, Condition, General, Label, Memory, Operand, Vector};
 use super::encode::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
-use super::frame::{COUNT, END, Frame, INDEX, OTHER, PAUSE, REACHED, START, STOP, TILE};
+use super::frame::{COUNT, END, Frame, INDEX, OTHER, PAUSE, REACHED, START, STOP, STRIDES, TILE};
 use super::instruction::{Immediate, LOAD, STORE};
 use super::step::{Count, Steps};
 use super::trace::{VECTOR, no_wide_form};
@@ -24,6 +24,8 @@ pub(super) struct Call {
     pub result: i32,
     /// Its arguments.
     pub arguments: Vec<Given>,
+    /// The operand that it asks for ahead, and the bytes of an element, if kernels of one argument do.
+    pub ahead: Option<(usize, u8)>,
 }
 
 /// An argument of a kernel, by where it is.
@@ -163,7 +165,7 @@ impl Tiled {
             self.steps_before(asm, frame, segment, kept, STOP)?;
         }
         match &segment.call {
-            Some(call) => call_kernel(asm, call),
+            Some(call) => call_kernel(asm, frame, call, (self.steps * self.lanes) as i32),
             None => Ok(()),
         }
     }
@@ -216,8 +218,8 @@ pub(super) fn store_kept(asm: &mut Assembler, kept: &[Kept]) {
     }
 }
 
-/// A kernel takes its result's address, its arguments, and how many elements there are.
-fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
+/// A kernel takes its result's address, its arguments, how many elements there are, and of one argument an address ahead.
+fn call_kernel(asm: &mut Assembler, frame: &Frame, call: &Call, tile: i32) -> Result<()> {
     asm.zero_upper();
     asm.load(INDEX, Memory::base(RSP, START));
     asm.address(RDI, Frame::buffer(call.result));
@@ -236,6 +238,22 @@ fn call_kernel(asm: &mut Assembler, call: &Call) -> Result<()> {
         }
     }
     asm.load(next()?, Memory::base(RSP, COUNT));
+    match (call.ahead, &call.arguments[..]) {
+        (Some(operand), _) => address_ahead(asm, frame, operand, tile, next()?),
+        (None, [Given::Buffer(_) | Given::Port { .. }]) => asm.copy(next()?, RSI),
+        (None, _) => {}
+    }
     asm.call(call.address, &call.name);
     Ok(())
+}
+
+/// Where the elements of an operand are that the launch says are read later, or else the next tile reads.
+fn address_ahead(asm: &mut Assembler, frame: &Frame, (port, size): (usize, u8), tile: i32, to: General) {
+    asm.load(RAX, Memory::base(RSP, STRIDES));
+    asm.load(to, Memory::base(RAX, ((frame.ports() + port) * 8) as i32));
+    asm.set(RAX, tile * i32::from(size));
+    asm.arithmetic_value(Arithmetic::Compare, to, 0);
+    asm.copy_if(Condition::Equal, to, RAX);
+    asm.add(to, Frame::table(port));
+    asm.address(to, Memory::At { base: to, index: INDEX, scale: size, offset: 0 });
 }

@@ -82,13 +82,41 @@ pub(super) fn cut(mut steps: Steps, lanes: usize, carried: &[Carried]) -> Result
     let buffers = pieces.buffers(lanes)?;
     let segments = (0..pieces.pieces.len()).map(|index| pieces.segment(&buffers, index));
     let mut segments: Vec<Segment> = segments.collect::<Result<_>>()?;
+    let asked = share(&steps, lanes, &mut segments);
     let mut early = segments.iter_mut().filter(|segment| segment.call.is_some() && !segment.steps.steps.is_empty());
     if let Some(first) = early.next() {
         first.ahead = ahead::reads(&steps, buffers.steps * lanes as i32);
+        first.ahead.retain(|line| line.port().is_none_or(|port| !asked.contains(&port)));
         let second = early.next().unwrap_or(first);
         second.ahead.extend(ahead::writes(&steps));
     }
     Ok(Tiled { segments, lanes, steps: buffers.steps as usize })
+}
+
+/// Lets kernels ask for what the next tile reads, one operand each; gives these operands.
+fn share(steps: &Steps, lanes: usize, segments: &mut [Segment]) -> Vec<usize> {
+    let mut ports: Vec<(usize, u8)> = ahead::reads(steps, 0).iter().filter_map(|line| line.operand()).collect();
+    ports.dedup();
+    let mut shared = Vec::new();
+    let kernels = steps.steps.iter().filter_map(|step| match step {
+        // As many bytes of an element as of a result.
+        Step::Call { arguments, results, .. } => Some((&arguments[..], (results.len() * VECTOR / lanes) as u8)),
+        Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => None,
+        Step::Load { .. } | Step::Store { .. } | Step::Broadcast { .. } => None,
+        Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
+    });
+    let calls = segments.iter_mut().filter_map(|segment| segment.call.as_mut());
+    for (call, (_, width)) in calls.zip(kernels).filter(|(_, (arguments, _))| asks_ahead(arguments)) {
+        let next = ports.iter().position(|&(port, size)| size == width && !shared.contains(&port));
+        call.ahead = next.map(|index| ports[index]);
+        shared.extend(call.ahead.map(|(port, _)| port));
+    }
+    shared
+}
+
+/// Whether a kernel of such arguments takes an address ahead.
+fn asks_ahead(arguments: &[Argument]) -> bool {
+    matches!(arguments, [Argument::Vectors(_)])
 }
 
 impl<'a> Pieces<'a> {
@@ -177,7 +205,8 @@ impl<'a> Pieces<'a> {
                 }
                 let arguments = arguments.iter().map(|argument| self.given(buffers, argument, index));
                 let arguments = arguments.collect::<Result<_>>()?;
-                call = Some(Call { address: *address, name: name.clone(), result: buffers.start(results)?, arguments });
+                let result = buffers.start(results)?;
+                call = Some(Call { address: *address, name: name.clone(), result, arguments, ahead: None });
                 continue;
             }
             own.steps.push(step.clone());

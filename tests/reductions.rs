@@ -344,3 +344,21 @@ fn positions_of_limits_and_nan() {
         }
     }
 }
+
+/// Elements that are made of their positions.
+#[test]
+fn positions_of_the_best_among_positions() {
+    for (_, device) in engines() {
+        for n in [1, 2, 15, 16, 33, 200, 2500] {
+            let x = kroton::scalar::<f32>("x");
+            let numbers = kroton::arange(n).cast::<f32>();
+            let best = [(&numbers * &x).argmax(..), ((&numbers - &x) * (&numbers - &x)).argmin(..)];
+            let f = Compiler::new().device(device).compile([&x], &best).unwrap();
+            for at in [0.0, 1.0, 14.0, 31.0, 170.0, 2200.0] {
+                let [largest, nearest]: [i64; 2] = f.call((at as f32,)).unwrap();
+                let want = [if at > 0.0 { n - 1 } else { 0 }, (n - 1).min(at as i64)];
+                assert_eq!([largest, nearest], want, "{n}, {at}");
+            }
+        }
+    }
+}

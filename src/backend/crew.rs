@@ -8,16 +8,18 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::cores::Elsewhere;
+use super::cores::{Cores, Elsewhere};
 use super::offer::Board;
 
-/// A board and those who help there; the threads end when this is dropped.
-#[derive(Debug, Default)]
+/// A board and those who help there; the threads end when this is dropped and they have nothing to do.
+#[derive(Debug)]
 pub(super) struct Crew(Arc<Quarters>);
 
 /// Where the threads are while nobody asks for them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Quarters {
+    /// Where they may run, whoever asks for them first.
+    cores: Cores,
     board: Board,
     rota: Mutex<Rota>,
     bell: Condvar,
@@ -50,6 +52,11 @@ impl Drop for Crew {
 }
 
 impl Crew {
+    /// One without any thread yet, for threads that may run there.
+    pub fn new(cores: Cores) -> Crew {
+        Crew(Arc::new(Quarters { cores, board: Board::default(), rota: Mutex::default(), bell: Condvar::new() }))
+    }
+
     /// Sends one more thread to the board, where at most so many are; says whether there is one.
     pub fn ask(&self, most: usize) -> bool {
         let mut rota = self.0.rota();
@@ -76,7 +83,7 @@ impl Quarters {
 
     /// What the thread of this number does.
     fn serve(&self, number: usize) {
-        let mut place = Elsewhere::default();
+        let mut place = Elsewhere::within(self.cores);
         loop {
             self.board.help(number, &mut place);
             let mut rota = self.rota();
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn threads_are_started_once_and_end_with_the_crew() {
-        let crew = Crew::default();
+        let crew = Crew::new(Cores::of_this_thread());
         for round in 0..20 {
             let begun = AtomicUsize::new(0);
             let together = |_: usize| {

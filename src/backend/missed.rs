@@ -2,8 +2,8 @@
 //!
 //! Waking one costs as much as it gains with some small jobs, and then it looks out for more. So what a helper would have
 //! gained is added up, as long as jobs follow each other closely, and a helper is asked for when that is what waking costs:
-//! at most twice as much is lost as by anyone who knew what comes. Time between jobs counts against it, so that nobody
-//! spins for a caller who is mostly busy with something else. Must not know: threads, jobs.
+//! at most twice as much is lost as by anyone who knew what comes. Time between jobs counts against it, so that nobody is
+//! woken for a caller who is mostly busy with something else. Must not know: threads, jobs.
 
 use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use super::cores::Cores;
 use super::crew::Crew;
 pub use super::offer::Call;
 
@@ -31,11 +32,11 @@ pub struct Pool {
 }
 
 /// Those who help where rayon's global pool counts.
-static GLOBAL: LazyLock<Crew> = LazyLock::new(Crew::default);
+static GLOBAL: LazyLock<Crew> = LazyLock::new(|| Crew::new(Cores::of_the_process()));
 
 impl From<rayon::ThreadPool> for Pool {
     fn from(threads: rayon::ThreadPool) -> Pool {
-        Pool { threads, crew: Crew::default() }
+        Pool { threads, crew: Crew::new(Cores::of_this_thread()) }
     }
 }
 

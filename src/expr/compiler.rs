@@ -90,9 +90,10 @@ impl Compiler {
         self
     }
 
-    /// How many threads a call may use, 1 to 1024; unless said otherwise, the rayon pool of the caller. The result is
-    /// the same to the last bit for any number. A caller outside of rayon's threads is one of them and works itself, so
-    /// that calls of several such threads at once run on all of these.
+    /// How many threads a call may use, 1 to 1024; unless said otherwise, as many as the rayon pool of the caller has, or
+    /// rayon's global one. The result is the same to the last bit for any number. A caller that is one of a pool's threads
+    /// shares its work with the others there. Any other is one of the threads itself, so that calls of several such callers at
+    /// once run on all of these; it is helped by threads of Kroton's own, which sleep when there is nothing to do.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

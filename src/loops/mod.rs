@@ -134,8 +134,9 @@ pub struct Merge {
     pub results: State,
 }
 
-/// What a merge gives whose right state is one element that comes after all of the left state, which is that of a virtual
-/// lane. Merges that have one give the same in any order: the position says which element came first.
+/// What a merge gives whose right state is one element that comes after all of the left state: that of a virtual lane, or of
+/// all elements so far. Whether it is chosen does not depend on positions. The merge itself gives the same in any order: the
+/// position says which element came first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Append {
     /// The computation.

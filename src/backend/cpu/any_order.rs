@@ -1,4 +1,5 @@
-//! Reductions whose elements may be merged in any order: the bits are the same.
+//! Reductions whose elements may be merged in any order: the bits are the same, but for the sign and the payload of a NaN,
+//! which no op promises.
 //!
 //! One state then does for all blocks of a call. Must not know: how code is made.
 

@@ -1,7 +1,7 @@
 //! Reducing the elements of one result: states of its blocks, merged as a binary counter.
 //!
-//! Invariant: the order of merges is that of `ops::reduction`, whatever runs of blocks this is called for. Must not
-//! know: results, the epilogue, threads.
+//! Invariant: the order of merges is that of `ops::reduction`, whatever runs of blocks this is called for, or means nothing
+//! (`any_order.rs`): then a run has one state. Must not know: results, the epilogue, threads.
 
 use std::ops::Range;
 
@@ -11,11 +11,12 @@ use super::gather::Gather;
 use super::jit::Code;
 use super::space::{Bases, advance};
 use super::states::{Counter, Merger};
-use crate::ops::reduction::BLOCK;
+use crate::ops::reduction::{BLOCK, LANES};
 
 /// Blocks that are reduced in one call, and whose states are merged in one; a power of two. Few enough to count the
 /// elements of a lane in 32 bits.
 const RUN: usize = 64;
+const _: () = assert!(RUN * BLOCK / LANES < u32::MAX as usize);
 
 /// What a task needs for one result after the other.
 #[derive(Default)]

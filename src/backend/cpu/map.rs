@@ -75,7 +75,8 @@ impl Size<'_> {
     }
 
     fn bytes(&self) -> usize {
-        ((self.reach)() as u128 * self.elements() as u128 / self.part.max(1) as u128) as usize
+        let bytes = (self.reach)() as u128 * self.elements() as u128 / self.part.max(1) as u128;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
 

@@ -109,7 +109,7 @@ struct Prepared {
     isa: &'static Isa,
     kernel: Kernel,
     body: Body,
-    /// Whether it asks for what a later launch reads.
+    /// Whether it asks for what a later launch reads, where its code has a wide form.
     asks: bool,
 }
 

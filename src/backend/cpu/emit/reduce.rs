@@ -1,5 +1,6 @@
 //! The functions of a reduction: `blocks(bases, strides, count, first, states)`, which writes one state for each block
-//! of the elements, or one for all if they may be merged in any order, and `merge(states, pairs, distance)`, which merges states with those at a distance.
+//! of the elements, or one for all if they may be merged in any order, and `merge(states, pairs, distance)`, which merges
+//! states with those at a distance.
 //!
 //! A block keeps the virtual lanes of `ops::reduction` in vectors while whole groups of them are left (short bodies
 //! only), else in a stack slot, and merges them as a halving tree at the end. A state in memory is one 8-byte slot for

@@ -224,7 +224,7 @@ fn positions_of_the_best_wherever_it_is() {
         cases.push((0..length).rev().map(|index| number(index as f64)).collect());
         cases.push((0..length).map(|index| number((index / 700) as f64)).collect());
         for place in [0, 15, 1023, 1024, 1025, 1087, 1088, 2047, 4000, 4990, 4999] {
-            for special in [number(120.0), if float { number(nan) } else { lowest }] {
+            for special in [number(120.0), highest, if float { number(nan) } else { lowest }] {
                 let mut values = sample(dtype, length, place as u64 + 1);
                 values[place] = special;
                 // As good, but later.
@@ -240,6 +240,7 @@ fn positions_of_the_best_wherever_it_is() {
         for values in &cases {
             for op in [ReduceOp::ArgMax, ReduceOp::ArgMin] {
                 check(&[op], values, &[1, length], &[0, 1], &Parallelism::default());
+                check(&[op], values, &[1, length], &[0, 1], &threads(2));
             }
             check(&[ReduceOp::ArgMax], values, &[3, 1600], &[1601, 1], &Parallelism::default());
         }

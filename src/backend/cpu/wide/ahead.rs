@@ -1,8 +1,9 @@
 //! Lines of memory that a tile asks for before it needs them.
 //!
 //! A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
-//! the processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or for
-//! what the launch says is read later; the first segment asks for what is left, and an early one for what this tile will write. Must not know: kernels, registers.
+//! the processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or
+//! for what the launch says is read later; the first segment asks for what is left, and an early one for what this tile
+//! will write. Must not know: kernels, registers.
 
 use super::instruction::STREAM;
 use super::step::{Place, Step, Steps};

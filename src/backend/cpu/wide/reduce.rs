@@ -56,11 +56,11 @@ pub(in crate::backend::cpu) fn blocks_function(
     asm.set(INDEX, 0);
     Tiled::none_left(&mut asm);
     let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: lanes };
-    let (start, level, screen) = (frame.allocate(VECTOR), options.level, Screen::of(body, folds));
-    let mut block = Blocks { body, runs, start, subject, level, lanes, screen };
+    let (start, level) = (frame.allocate(VECTOR), options.level);
+    let mut block = Blocks { body, runs, start, subject, level, lanes, screen: None };
     block.choose_forms(&asm, &frame)?;
-    if let Some(screen) = &block.screen {
-        block.screened(&mut asm, &mut frame, screen)?;
+    if let Some(screen) = Screen::of(body, folds) {
+        block.at_most_one_or_screened(&mut asm, &mut frame, screen)?;
     } else if in_any_order(body, folds) {
         asm.copy(END, OTHER);
         block.one(&mut asm, &mut frame)?;
@@ -113,7 +113,7 @@ fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
 /// The states of the virtual lanes, by run and component, as values that straight-line code starts with.
 pub(super) type States = Vec<Vec<Lanes>>;
 
-impl Blocks<'_> {
+impl<'a> Blocks<'a> {
     /// The forms that suit what the body computes.
     fn choose_forms(&mut self, asm: &Assembler, frame: &Frame) -> Result<()> {
         let (mut asm, mut frame) = (asm.clone(), frame.clone());
@@ -135,6 +135,21 @@ impl Blocks<'_> {
         widths.sort_unstable();
         widths.dedup();
         widths
+    }
+
+    /// What chooses an element, to one state. The screen is not worth its beginning where there is but one block.
+    fn at_most_one_or_screened(&mut self, asm: &mut Assembler, frame: &mut Frame, screen: Screen<'a>) -> Result<()> {
+        let (several, done) = (asm.label(), asm.label());
+        asm.arithmetic_value(Arithmetic::Compare, OTHER, BLOCK as i32);
+        asm.jump_if(Condition::Greater, several);
+        asm.copy(END, OTHER);
+        self.one(asm, frame)?;
+        asm.jump(done);
+        asm.bind(several);
+        let screen = self.screen.insert(screen).clone();
+        self.screened(asm, frame, &screen)?;
+        asm.bind(done);
+        Ok(())
     }
 
     /// Block after block, each to a state of its own.
@@ -317,14 +332,24 @@ impl Blocks<'_> {
         if positions || !self.waits_for_lanes() {
             return Ok(self.lanes);
         }
-        for times in [4, 2] {
-            let lanes = self.lanes * times;
-            let (steps, carried) = self.lean_step(asm, frame, lanes)?;
-            if steps.steps.len() <= LONG && pressure(asm, frame, &steps, &carried)?.spills == 0 {
-                return Ok(lanes);
+        for lanes in [4, 2].map(|times| self.lanes * times) {
+            match self.is_short(asm, &mut frame.clone(), lanes) {
+                Ok(true) => return Ok(lanes),
+                // Fewer lanes may fit the frame where these do not.
+                Ok(false) | Err(Error::Unsupported(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(self.lanes)
+    }
+
+    /// Whether a step of so many lanes is short, and nothing of it is spilled.
+    fn is_short(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<bool> {
+        if self.step(asm, frame, lanes, Reach::Whole)?.0.steps.len() > LONG {
+            return Ok(false);
+        }
+        let (steps, carried) = self.lean_step(asm, frame, lanes)?;
+        Ok(pressure(asm, frame, &steps, &carried)?.spills == 0)
     }
 
     /// The first lane of each vector that is carried; what counts steps comes last.

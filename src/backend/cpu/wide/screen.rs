@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::allocate::{Carried, load_carried};
 use super::body::{jump_if_fewer, residents, straight};
 use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RSP, Vector};
 use super::frame::{END, Frame, INDEX, OTHER, STATE};
@@ -19,7 +20,7 @@ use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::loops::{Operation, ValueId};
+use crate::loops::{Access, Operation, ValueId};
 use crate::ops::TernaryOp;
 use crate::ops::reduction::BLOCK;
 
@@ -27,6 +28,7 @@ use crate::ops::reduction::BLOCK;
 const VECTORS: usize = 8;
 
 /// What is compared with the best so far.
+#[derive(Clone)]
 pub(super) struct Screen<'a> {
     fold: &'a Fold,
     /// The part of the state that is compared.
@@ -38,9 +40,12 @@ pub(super) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    /// For a program that folds one thing, without calls.
+    /// For a program that folds one thing, without calls. It reads no positions: the frame holds them for fewer elements.
     pub fn of(body: &Program, folds: &'a [Fold]) -> Option<Screen<'a>> {
         let [fold] = folds else { return None };
+        if body.ports.iter().any(|port| port.operand.access == Access::Index) {
+            return None;
+        }
         let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !body.calls_functions())?;
         let (merge, position) = (&append.merge, append.position);
         let choice = definition(&merge.block.statements, merge.results[position])?;
@@ -93,9 +98,9 @@ impl Blocks<'_> {
         let lanes = VECTORS * VECTOR / screen.width;
         let (mut steps, carried) = self.beaten(asm, frame, screen, best, lanes)?;
         let before = steps.value(Home::None);
-        let carried = super::allocate::Carried { before, after: Some(carried), register: any.0 };
+        let carried = Carried { before, after: Some(carried), register: any.0 };
         let constants = residents(asm, frame, &steps, &[carried], &[])?;
-        super::allocate::load_carried(asm, frame, &steps, &constants)?;
+        load_carried(asm, frame, &steps, &constants)?;
         let all: Vec<_> = std::iter::once(carried).chain(constants).collect();
         let (again, done) = (asm.label(), asm.label());
         jump_if_fewer(asm, lanes, done);

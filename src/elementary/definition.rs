@@ -50,8 +50,14 @@ mod tests {
             let common = bits & 0x800f_ffff_ffff_ffff | (1018 + bits % 12) << 52;
             from(f64::from_bits(if i.is_multiple_of(2) { bits } else { common }))
         };
+        // Limits of exponentials, beyond which results are subnormal, zero or infinite.
+        let edges =
+            [0.0, f64::INFINITY, f64::NAN, 5e-324, 709.782_712_893_384, 709.782_712_893_384_1, 745.133_219_101_941_1];
+        let edges = edges.into_iter().chain([745.133_219_101_941_2, 708.396_418_532_264_1]);
+        let near = (0..400).map(|i| 708.0 + f64::from(i) * 0.1);
+        let both = edges.chain(near).flat_map(|x| [from(x), from(-x)]);
         // No whole number of vectors.
-        (0..2003).map(number).collect()
+        (0..2003).map(number).chain(both).collect()
     }
 
     fn compare<F, T: Copy + Into<f64>>(what: &str, arguments: [T; 2], a: T, b: T) {

@@ -22,7 +22,11 @@ struct Work {
     room: MaybeUninit<[u64; 24]>,
 }
 
-/// The kernel `(out, work, steps, first block)`.
+/// Where the assembly expects them.
+const _: () = assert!(size_of::<Shared>() == 64 && size_of::<Work>() == 256);
+
+/// The kernel `(out, work, steps, first block)`. It reads the start of `out`, which it has yet to write, as any words; all blocks
+/// are below 2³².
 type Kernel = unsafe extern "sysv64" fn(*mut u8, *mut Work, usize, u64);
 
 impl Words {

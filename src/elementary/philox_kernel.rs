@@ -317,8 +317,9 @@ mod tests {
     where
         D::Element: PartialEq + std::fmt::Debug,
     {
-        const LENGTHS: [usize; 12] = [0, 1, 3, 15, 16, 31, 64, 65, 150, 208, 333, 700];
-        const STARTS: [u64; 12] = [
+        // A step by hand is 54 blocks: 216 words of 32 bits, 108 of 64.
+        const LENGTHS: [usize; 13] = [0, 1, 3, 15, 16, 31, 65, 107, 108, 216, 217, 333, 700];
+        const STARTS: [u64; 15] = [
             0,
             1,
             2,
@@ -328,6 +329,9 @@ mod tests {
             (1 << 34) - 61,
             (1 << 34) - 650,
             (1 << 34) - 652,
+            (1 << 34) - 216,
+            (1 << 33) - 216,
+            (1 << 33) - 110,
             u64::MAX - 40,
             1 << 40,
             u64::MAX << 34,

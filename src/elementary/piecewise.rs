@@ -2,7 +2,7 @@
 //!
 //! A loop over scalar code would fetch every coefficient of every number by itself. So the source of such a function is
 //! generic over [`Lanes`]: a single number, or a vector, of which all lanes find their coefficients by a permutation of
-//! registers (AVX-512) or by transposing the rows of their pieces (AVX2). Invariants: every element has the same bits wherever it
+//! registers (AVX-512) or by transposing the rows of their pieces (AVX2, SSE2). Invariants: every element has the same bits wherever it
 //! stands and, with fused multiply-add, at every level. Must not know: which functions there are.
 
 #[cfg(target_arch = "x86_64")]

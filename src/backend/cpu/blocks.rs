@@ -68,9 +68,8 @@ impl Blocks<'_> {
             return unsafe { self.states(code, bases, elements, &mut work.scratch, state) };
         }
         let (run, slots) = (RUN * BLOCK, self.merger.slots);
-        // Only ever grows, so that results that follow each other do not clear it again. What a state is before it is
-        // written would show.
-        work.states.resize(work.states.len().max(RUN.min(blocks.len()) * slots), u64::MAX);
+        // Only ever grows, so that results that follow each other do not clear it again.
+        work.states.resize(work.states.len().max(RUN.min(blocks.len()) * slots), 0);
         work.counter.clear();
         for start in elements.clone().step_by(run) {
             let elements = start..elements.end.min(start + run);

@@ -10,7 +10,7 @@ use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::kernel::{Level, UnaryKernel};
 use crate::elementary::piecewise::{self, Lanes, Piecewise, SIXTEENTHS, Table};
 use crate::elementary::{Arithmetic, Unary};
-use core::f64::consts::{LN_2, LOG2_E};
+use core::f64::consts::{LN_2, LOG2_E, SQRT_2};
 
 /// ln 2 in two parts, of which the first has 32 bits: its product with an exponent is exact.
 const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -157,7 +157,7 @@ static ROOTS: Table = Table::new(&[
     [1.241857812073484, 4.658027591836937e-17],
     [1.2968395546510096, 2.5382502794888315e-17],
     [1.3542555469368927, 7.70094837980299e-17],
-    [1.4142135623730951, -9.667293313452913e-17],
+    [SQRT_2, -9.667293313452913e-17],
     [1.4768261459394993, -3.483994556892796e-17],
     [1.5422108254079407, 7.949834809697621e-17],
     [1.6104903319492543, 2.4707192569797888e-17],

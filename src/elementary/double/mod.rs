@@ -46,7 +46,7 @@ pub(super) fn clamp(x: f64, low: f64, high: f64) -> f64 {
     if x > high { high } else { x }
 }
 
-/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `power`; rounded once for 1/2 < m < 2.
+/// m·2ⁿ for −1100 < n < 1100, where n is in the low bits of `power`; rounded once where m·2^(n/2) is a normal number.
 #[inline(always)]
 pub(super) fn scale(m: f64, power: u64) -> f64 {
     // Biased twice: half of it is the biased exponent of one factor, the rest that of the other.

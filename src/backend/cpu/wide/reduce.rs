@@ -54,7 +54,9 @@ pub(in crate::backend::cpu) fn blocks_function(
     let held = hold(&mut asm, &mut frame, &body.ports, classes, &[], lanes)?;
     frame.load_bases(&mut asm);
     asm.set(INDEX, 0);
-    Tiled::none_left(&mut asm);
+    if calls {
+        Tiled::none_left(&mut asm);
+    }
     let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: lanes };
     let (start, level) = (frame.allocate(VECTOR), options.level);
     let mut block = Blocks { body, runs, start, subject, level, lanes, screen: None };

@@ -188,7 +188,7 @@ mod tests {
     fn small_launches_in_a_row_are_split() {
         let parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
         let start = std::time::Instant::now();
-        let shared = (0..).take_while(|_| start.elapsed().as_secs() < 60).any(|_| {
+        let shared = (0..).take_while(|_| start.elapsed() < 5 * LIMIT).any(|_| {
             let split = split(&parallelism, 80_000, 100);
             run(&parallelism, split, split.tasks, |_| ());
             split.tasks == 3 && split.call == Call::Awake

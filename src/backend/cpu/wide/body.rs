@@ -155,12 +155,17 @@ pub(super) fn whole_steps(
     load_carried(asm, frame, steps, &constants)?;
     asm.bind(again);
     let pressure = straight(asm, frame, steps, &all)?;
+    step_and_jump_if_more(asm, lanes, again);
+    asm.bind(done);
+    Ok(pressure)
+}
+
+/// Goes on by a step, and jumps if another whole one is left.
+pub(super) fn step_and_jump_if_more(asm: &mut Assembler, lanes: usize, to: Label) {
     asm.arithmetic_value(Arithmetic::Add, INDEX, lanes as i32);
     asm.address(RAX, Memory::base(INDEX, lanes as i32));
     asm.arithmetic(Arithmetic::Compare, RAX, END);
-    asm.jump_if(Condition::NotGreater, again);
-    asm.bind(done);
-    Ok(pressure)
+    asm.jump_if(Condition::NotGreater, to);
 }
 
 /// Straight-line code, once.

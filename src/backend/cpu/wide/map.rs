@@ -6,9 +6,10 @@
 use super::Options;
 use super::allocate::Pressure;
 use super::body::{
-    count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, refuse_bytes, straight, whole_steps,
+    count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, refuse_bytes, step_and_jump_if_more,
+    straight, whole_steps,
 };
-use super::encode::{Arithmetic, Assembler, Condition, Memory, RAX, RDI, RDX, RSI, RSP};
+use super::encode::{Assembler, Memory, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, Frame, INDEX, STRIDES};
 use super::loops::Nested;
@@ -158,10 +159,7 @@ impl Row<'_> {
         jump_if_fewer(asm, lanes, done);
         asm.bind(again);
         nested.pieces(asm, &pieces)?;
-        asm.arithmetic_value(Arithmetic::Add, INDEX, lanes as i32);
-        asm.address(RAX, Memory::base(INDEX, lanes as i32));
-        asm.arithmetic(Arithmetic::Compare, RAX, END);
-        asm.jump_if(Condition::NotGreater, again);
+        step_and_jump_if_more(asm, lanes, again);
         asm.bind(done);
         Ok(())
     }

@@ -7,8 +7,8 @@
 use rustc_hash::FxHashMap;
 
 use super::allocate::{Carried, load_carried};
-use super::body::{jump_if_fewer, residents, straight};
-use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RAX, RSP, Vector};
+use super::body::{jump_if_fewer, residents, step_and_jump_if_more, straight};
+use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RSP, Vector};
 use super::frame::{END, Frame, INDEX, OTHER, STATE};
 use super::instruction::{AND, ANDN, Immediate, OR, PTEST, STORE};
 use super::memory::broadcast_opcode;
@@ -108,10 +108,7 @@ impl Blocks<'_> {
         straight(asm, frame, &steps, &all)?;
         asm.vector(&PTEST, any, None, Operand::Register(any), Immediate::None);
         asm.jump_if(Condition::NotEqual, done);
-        asm.arithmetic_value(Arithmetic::Add, INDEX, lanes as i32);
-        asm.address(RAX, Memory::base(INDEX, lanes as i32));
-        asm.arithmetic(Arithmetic::Compare, RAX, END);
-        asm.jump_if(Condition::NotGreater, again);
+        step_and_jump_if_more(asm, lanes, again);
         asm.bind(done);
         Ok(())
     }

@@ -10,9 +10,6 @@ use crate::ops::BinaryOp;
 use crate::optimize::rewrite::Rewriter;
 use crate::optimize::rule::{Class, Rule, When};
 
-/// The highest power that is computed by multiplications.
-const HIGHEST_POWER: f64 = 32.0;
-
 /// The rules, in the order in which they are tried.
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -59,11 +56,6 @@ pub(super) static RULES: &[Rule] = &[
         ["(pow ?x -2)", "(mul (div 1 ?x) (div 1 ?x))"],
         "up to 1.5 ULP; the reciprocal first, whose square vanishes only where the power does",
     ),
-    Rule::fast("pow_integer", ["(pow ?x n)", "?x · ?x · …"], "repeated squaring, half an ULP for each product").by(
-        "n an integer, 4 ≤ n ≤ 32",
-        &["pow"],
-        pow_integer,
-    ),
 ];
 
 fn reassociate(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
@@ -94,23 +86,4 @@ fn reciprocal(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
     };
     let value = if normal { rewriter.scalar(value)? } else { return None };
     rewriter.binary(BinaryOp::Mul, x, value)
-}
-
-fn pow_integer(rewriter: &mut Rewriter, id: NodeId) -> Option<NodeId> {
-    let &Node::Binary(BinaryOp::Pow, [x, exponent]) = rewriter.node(id) else { return None };
-    let value = rewriter.constant(exponent).filter(|value| value.dtype().is_float())?.to_f64();
-    if value.fract() != 0.0 || !(4.0..=HIGHEST_POWER).contains(&value) {
-        return None;
-    }
-    let (mut remaining, mut square, mut product) = (value as u32, x, None);
-    loop {
-        if remaining & 1 == 1 {
-            product = Some(product.map_or(Some(square), |so_far| rewriter.binary(BinaryOp::Mul, so_far, square))?);
-        }
-        remaining >>= 1;
-        if remaining == 0 {
-            return product;
-        }
-        square = rewriter.binary(BinaryOp::Mul, square, square)?;
-    }
 }

@@ -1,7 +1,7 @@
 //! Contraction of a·b + c to one rounding, for targets with a fused multiply-add.
 //!
-//! By default only in polynomial chains (Horner's scheme), where each step of the bound gets smaller; any other
-//! contraction is for those who relax rounding. Engines never contract by themselves.
+//! By default only in polynomial chains (Horner's scheme), where each step of the bound gets smaller, and in small whole powers
+//! (`powers.rs`); any other contraction is for those who relax rounding. Engines never contract by themselves.
 
 use crate::dtype::Scalar;
 use crate::graph::{Node, NodeId};

@@ -17,6 +17,7 @@ mod loops;
 mod merge;
 mod motion;
 mod pattern;
+mod powers;
 mod rewrite;
 mod rule;
 mod shifted;
@@ -71,12 +72,12 @@ pub struct Pass {
 
 /// The passes, in the order in which they run.
 pub static PASSES: &[Pass] = &[
-    Pass { name: "algebra", tables: &[algebra::RULES, bits::RULES, factor::RULES] },
+    Pass { name: "algebra", tables: &[algebra::RULES, powers::EXACT, bits::RULES, factor::RULES] },
     Pass { name: "fold", tables: &[fold::RULES] },
     Pass { name: "stabilize", tables: &[stabilize::RULES, shifted::RULES, tails::RULES] },
     Pass { name: "specialize", tables: &[specialize::RULES] },
-    Pass { name: "fast", tables: &[fast::RULES, sums::FAST] },
-    Pass { name: "contract", tables: &[fusion::RULES] },
+    Pass { name: "fast", tables: &[fast::RULES, powers::FAST, sums::FAST] },
+    Pass { name: "contract", tables: &[fusion::RULES, powers::ACCURATE] },
     Pass { name: "views", tables: &[merge::RULES, motion::RULES, sums::RULES] },
     Pass { name: "loops", tables: &[loops::RULES] },
     Pass { name: "dead_code", tables: &[] },

@@ -1,4 +1,4 @@
-//! Cheaper ops for particular constants: small powers, powers of two.
+//! Cheaper ops for particular constants: powers of one to three and of halves, powers of two.
 //!
 //! Powers are accuracy rules: the replacement rounds once or a few times where `pow` has a published bound.
 //! Division by powers of two is exact, for floats by the reciprocal, for integers by shifts and masks.

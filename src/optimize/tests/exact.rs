@@ -284,6 +284,17 @@ pub const CODE: &[(&str, &str, usize)] = &[
     ("pow_integer", "(pow ?x 7)", 2),
     ("pow_integer", "(pow ?x 7.5)", 0),
     ("pow_integer", "(pow ?x 64)", 0),
+    ("compensated_power", "(pow ?x 4)", 2),
+    ("compensated_power", "(pow ?x 31)", 2),
+    ("compensated_power", "(pow ?x 3)", 0),
+    ("compensated_power", "(pow ?x 33)", 0),
+    ("compensated_power", "(pow ?x 4.5)", 0),
+    ("compensated_power", "(pow ?x -4)", 0),
+    ("integer_power", "(pow ?x 2)", 6),
+    ("integer_power", "(pow ?x 3)", 6),
+    ("integer_power", "(pow ?x 13)", 6),
+    ("integer_power", "(pow ?x 32)", 6),
+    ("integer_power", "(pow ?x 33)", 0),
 ];
 
 #[test]

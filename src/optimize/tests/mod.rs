@@ -4,6 +4,7 @@ mod accuracy;
 mod driver;
 mod evaluate;
 mod exact;
+mod powers;
 mod random;
 mod reference;
 mod shifted;

@@ -95,6 +95,14 @@ pub(crate) fn binary_kernel<F: Binary<T>, T: Element>(level: Level) -> BinaryKer
 /// A loop `(out, x, start, count, ahead)` over chunks from an element on; returns where it stopped.
 type PlainLoop<T> = unsafe fn(*mut T, *const T, usize, usize, *const T) -> usize;
 
+/// `(arguments, results)` of a chunk to the results with those of rare arguments set right. It takes copies: what it pointed to
+/// would have to pass through memory in every chunk.
+type UnaryRare<T> = unsafe fn(<T as Element>::Chunk, <T as Element>::Chunk) -> <T as Element>::Chunk;
+
+/// As `UnaryRare`, for two arguments.
+type BinaryRare<T> =
+    unsafe fn(<T as Element>::Chunk, <T as Element>::Chunk, <T as Element>::Chunk) -> <T as Element>::Chunk;
+
 /// Asks for the lines that a chunk fills.
 #[inline(always)]
 pub(super) fn ask<T>(ahead: *const T) {
@@ -109,7 +117,7 @@ pub(super) fn ask<T>(ahead: *const T) {
 }
 
 macro_rules! level {
-    ($plain:ident $unary:ident $binary:ident $arithmetic:ident $(#[$attribute:meta])?) => {
+    ($plain:ident $unary:ident $unary_rare:ident $binary:ident $binary_rare:ident $arithmetic:ident $(#[$attribute:meta])?) => {
         $(#[$attribute])?
         #[inline(never)]
         unsafe fn $plain<F: Unary<T>, T: Element>(
@@ -131,22 +139,36 @@ macro_rules! level {
             ahead: *const T,
         ) {
             // SAFETY: by the caller's word.
-            unsafe { unary_chunks::<F, T, $arithmetic>(out, x, count, ahead, $plain::<F, T>) }
+            unsafe { unary_chunks::<F, T, $arithmetic>(out, x, count, ahead, $plain::<F, T>, $unary_rare::<F, T>) }
+        }
+
+        $(#[$attribute])?
+        #[cold]
+        #[inline(never)]
+        unsafe fn $unary_rare<F: Unary<T>, T: Element>(argument: T::Chunk, result: T::Chunk) -> T::Chunk {
+            unary_rare::<F, T, $arithmetic>(argument, result)
         }
 
         $(#[$attribute])?
         unsafe extern "C" fn $binary<F: Binary<T>, T: Element>(out: *mut T, a: *const T, b: *const T, count: usize) {
             // SAFETY: by the caller's word.
-            unsafe { binary_chunks::<F, T, $arithmetic>(out, a, b, count) }
+            unsafe { binary_chunks::<F, T, $arithmetic>(out, a, b, count, $binary_rare::<F, T>) }
+        }
+
+        $(#[$attribute])?
+        #[cold]
+        #[inline(never)]
+        unsafe fn $binary_rare<F: Binary<T>, T: Element>(a: T::Chunk, b: T::Chunk, result: T::Chunk) -> T::Chunk {
+            binary_rare::<F, T, $arithmetic>(a, b, result)
         }
     };
 }
 
-level!(plain_baseline unary_baseline binary_baseline Base);
+level!(plain_baseline unary_baseline unary_rare_baseline binary_baseline binary_rare_baseline Base);
 #[cfg(target_arch = "x86_64")]
-level!(plain_avx2 unary_avx2 binary_avx2 Fused #[target_feature(enable = "avx2,fma")]);
+level!(plain_avx2 unary_avx2 unary_rare_avx2 binary_avx2 binary_rare_avx2 Fused #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-level!(plain_avx512 unary_avx512 binary_avx512 Fused #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]);
+level!(plain_avx512 unary_avx512 unary_rare_avx512 binary_avx512 binary_rare_avx512 Fused #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]);
 
 /// # Safety
 /// `x` may be read and `out` written for `count` elements.
@@ -157,6 +179,7 @@ unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     count: usize,
     ahead: *const T,
     plain: PlainLoop<T>,
+    rare: UnaryRare<T>,
 ) {
     let chunk = T::ONES.as_ref().len();
     let mut start = 0;
@@ -164,7 +187,7 @@ unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
         // SAFETY: as many elements as in this function; where one chunk does not fit, none is touched.
         start = unsafe { plain(out, x, start, count, ahead) };
         // SAFETY: as before.
-        start = unsafe { other_chunks::<F, T, A>(out, x, start, count, ahead) };
+        start = unsafe { other_chunks::<F, T, A>(out, x, start, count, ahead, rare) };
     }
     if start < count {
         let mut argument = T::ONES;
@@ -172,7 +195,7 @@ unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
         // SAFETY: so many elements are left, fewer than a chunk.
         unsafe {
             std::ptr::copy_nonoverlapping(x.add(start), argument.as_mut().as_mut_ptr(), rest);
-            let value = any_chunk::<F, T, A>(argument);
+            let value = any_chunk::<F, T, A>(argument, rare);
             std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
         }
     }
@@ -219,6 +242,7 @@ unsafe fn other_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     mut start: usize,
     count: usize,
     ahead: *const T,
+    rare: UnaryRare<T>,
 ) -> usize {
     let chunk = T::ONES.as_ref().len();
     while start + chunk <= count {
@@ -229,7 +253,7 @@ unsafe fn other_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
         }
         ask(ahead.wrapping_add(start));
         // SAFETY: as of the argument.
-        unsafe { out.add(start).cast::<T::Chunk>().write_unaligned(any_chunk::<F, T, A>(argument)) };
+        unsafe { out.add(start).cast::<T::Chunk>().write_unaligned(any_chunk::<F, T, A>(argument, rare)) };
         start += chunk;
     }
     start
@@ -246,21 +270,23 @@ fn is_plain<F: Unary<T>, T: Element>(argument: T::Chunk) -> bool {
 }
 
 /// The values of a chunk of any arguments.
+///
+/// # Safety
+/// The processor has what `set_right` is compiled for.
 #[inline(always)]
-fn any_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk) -> T::Chunk {
+unsafe fn any_chunk<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk, set_right: UnaryRare<T>) -> T::Chunk {
     let mut result = argument;
     let mut rare = false;
     for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
         *result = F::fast::<A>(x);
         rare |= F::is_rare(x);
     }
-    if rare { unary_rare::<F, T, A>(argument, result) } else { result }
+    // SAFETY: by the caller's word.
+    if rare { unsafe { set_right(argument, result) } } else { result }
 }
 
-/// The values of a chunk with those of its rare arguments set right. It takes copies: what it pointed to would have to
-/// pass through memory in every chunk.
-#[cold]
-#[inline(never)]
+/// The values of a chunk with those of its rare arguments set right.
+#[inline(always)]
 fn unary_rare<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk, mut result: T::Chunk) -> T::Chunk {
     for (result, &x) in result.as_mut().iter_mut().zip(argument.as_ref()) {
         if F::is_rare(x) {
@@ -273,7 +299,13 @@ fn unary_rare<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk, mut re
 /// # Safety
 /// `a` and `b` may be read and `out` written for `count` elements.
 #[inline(always)]
-unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(out: *mut T, a: *const T, b: *const T, count: usize) {
+unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(
+    out: *mut T,
+    a: *const T,
+    b: *const T,
+    count: usize,
+    rare: BinaryRare<T>,
+) {
     let chunk = T::ONES.as_ref().len();
     let mut start = 0;
     while start + chunk <= count {
@@ -281,7 +313,7 @@ unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(out: *mut T, a:
         unsafe {
             let left = a.add(start).cast::<T::Chunk>().read_unaligned();
             let right = b.add(start).cast::<T::Chunk>().read_unaligned();
-            out.add(start).cast::<T::Chunk>().write_unaligned(binary_chunk::<F, T, A>(left, right));
+            out.add(start).cast::<T::Chunk>().write_unaligned(binary_chunk::<F, T, A>(left, right, rare));
         }
         start += chunk;
     }
@@ -292,26 +324,34 @@ unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(out: *mut T, a:
         unsafe {
             std::ptr::copy_nonoverlapping(a.add(start), left.as_mut().as_mut_ptr(), rest);
             std::ptr::copy_nonoverlapping(b.add(start), right.as_mut().as_mut_ptr(), rest);
-            let value = binary_chunk::<F, T, A>(left, right);
+            let value = binary_chunk::<F, T, A>(left, right, rare);
             std::ptr::copy_nonoverlapping(value.as_ref().as_ptr(), out.add(start), rest);
         }
     }
 }
 
+/// As `any_chunk`, for two arguments.
+///
+/// # Safety
+/// As of `any_chunk`.
 #[inline(always)]
-fn binary_chunk<F: Binary<T>, T: Element, A: Arithmetic>(a: T::Chunk, b: T::Chunk) -> T::Chunk {
+unsafe fn binary_chunk<F: Binary<T>, T: Element, A: Arithmetic>(
+    a: T::Chunk,
+    b: T::Chunk,
+    set_right: BinaryRare<T>,
+) -> T::Chunk {
     let mut result = a;
     let mut rare = false;
     for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
         *result = F::fast::<A>(a, b);
         rare |= F::is_rare(a, b);
     }
-    if rare { binary_rare::<F, T, A>(a, b, result) } else { result }
+    // SAFETY: by the caller's word.
+    if rare { unsafe { set_right(a, b, result) } } else { result }
 }
 
 /// As `unary_rare`, for two arguments.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 fn binary_rare<F: Binary<T>, T: Element, A: Arithmetic>(a: T::Chunk, b: T::Chunk, mut result: T::Chunk) -> T::Chunk {
     for (result, (&a, &b)) in result.as_mut().iter_mut().zip(a.as_ref().iter().zip(b.as_ref())) {
         if F::is_rare(a, b) {

@@ -67,6 +67,7 @@ fn less_multiple<A: Arithmetic>(x: f64, n: f64, period: f64) -> (f64, f64) {
 pub(super) const PI_LOW: f64 = 1.2246467991473532e-16;
 
 /// The angle πx less the nearest multiple of π/2, for |x| < 2⁵².
+#[inline(always)]
 pub(super) fn reduce_half_turns<A: Arithmetic>(x: f64) -> Reduced {
     let whole_turns = (0.5 * x + ROUNDER) - ROUNDER;
     let x = x - 2.0 * whole_turns;
@@ -106,6 +107,7 @@ const UNIT: f64 = f64::from_bits((1023 - 190) << 52);
 const HALF_PI_LO: f64 = 6.123233995736766e-17;
 
 /// A finite x ≥ 1 less the nearest multiple of π/2.
+#[inline(always)]
 pub(super) fn reduce_huge<A: Arithmetic>(x: f64) -> Reduced {
     let exponent = (x.to_bits() >> 52) as usize;
     let mantissa = x.to_bits() & ((1 << 52) - 1) | 1 << 52;
@@ -146,6 +148,7 @@ fn complement(a: [u64; 3]) -> [u64; 3] {
 }
 
 /// The leading 106 bits of a number in units of 2⁻¹⁹⁰, as a sum of two numbers.
+#[inline(always)]
 fn parts(a: [u64; 3]) -> (f64, f64) {
     let words = if a[0] == 0 { [a[1], a[2], 0] } else { a };
     let zeros = words[0].leading_zeros();

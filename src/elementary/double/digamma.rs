@@ -94,6 +94,7 @@ impl Unary<f64> for Digamma {
         x < 0.0
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if x <= -INTEGERS {
             f64::NAN
@@ -106,6 +107,7 @@ impl Unary<f64> for Digamma {
 }
 
 /// ψ(x) = ψ(−x) − 1/x − π cot πx for x < 0, in pairs, because large terms cancel near the zeros.
+#[inline(always)]
 fn reflection<A: Arithmetic>(x: f64) -> f64 {
     let angle = reduce_half_turns::<A>(x);
     let (sine, sine_low) = sine_pair::<A>(angle);

@@ -127,6 +127,7 @@ impl Unary<f64> for Gamma {
         (x < 0.0) | ((2.0..=LAST_FACTORIAL).contains(&x) & is_integer(x))
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if x > 0.0 {
             (2..x as u32).map(f64::from).product()
@@ -139,6 +140,7 @@ impl Unary<f64> for Gamma {
 }
 
 /// Γ(x) = −π/(x sin(πx) Γ(−x)) = −π·e^(−E)/(sin(πx)·S(1 − x)) with E for 1 − x.
+#[inline(always)]
 fn negative_gamma<A: Arithmetic>(x: f64) -> f64 {
     let (sine, sine_low) = sine_pair::<A>(reduce_half_turns::<A>(x));
     if x < -ZERO_FROM {
@@ -179,6 +181,7 @@ impl Unary<f64> for Lgamma {
         x < 0.0
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if is_integer(x) {
             f64::INFINITY

@@ -77,6 +77,7 @@ impl Unary<f64> for Erfinv {
         (x.abs() > TAIL_FROM) & (x.abs() <= 1.0)
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         let size = x.abs();
         if size == 1.0 {
@@ -96,6 +97,7 @@ impl Unary<f64> for Erfinv {
 }
 
 /// One step of Halley's method from y towards erf⁻¹ x in the tail; its error is about the cube of y's.
+#[inline(always)]
 fn halley<A: Arithmetic>(y: f64, x: f64) -> f64 {
     // 1 − x is exact, and erfc y is small.
     let residual = (1.0 - x) - Erfc::fast::<A>(y);

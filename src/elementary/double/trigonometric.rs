@@ -66,6 +66,7 @@ fn sine_and_cosine<A: Arithmetic>(r: Reduced) -> Pair {
 }
 
 /// The sine of an angle as a number and a small rest.
+#[inline(always)]
 pub(super) fn sine_pair<A: Arithmetic>(r: Reduced) -> (f64, f64) {
     let Pair { sine, cosine } = sine_and_cosine::<A>(r);
     let (high, low) = if r.quadrant & 1 == 0 { sine } else { cosine };
@@ -74,6 +75,7 @@ pub(super) fn sine_pair<A: Arithmetic>(r: Reduced) -> (f64, f64) {
 }
 
 /// As `sine_pair`, of the cosine.
+#[inline(always)]
 pub(super) fn cosine_pair<A: Arithmetic>(r: Reduced) -> (f64, f64) {
     sine_pair::<A>(Reduced { quadrant: r.quadrant.wrapping_add(1), ..r })
 }
@@ -133,6 +135,7 @@ impl Unary<f64> for Sin {
         is_huge(x)
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if x.is_infinite() {
             return f64::NAN;
@@ -152,6 +155,7 @@ impl Unary<f64> for Cos {
         is_huge(x)
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if x.is_infinite() {
             return f64::NAN;
@@ -171,6 +175,7 @@ impl Unary<f64> for Tan {
         is_huge(x)
     }
 
+    #[inline(always)]
     fn slow<A: Arithmetic>(x: f64) -> f64 {
         if x.is_infinite() {
             return f64::NAN;

@@ -78,6 +78,7 @@ fn less_multiple<A: Arithmetic>(x: f32, n: f32, period: f32) -> (f32, f32) {
 }
 
 /// For finite x > [`LIMIT`].
+#[inline(always)]
 fn reduce_large(x: f32) -> Reduced {
     let mantissa = x.to_bits() & 0x7f_ffff | 0x80_0000;
     // From the bit of 2/π that contributes 2 on: those before give multiples of 4.
@@ -169,6 +170,7 @@ macro_rules! circular {
                 bits(x.abs()) > bits(LIMIT)
             }
 
+            #[inline(always)]
             fn slow<A: Arithmetic>($x: f32) -> f32 {
                 if !$x.is_finite() {
                     return f32::NAN;

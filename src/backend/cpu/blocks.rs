@@ -13,10 +13,13 @@ use super::space::{Bases, advance};
 use super::states::{Counter, Merger};
 use crate::ops::reduction::{BLOCK, LANES};
 
-/// Blocks that are reduced in one call, and whose states are merged in one; a power of two. Few enough to count the
-/// elements of a lane in 32 bits.
+/// Blocks that are reduced in one call, and whose states are merged in one; a power of two.
 const RUN: usize = 64;
-const _: () = assert!(RUN * BLOCK / LANES < u32::MAX as usize);
+
+/// The same where a call leaves one state: what chooses an element begins anew with each call, and takes longest at the
+/// beginning. Few enough to count the elements of a lane in 32 bits.
+const LONG_RUN: usize = 1 << 12;
+const _: () = assert!(LONG_RUN * BLOCK / LANES < u32::MAX as usize);
 
 /// What a task needs for one result after the other.
 #[derive(Default)]
@@ -63,11 +66,12 @@ impl Blocks<'_> {
     pub unsafe fn reduce(&self, bases: &[i64], blocks: Range<usize>, work: &mut Work, state: &mut [u64]) {
         let Some(code) = self.code else { return state.copy_from_slice(self.initial) };
         let elements = blocks.start * BLOCK..self.count.min(blocks.end * BLOCK);
-        if blocks.len() == 1 {
+        let (whole, run) = if self.leaves_one_state() { (LONG_RUN, LONG_RUN) } else { (1, RUN) };
+        if blocks.len() <= whole {
             // SAFETY: by the caller's word.
             return unsafe { self.states(code, bases, elements, &mut work.scratch, state) };
         }
-        let (run, slots) = (RUN * BLOCK, self.merger.slots);
+        let (run, slots) = (run * BLOCK, self.merger.slots);
         // Only ever grows, so that results that follow each other do not clear it again.
         work.states.resize(work.states.len().max(RUN.min(blocks.len()) * slots), 0);
         work.counter.clear();
@@ -83,9 +87,14 @@ impl Blocks<'_> {
         work.counter.finish(state, self.merger);
     }
 
+    /// Whether a call leaves one state of all its blocks.
+    fn leaves_one_state(&self) -> bool {
+        self.any_order && self.gather.is_none()
+    }
+
     /// How many states so many elements leave.
     fn states_of(&self, elements: usize) -> usize {
-        if self.any_order && self.gather.is_none() { 1 } else { elements.div_ceil(BLOCK) }
+        if self.leaves_one_state() { 1 } else { elements.div_ceil(BLOCK) }
     }
 
     /// The states of the blocks of some elements.

@@ -229,11 +229,15 @@ impl Program {
         moved.chain(value_types(self.all_statements(), &self.types))
     }
 
+    /// The bytes of an element of each operand.
+    pub fn moved(&self) -> usize {
+        self.ports.iter().map(|port| port.operand.dtype.size()).sum()
+    }
+
     /// Rough cost of one element but for its loops, in the units of `parallel`, where `mul_add` is one instruction or not.
     pub fn weight(&self, has_fma: bool) -> usize {
-        let moved: usize = self.ports.iter().map(|port| port.operand.dtype.size()).sum();
         let computed: usize = self.statements.iter().map(|statement| weight(statement, &self.types, has_fma)).sum();
-        computed.max(moved_weight(moved))
+        computed.max(moved_weight(self.moved()))
     }
 
     /// Whether it needs calls of elementary functions.

@@ -118,7 +118,8 @@ impl Code {
         function(bases.as_ptr(), strides.as_ptr(), count, first, states.as_mut_ptr());
     }
 
-    /// Runs a columns function; `strides` are those along the results, then those along the reduction.
+    /// Runs a columns function; `strides` are those along the results, then those along the reduction, then how many rows
+    /// ahead it asks for memory.
     ///
     /// # Safety
     /// As for `call_blocks`, of a columns function; `states` has room for so many states.

@@ -147,7 +147,9 @@ impl Reduce {
             shared(key, || Generator::new(self.isa).columns(&self.body, &self.folds, classes))
         };
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
-        Ok(Some((code, along.iter().chain(inner.strides(0)).copied().collect())))
+        let (elements, rows) = (outer.len().saturating_mul(inner.len()), inner.strides(0));
+        let ahead = rows_ahead(elements.saturating_mul(self.body.moved()), rows);
+        Ok(Some((code, along.iter().chain(rows).copied().chain([ahead]).collect())))
     }
 
     /// Runs it.
@@ -303,6 +305,13 @@ fn gathers(inner: &Space) -> bool {
 
 /// Results that are done at once at least, where they lie better than the reduction.
 const NEIGHBORS: usize = 16;
+
+/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and rows lie so far apart.
+/// What the L2 cache holds is read as fast without, and so are rows that are a stream.
+fn rows_ahead(bytes: usize, strides: &[i64]) -> i64 {
+    let apart = strides.iter().any(|stride| stride.unsigned_abs() > 256);
+    if apart && bytes > 512 << 10 { 32 } else { 0 }
+}
 
 /// One launch.
 struct Run<'a> {

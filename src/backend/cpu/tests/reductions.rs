@@ -347,12 +347,33 @@ fn counted(values: &[Scalar], limit: f64) -> [f64; 3] {
     ]
 }
 
+/// Where the order means nothing, a call takes many blocks, but not any number.
+#[test]
+fn long_vectors_take_several_calls() {
+    let (dtype, length) = (DType::I32, (1 << 22) + 5_000);
+    for largest in [7, (1 << 22) - 1, 1 << 22, length - 1] {
+        let mut values = vec![Scalar::I32(3); length];
+        values[largest] = Scalar::I32(4);
+        let input = Memory::of(dtype, &values);
+        for (op, result, want) in [
+            (ReduceOp::ArgMax, DType::I64, Scalar::I64(largest as i64)),
+            (ReduceOp::Sum, dtype, Scalar::I32(3 * length as i32 + 1)),
+        ] {
+            let output = Memory::zeros(result, 1);
+            let kernel = reduction_kernel(&[op], dtype, 0, 1);
+            launch(&prepare(kernel), &[length], &[input.bind(0, &[1]), output.bind(0, &[0])]);
+            assert_eq!(output.get(0), want, "{op} {largest}");
+        }
+    }
+}
+
 /// Neighboring results are done at once where that is how the elements lie; the bits are the same.
 #[test]
 fn columns_give_the_same_bits() {
     for dtype in DType::ALL {
         for &op in ReduceOp::ALL.iter().filter(|op| op.accepts(dtype)) {
-            for (columns, rows) in [(16, 1), (33, 21), (37, 1100), (131, 40)] {
+            // Groups that begin anew with known results, and fewer results than a vector has lanes.
+            for (columns, rows) in [(16, 1), (33, 21), (53, 1100), (131, 40), (259, 17)] {
                 let mut values = sample(dtype, columns * rows, columns as u64);
                 values.iter_mut().zip(nasty(dtype)).for_each(|(value, nasty)| *value = nasty);
                 check(&[op], &values, &[columns, rows], &[1, columns as isize], &threads(2));
@@ -391,7 +412,7 @@ fn columns_that_spill_read_bools() {
     let epilogue = Nest::Block(build.take_block());
     let body = vec![Nest::Reduce { axes: vec![Axis(1)], body, reductions }, epilogue];
     build.kernel.body = vec![Nest::Map { axes: vec![Axis(0)], body }];
-    let (columns, rows) = (19, 40);
+    let (columns, rows) = (259, 40);
     let numbers: Vec<Scalar> = (0..columns * rows).map(|index| Scalar::F64((index % 7) as f64)).collect();
     let (x, set) = (Memory::of(dtype, &numbers), Memory::of(DType::Bool, &vec![Scalar::Bool(true); columns * rows]));
     let (output, along) = (Memory::zeros(dtype, columns), [1, columns as isize]);

@@ -7,12 +7,13 @@
 use rustc_hash::FxHashSet;
 
 use super::Options;
-use super::body::{count_left, jump_if_fewer, least_lanes, refuse_bytes, refuse_merges, straight};
-use super::encode::{Arithmetic, Assembler, Condition, General, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
+use super::body::{count_left, least_lanes, refuse_bytes, refuse_merges, straight};
+use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
-use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, STATE, STOP, STRIDES, TILE, TILES};
+use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, PAUSE, STATE, STOP, STRIDES, TILE, TILES, WORD};
 use super::instruction::STORE;
 use super::merge::merge;
+use super::rows_ahead::RowsAhead;
 use super::step::{Home, Place, Step, Steps};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
@@ -26,12 +27,6 @@ use crate::ops::reduction::LANES;
 /// Vectors of the narrowest values that a group of results fills, the most first. Memory gives whole lines of a row, and is
 /// slow to give few of each.
 const VECTORS: [usize; 3] = [8, 4, 1];
-
-/// Rows between the one that is read and the one that is asked for.
-const AHEAD: usize = 16;
-
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 
 /// Operands beyond these would have no registers.
 const MOST_PORTS: usize = 5;
@@ -67,15 +62,16 @@ pub(in crate::backend::cpu) fn columns_function(
     let held = vec![None; classes.len()];
     let components: Vec<Vec<Component>> = folds.iter().map(|fold| components(body, fold)).collect();
     let least = least_lanes(body.types_used().chain(states().map(|init| init.dtype())));
-    for (vectors, reach) in VECTORS.map(|vectors| (vectors, Reach::Whole)).into_iter().chain([(1, Reach::Tail)]) {
-        let subject = Subject { ports: &body.ports, classes, held: &held, held_lanes: 0 };
-        let components = &components;
-        let columns = Columns { body, folds, components, subject, options, lanes: least * vectors, reach };
-        // Fewer vectors may fit the tile where these do not.
-        if vectors == 1 || columns.fits() {
-            columns.groups(&mut asm, &frame)?;
-        }
+    let subject = &Subject { ports: &body.ports, classes, held: &held, held_lanes: 0 };
+    let components = &components;
+    let columns = |vectors, reach| Columns { body, folds, components, subject, options, lanes: least * vectors, reach };
+    // Fewer vectors may fit the tile where more do not.
+    let groups = VECTORS.map(|vectors| columns(vectors, Reach::Whole)).into_iter();
+    let mut groups = groups.filter(|columns| columns.lanes == least || columns.fits()).peekable();
+    while let Some(columns) = groups.next() {
+        columns.groups(&mut asm, &frame, groups.peek().map_or(0, |narrower| narrower.lanes))?;
     }
+    columns(1, Reach::Tail).rest(&mut asm, &frame)?;
     Frame::leave(&mut asm);
     asm.finish()
 }
@@ -94,7 +90,7 @@ struct Columns<'a> {
     body: &'a Program,
     folds: &'a [Fold],
     components: &'a [Vec<Component>],
-    subject: Subject<'a>,
+    subject: &'a Subject<'a>,
     options: Options,
     lanes: usize,
     reach: Reach,
@@ -104,30 +100,62 @@ struct Columns<'a> {
 type States = Vec<Vec<Lanes>>;
 
 impl Columns<'_> {
-    /// Reduces groups as long as there are whole ones, or what is left.
-    fn groups(&self, asm: &mut Assembler, frame: &Frame) -> Result<()> {
+    /// Reduces whole groups, as long as more results are left than these.
+    fn groups(&self, asm: &mut Assembler, frame: &Frame, narrower: usize) -> Result<()> {
         let (again, done) = (asm.label(), asm.label());
-        match self.reach {
-            Reach::Whole => jump_if_fewer(asm, self.lanes, done),
-            Reach::Tail => count_left(asm, done),
-        }
         asm.bind(again);
-        self.fill(asm, frame)?;
-        self.rows(asm, frame)?;
-        self.halve(asm, frame)?;
-        self.write(asm)?;
+        self.start_group(asm, narrower, done);
+        self.group(asm, frame)?;
         asm.arithmetic_value(Arithmetic::Add, INDEX, self.lanes as i32);
-        if self.reach == Reach::Whole {
-            asm.address(RAX, Memory::base(INDEX, self.lanes as i32));
-            asm.arithmetic(Arithmetic::Compare, RAX, END);
-            asm.jump_if(Condition::NotGreater, again);
-        }
+        asm.jump(again);
         asm.bind(done);
         Ok(())
     }
 
+    /// Jumps if no more are left than these, or if there never were as many as a group has. Where fewer are left, the group begins
+    /// with results that are known already: that is less work than several narrow groups.
+    fn start_group(&self, asm: &mut Assembler, narrower: usize, done: Label) {
+        let whole = asm.label();
+        asm.copy(RCX, END);
+        asm.arithmetic(Arithmetic::Sub, RCX, INDEX);
+        asm.arithmetic_value(Arithmetic::Compare, RCX, narrower as i32);
+        asm.jump_if(Condition::NotGreater, done);
+        asm.arithmetic_value(Arithmetic::Sub, RCX, self.lanes as i32);
+        asm.arithmetic_value(Arithmetic::Compare, RCX, -1);
+        asm.jump_if(Condition::Greater, whole);
+        asm.arithmetic_value(Arithmetic::Compare, END, self.lanes as i32);
+        asm.jump_if(Condition::Less, done);
+        asm.arithmetic(Arithmetic::Add, INDEX, RCX);
+        asm.store(Memory::base(RSP, WORD), RCX);
+        asm.set(RAX, self.slots() as i32 * 8);
+        asm.multiply(RAX, Memory::base(RSP, WORD));
+        asm.arithmetic(Arithmetic::Add, STATE, RAX);
+        asm.bind(whole);
+    }
+
+    /// Reduces the results that are fewer than any group has.
+    fn rest(&self, asm: &mut Assembler, frame: &Frame) -> Result<()> {
+        let done = asm.label();
+        count_left(asm, done);
+        self.group(asm, frame)?;
+        asm.bind(done);
+        Ok(())
+    }
+
+    fn group(&self, asm: &mut Assembler, frame: &Frame) -> Result<()> {
+        self.fill(asm, frame)?;
+        self.rows(asm, frame)?;
+        self.halve(asm, frame)?;
+        self.write(asm)
+    }
+
+    /// The slots of the state of a result.
+    fn slots(&self) -> usize {
+        self.folds.iter().map(|fold| fold.init.len()).sum()
+    }
+
     fn tracer<'t>(&'t self, asm: &'t mut Assembler, frame: &'t mut Frame) -> Tracer<'t> {
-        let mut t = Tracer::new(asm, frame, &self.subject, self.options.level, self.lanes, self.reach);
+        let mut t = Tracer::new(asm, frame, self.subject, self.options.level, self.lanes, self.reach);
         t.rows = true;
         t
     }
@@ -237,42 +265,37 @@ impl Columns<'_> {
             self.store(&mut t, &merged);
             t.steps
         };
-        let (size, ports) = (self.size()?, self.body.ports.len());
-        let (again, wrapped) = (asm.label(), asm.label());
+        let size = self.size()?;
+        let ahead = RowsAhead::new(asm, &mut own, &self.body.ports, self.lanes);
+        let (turn, again) = (asm.label(), asm.label());
         asm.set(OTHER, 0);
-        asm.set(TILE, 0);
         frame.load_bases(asm);
+        asm.bind(turn);
+        self.start_turn(asm);
+        ahead.choose(asm);
         asm.bind(again);
         // What is copied in has its place in this frame, beside what is spilled.
         straight(asm, &own, &steps, &[])?;
-        asm.load(RCX, Memory::base(RSP, STRIDES));
-        for port in 0..ports {
-            asm.load(RAX, Memory::base(RCX, (ports + port) as i32 * 8));
-            let base = frame.base(asm, port);
-            asm.arithmetic(Arithmetic::Add, base, RAX);
-            self.prefetch(asm, port, base);
-        }
+        ahead.step(asm, &own);
         asm.arithmetic_value(Arithmetic::Add, TILE, size);
-        asm.arithmetic_value(Arithmetic::Compare, TILE, size * LANES as i32);
-        asm.jump_if(Condition::Less, wrapped);
-        asm.set(TILE, 0);
-        asm.bind(wrapped);
         asm.arithmetic_value(Arithmetic::Add, OTHER, 1);
-        asm.load(RAX, Memory::base(RSP, STOP));
+        asm.load(RAX, Memory::base(RSP, PAUSE));
         asm.arithmetic(Arithmetic::Compare, OTHER, RAX);
         asm.jump_if(Condition::Less, again);
+        asm.load(RAX, Memory::base(RSP, STOP));
+        asm.arithmetic(Arithmetic::Compare, OTHER, RAX);
+        asm.jump_if(Condition::Less, turn);
         Ok(())
     }
 
-    /// Asks for the elements of a row that is to come: rows may lie so far apart that the processor does not foresee it. The
-    /// distance of two rows is in `RAX`.
-    fn prefetch(&self, asm: &mut Assembler, port: usize, base: General) {
-        let size = self.body.ports[port].operand.dtype.size();
-        (0..AHEAD.ilog2()).for_each(|_| asm.arithmetic(Arithmetic::Add, RAX, RAX));
-        asm.arithmetic(Arithmetic::Add, RAX, base);
-        for offset in (0..self.lanes * size).step_by(LINE) {
-            asm.prefetch(Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 }, false);
-        }
+    /// Begins rows for all virtual lanes, or for as many as there are rows.
+    fn start_turn(&self, asm: &mut Assembler) {
+        asm.set(TILE, 0);
+        asm.load(RAX, Memory::base(RSP, STOP));
+        asm.address(RCX, Memory::base(OTHER, LANES as i32));
+        asm.arithmetic(Arithmetic::Compare, RCX, RAX);
+        asm.copy_if(Condition::Greater, RCX, RAX);
+        asm.store(Memory::base(RSP, PAUSE), RCX);
     }
 
     /// Merges the virtual lanes as a halving tree; the total is in the first.
@@ -298,8 +321,7 @@ impl Columns<'_> {
 
     /// Writes the totals to the states of the results, which follow each other in memory.
     fn write(&self, asm: &mut Assembler) -> Result<()> {
-        let slots: usize = self.folds.iter().map(|fold| fold.init.len()).sum();
-        let done = asm.label();
+        let (slots, done) = (self.slots(), asm.label());
         for lane in 0..self.lanes {
             if self.reach == Reach::Tail {
                 asm.load(RAX, Memory::base(RSP, LEFT));

@@ -97,6 +97,17 @@ pub(super) enum Arithmetic {
     Compare = 7,
 }
 
+/// What a line of memory is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// To be read soon: into the L1 cache, which waits for few lines at once.
+    Soon,
+    /// To be read later: into the L2 cache, which waits for more of them.
+    Later,
+    /// To be written.
+    Write,
+}
+
 /// Bytes that vectors of constants are aligned to.
 pub(super) const ALIGNMENT: usize = 32;
 
@@ -306,10 +317,15 @@ impl Assembler {
         self.line(|| format!("    lea {to}, {of}"));
     }
 
-    /// Asks for a line of memory, which may be none, to read or to write.
-    pub fn prefetch(&mut self, from: Memory, write: bool) {
-        self.general(if write { &[0x0f, 0x0d] } else { &[0x0f, 0x18] }, 1, Err(from));
-        self.line(|| format!("    {} {from}", if write { "prefetchw" } else { "prefetcht0" }));
+    /// Asks for a line of memory, which may be none.
+    pub fn prefetch(&mut self, from: Memory, ask: Ask) {
+        let (opcode, hint, name) = match ask {
+            Ask::Soon => (0x18, 1, "prefetcht0"),
+            Ask::Later => (0x18, 2, "prefetcht1"),
+            Ask::Write => (0x0d, 1, "prefetchw"),
+        };
+        self.general(&[0x0f, opcode], hint, Err(from));
+        self.line(|| format!("    {name} {from}"));
     }
 
     /// `to = value`.

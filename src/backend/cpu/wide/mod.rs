@@ -30,6 +30,7 @@ mod order;
 mod quotients;
 mod reduce;
 mod rounds;
+mod rows_ahead;
 mod scalar;
 mod screen;
 mod segments;

@@ -6,7 +6,7 @@
 use super::ahead::Line;
 use super::allocate::{Carried, load_carried};
 use super::body::{jump_if_fewer, residents, straight};
-use super::encode::{Arithmetic, Assembler, Condition, General, Label, Memory, Operand, Vector};
+use super::encode::{Arithmetic, Ask, Assembler, Condition, General, Label, Memory, Operand, Vector};
 use super::encode::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::frame::{COUNT, END, Frame, INDEX, OTHER, PAUSE, REACHED, START, STOP, STRIDES, TILE};
 use super::instruction::{Immediate, LOAD, STORE};
@@ -189,7 +189,7 @@ impl Tiled {
         asm.bind(again);
         for line in &segment.ahead {
             let memory = frame.memory(asm, line.place);
-            asm.prefetch(memory, line.write);
+            asm.prefetch(memory, if line.write { Ask::Write } else { Ask::Soon });
         }
         straight(asm, frame, &segment.steps, &carried)?;
         asm.arithmetic_value(Arithmetic::Add, INDEX, self.lanes as i32);

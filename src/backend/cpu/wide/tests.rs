@@ -2,7 +2,7 @@
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
-use super::encode::{Assembler, General, Memory, Operand, Vector};
+use super::encode::{Ask, Assembler, General, Memory, Operand, Vector};
 use super::instruction::{ALL, Immediate, Opcode};
 use super::step::{Home, Place, Step, Steps, Value};
 
@@ -112,9 +112,10 @@ fn signs_are_tested_in_all_registers() {
 
 #[test]
 fn lines_are_asked_for_where_they_are() {
-    for (write, mnemonic) in [(false, Mnemonic::Prefetcht0), (true, Mnemonic::Prefetchw)] {
+    let asks = [Ask::Soon, Ask::Later, Ask::Write];
+    for (ask, mnemonic) in asks.into_iter().zip([Mnemonic::Prefetcht0, Mnemonic::Prefetcht1, Mnemonic::Prefetchw]) {
         let mut asm = Assembler::new(false);
-        asm.prefetch(Memory::At { base: General(9), index: General(13), scale: 8, offset: 64 }, write);
+        asm.prefetch(Memory::At { base: General(9), index: General(13), scale: 8, offset: 64 }, ask);
         let got = decode(&asm.finish().unwrap().bytes);
         assert_eq!((got.mnemonic(), got.memory_base(), got.memory_index()), (mnemonic, Register::R9, Register::R13));
         assert_eq!((got.memory_index_scale(), got.memory_displacement64()), (8, 64));

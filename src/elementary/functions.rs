@@ -65,6 +65,10 @@ macro_rules! functions {
                 Atan2;
                 /// √(a² + b²).
                 Hypot;
+                /// The quotient rounded down, of integers too.
+                FloorDiv;
+                /// What that leaves of the first argument, of integers too.
+                Rem;
             }
         }
     };

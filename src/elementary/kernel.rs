@@ -44,23 +44,23 @@ pub(super) type Base = Fused;
 #[cfg(not(target_arch = "aarch64"))]
 pub(super) type Base = Separate;
 
-/// A float type that kernels work on.
+/// A type that kernels work on.
 pub(crate) trait Element: Copy {
-    /// Elements of a chunk: four 256-bit vectors.
+    /// Elements of a chunk: four 256-bit vectors, of integers as many as their quotients need so many for or fewer.
     type Chunk: AsMut<[Self]> + AsRef<[Self]> + Copy;
     /// A chunk of ones, which are no rare arguments.
     const ONES: Self::Chunk;
 }
 
-impl Element for f64 {
-    type Chunk = [f64; 16];
-    const ONES: [f64; 16] = [1.0; 16];
+macro_rules! elements {
+    ($($type:ident $one:literal $chunk:literal;)*) => { $(
+        impl Element for $type {
+            type Chunk = [$type; $chunk];
+            const ONES: [$type; $chunk] = [$one; $chunk];
+        }
+    )* };
 }
-
-impl Element for f32 {
-    type Chunk = [f32; 32];
-    const ONES: [f32; 32] = [1.0; 32];
-}
+elements!(f64 1.0 16; f32 1.0 32; i8 1 16; u8 1 16; i32 1 16; u32 1 16; i64 1 16; u64 1 16;);
 
 /// The kernel `(out, x, count, ahead)` of a function of one argument; `out` may be `x`. Meanwhile it asks for the lines of
 /// memory, which may be none, that lie as far from `ahead` as it is from `x`: a little with each chunk, since many at once
@@ -306,6 +306,12 @@ unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(
     count: usize,
     rare: BinaryRare<T>,
 ) {
+    if count == 1 {
+        // What narrow code calls for the last elements of a row.
+        // SAFETY: one element is there, by the caller's word.
+        unsafe { out.write(super::binary::<F, T, A>(a.read(), b.read())) };
+        return;
+    }
     let chunk = T::ONES.as_ref().len();
     let mut start = 0;
     while start + chunk <= count {

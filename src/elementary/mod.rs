@@ -21,11 +21,13 @@ pub(crate) mod philox_kernel;
 mod philox_rounds;
 mod philox_vector;
 mod piecewise;
+mod quotient;
 mod single;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
 pub(crate) use definition::{define_binary, define_unary};
 use kernel::{Element, Level, UnaryKernel, chunk_kernel};
+pub(crate) use quotient::Divide;
 
 /// A function of one argument.
 pub(crate) trait Unary<T: Copy> {

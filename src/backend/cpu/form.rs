@@ -7,9 +7,11 @@
 
 use smallvec::SmallVec;
 
+use super::math::{Function, Symbol};
 use super::nested;
 use super::parallel::{moved_weight, op_weight};
 use crate::dtype::{DType, Scalar};
+use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
 use crate::loops::{
     Access, Append, Axis, Block, Kernel, Merge, Nest, Operand, OperandId, Operation, Reduction, State, Statement,
@@ -240,10 +242,21 @@ impl Program {
         computed.max(moved_weight(self.moved()))
     }
 
-    /// Whether it needs calls of elementary functions.
-    pub fn calls_functions(&self) -> bool {
-        self.all_statements().into_iter().any(|statement| cost(statement) == Some(Cost::Function))
+    /// Whether it calls kernels.
+    pub fn calls_kernels(&self) -> bool {
+        self.all_statements().into_iter().any(|statement| calls_kernel(statement, &self.types))
     }
+}
+
+fn calls_kernel(statement: &Statement, types: &[DType]) -> bool {
+    let Statement::Let(_, operation) = statement else { return false };
+    let (function, first) = match *operation {
+        Operation::Unary(op, x) => (Function::Unary(op), x),
+        Operation::Binary(op, [x, _]) => (Function::Binary(op), x),
+        Operation::Constant(_) | Operation::Load(_) | Operation::Position => return false,
+        Operation::Ternary(..) | Operation::Cast(..) => return false,
+    };
+    Symbol { function, dtype: types[first.0 as usize] }.kernel(Level::Baseline).is_some()
 }
 
 /// Rough cost of a statement that moves nothing, among values of these dtypes.

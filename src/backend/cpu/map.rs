@@ -350,7 +350,7 @@ impl Cut {
 
 /// Whether code of a program is told how far ahead of its operands kernels ask for memory: where it calls some.
 pub(super) fn asks_ahead(program: &Program) -> bool {
-    program.loops.is_empty() && program.calls_functions()
+    program.loops.is_empty() && program.calls_kernels()
 }
 
 /// Adds for each operand how far from it in bytes lies what is read later; 0 where that is not known.

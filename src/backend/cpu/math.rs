@@ -62,7 +62,7 @@ impl Symbol {
         }
     }
 
-    /// Where its kernel is, which computes many elements at once; `None` for what is no elementary function.
+    /// Where its kernel is, which computes many elements at once; `None` for what has none.
     pub fn kernel(self, level: Level) -> Option<*const u8> {
         match self.function {
             Function::Unary(op) => unary_kernel(op, self.dtype, level),
@@ -101,6 +101,8 @@ fn binary_kernels(op: BinaryOp, dtype: DType, level: Level) -> [Option<*const u8
         BinaryOp::Pow => [of_binary::<functions::Pow>(dtype, level), None],
         BinaryOp::Atan2 => [of_binary::<functions::Atan2>(dtype, level), None],
         BinaryOp::Hypot => [of_binary::<functions::Hypot>(dtype, level), None],
+        BinaryOp::FloorDiv => [of_division::<functions::FloorDiv>(dtype, level), None],
+        BinaryOp::Rem => [of_division::<functions::Rem>(dtype, level), None],
         BinaryOp::RandomBits32 => of_draw::<philox_kernel::Bits32>(dtype, level),
         BinaryOp::RandomBits64 => of_draw::<philox_kernel::Bits64>(dtype, level),
         BinaryOp::RandomUniform32 => of_draw::<philox_kernel::Uniform32>(dtype, level),
@@ -110,8 +112,6 @@ fn binary_kernels(op: BinaryOp, dtype: DType, level: Level) -> [Option<*const u8
         | BinaryOp::Sub
         | BinaryOp::Mul
         | BinaryOp::Div
-        | BinaryOp::FloorDiv
-        | BinaryOp::Rem
         | BinaryOp::Copysign
         | BinaryOp::Maximum
         | BinaryOp::Minimum
@@ -145,6 +145,23 @@ fn of_binary<F: Binary<f32> + Binary<f64>>(dtype: DType, level: Level) -> Option
         DType::F64 => Some(kernel::binary_kernel::<F, f64>(level) as *const u8),
         DType::Bool | DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => None,
     }
+}
+
+fn of_division<F>(dtype: DType, level: Level) -> Option<*const u8>
+where
+    F: Binary<i8> + Binary<u8> + Binary<i32> + Binary<u32> + Binary<i64> + Binary<u64> + Binary<f32> + Binary<f64>,
+{
+    Some(match dtype {
+        DType::Bool => return None,
+        DType::I8 => kernel::binary_kernel::<F, i8>(level) as *const u8,
+        DType::U8 => kernel::binary_kernel::<F, u8>(level) as *const u8,
+        DType::I32 => kernel::binary_kernel::<F, i32>(level) as *const u8,
+        DType::U32 => kernel::binary_kernel::<F, u32>(level) as *const u8,
+        DType::I64 => kernel::binary_kernel::<F, i64>(level) as *const u8,
+        DType::U64 => kernel::binary_kernel::<F, u64>(level) as *const u8,
+        DType::F32 => kernel::binary_kernel::<F, f32>(level) as *const u8,
+        DType::F64 => kernel::binary_kernel::<F, f64>(level) as *const u8,
+    })
 }
 
 /// The kernels of a draw: of counters and keys in memory, and of counters in progression under one key.

@@ -5,7 +5,7 @@
 //!
 //! Must not know: which engine asks, nor how an approximation works (that is `elementary`).
 
-use crate::elementary::{define_binary, define_unary, functions};
+use crate::elementary::{Divide, define_binary, define_unary, functions};
 
 mod sealed {
     pub trait Sealed {}
@@ -184,6 +184,8 @@ macro_rules! float {
                 pow = |x, y| define_binary::<functions::Pow, $t>(x, y),
                 atan2 = |y, x| define_binary::<functions::Atan2, $t>(y, x),
                 hypot = |x, y| define_binary::<functions::Hypot, $t>(x, y),
+                floor_div = |x, y| Divide::floor_div(x, y),
+                rem = |x, y| Divide::rem(x, y),
                 copysign = |x, y| <$t>::copysign(x, y),
                 fmax = |x, y| if x.is_nan() { y } else if y.is_nan() { x } else { Float::maximum(x, y) },
                 fmin = |x, y| if x.is_nan() { y } else if y.is_nan() { x } else { Float::minimum(x, y) },
@@ -203,37 +205,6 @@ macro_rules! float {
                 } else {
                     self
                 }
-            }
-
-            #[inline]
-            fn rem(self, y: Self) -> Self {
-                // `%` is C's fmod: exact, with the sign of the dividend.
-                let r = self % y;
-                if r == 0.0 {
-                    (0.0 as $t).copysign(y)
-                } else if (r < 0.0) != (y < 0.0) {
-                    r + y
-                } else {
-                    r
-                }
-            }
-
-            #[inline]
-            fn floor_div(self, y: Self) -> Self {
-                if y == 0.0 {
-                    return self / y;
-                }
-                let r = self % y;
-                let mut quotient = (self - r) / y;
-                if r != 0.0 && (r < 0.0) != (y < 0.0) {
-                    quotient -= 1.0;
-                }
-                if quotient == 0.0 {
-                    return (0.0 as $t).copysign(self / y);
-                }
-                // The quotient is an integer but for its own rounding.
-                let floor = quotient.floor();
-                if quotient - floor > 0.5 { floor + 1.0 } else { floor }
             }
 
             #[inline]

@@ -5,6 +5,8 @@
 //!
 //! Must not know: which engine asks.
 
+use crate::elementary::Divide;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -87,6 +89,16 @@ macro_rules! shared {
         }
 
         #[inline]
+        fn floor_div(self, y: Self) -> Self {
+            Divide::floor_div(self, y)
+        }
+
+        #[inline]
+        fn rem(self, y: Self) -> Self {
+            Divide::rem(self, y)
+        }
+
+        #[inline]
         fn maximum(self, y: Self) -> Self {
             Ord::max(self, y)
         }
@@ -151,25 +163,6 @@ macro_rules! signed {
             }
 
             #[inline]
-            fn floor_div(self, y: Self) -> Self {
-                if y == 0 {
-                    return 0;
-                }
-                let quotient = self.wrapping_div(y);
-                let remainder = self.wrapping_rem(y);
-                if remainder != 0 && (remainder < 0) != (y < 0) { quotient - 1 } else { quotient }
-            }
-
-            #[inline]
-            fn rem(self, y: Self) -> Self {
-                if y == 0 {
-                    return 0;
-                }
-                let remainder = self.wrapping_rem(y);
-                if remainder != 0 && (remainder < 0) != (y < 0) { remainder + y } else { remainder }
-            }
-
-            #[inline]
             fn pow(self, y: Self) -> Self {
                 if y >= 0 {
                     return power_by_squaring!(self, y);
@@ -205,16 +198,6 @@ macro_rules! unsigned {
             #[inline]
             fn sign(self) -> Self {
                 Ord::min(self, 1)
-            }
-
-            #[inline]
-            fn floor_div(self, y: Self) -> Self {
-                self.checked_div(y).unwrap_or(0)
-            }
-
-            #[inline]
-            fn rem(self, y: Self) -> Self {
-                self.checked_rem(y).unwrap_or(0)
             }
 
             #[inline]

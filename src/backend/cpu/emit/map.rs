@@ -24,7 +24,7 @@ pub(super) fn vector_lanes(smallest: Option<usize>) -> usize {
 
 /// Elements of a step of a program: more if kernels are called, which work on many at once.
 pub(super) fn program_lanes(program: &Program) -> usize {
-    if program.calls_functions() { VECTOR } else { vector_lanes(program.smallest()) }
+    if program.calls_kernels() { VECTOR } else { vector_lanes(program.smallest()) }
 }
 
 /// The function for operands of such classes; `single` if its rows only ever have one element.
@@ -64,7 +64,7 @@ fn vectors(e: &mut Emitter<'_>, program: Loops<'_>, index: ir::Value, count: ir:
 fn unroll(program: &Program, lanes: usize) -> usize {
     let one_vector = program.types_used().all(|dtype| dtype.size() * lanes == VECTOR);
     match program.statements.len() {
-        _ if !one_vector || program.calls_functions() || !program.loops.is_empty() => 1,
+        _ if !one_vector || program.calls_kernels() || !program.loops.is_empty() => 1,
         0..=16 => 4,
         17..=64 => 2,
         _ => 1,

@@ -78,10 +78,10 @@ pub(super) fn binary(e: &mut Emitter<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) ->
         BinaryOp::Mul => Ok(by_kind(e, a, b, |b, x, y| b.ins().fmul(x, y), |b, x, y| b.ins().imul(x, y))),
         BinaryOp::Div => Ok(a.with(e.each([a, b], |b, [x, y]| b.ins().fdiv(x, y)))),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot if float => e.call_kernel(Function::Binary(op), [a, b]),
-        BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => {
-            e.call(Function::Binary(op), [a, b])
-        }
-        BinaryOp::RandomBits32
+        BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => e.call(Function::Binary(op), [a, b]),
+        BinaryOp::FloorDiv
+        | BinaryOp::Rem
+        | BinaryOp::RandomBits32
         | BinaryOp::RandomBits64
         | BinaryOp::RandomUniform32
         | BinaryOp::RandomUniform64

@@ -115,7 +115,9 @@ fn binary_ops_are_their_definitions() {
 #[test]
 fn ops_with_a_constant_are_their_definitions() {
     let extrema = [BinaryOp::Maximum, BinaryOp::Minimum, BinaryOp::Fmax, BinaryOp::Fmin];
-    for op in [BinaryOp::Shl, BinaryOp::Shr, BinaryOp::Mul, BinaryOp::Lt].into_iter().chain(extrema) {
+    let quotients = [BinaryOp::FloorDiv, BinaryOp::Rem];
+    let others = [BinaryOp::Shl, BinaryOp::Shr, BinaryOp::Mul, BinaryOp::Lt];
+    for op in others.into_iter().chain(extrema).chain(quotients) {
         for dtype in DType::ALL.into_iter().filter(|dtype| op.row().class.contains(*dtype)) {
             let constants = [0, 1, 7, 8, 31, 33, 63, 64, -1, -9].map(|value| Scalar::I64(value).cast(dtype));
             let specials =

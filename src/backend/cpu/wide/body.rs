@@ -40,7 +40,7 @@ pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
         let program = Program::straight(body.types.clone(), statements);
         refuse_bytes(&program)?;
         let given = |value| merge.left.contains(value) || merge.right.contains(value);
-        if program.calls_functions() || merge.results.iter().any(given) {
+        if program.calls_kernels() || merge.results.iter().any(given) {
             return Err(no_wide_form("such a merge"));
         }
     }

@@ -46,7 +46,7 @@ pub(in crate::backend::cpu) fn columns_function(
     let states = || folds.iter().flat_map(|fold| &fold.init);
     let plain =
         classes.iter().all(|class| *class == Class::Contiguous) && states().all(|init| init.dtype() != DType::Bool);
-    if !plain || body.calls_functions() || classes.len() > MOST_PORTS {
+    if !plain || body.calls_kernels() || classes.len() > MOST_PORTS {
         return Err(no_wide_form("a reduction of such columns"));
     }
     let mut asm = Assembler::new(options.text);

@@ -41,7 +41,7 @@ pub(in crate::backend::cpu) fn map_function(
     streaming: bool,
     options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(options.text), program.calls_functions());
+    let (mut asm, calls) = (Assembler::new(options.text), program.calls_kernels());
     refuse_bytes(program)?;
     if calls && !program.loops.is_empty() {
         return Err(no_wide_form("a call in a loop over steps"));

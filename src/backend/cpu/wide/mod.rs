@@ -3,9 +3,9 @@
 //! `trace` walks a program and writes down `step`s on vectors (`ops` and `convert` say which), `allocate` gives them
 //! registers, `encode` makes bytes of `instruction`s. `map` (with `rounds` and `loops`,
 //! for loops over steps) and `reduce` (with `screen` and `tree`) are the functions built around them, with the
-//! same parameters and results, bit for bit, as those of `emit`. Elementary functions are called as kernels, several
-//! vectors at a time. What has no wide form (strided memory, bytes, integer division, some conversions) is left
-//! to `emit`. Must not know: addresses, sizes, threads.
+//! same parameters and results, bit for bit, as those of `emit`. Elementary functions and quotients rounded down are called
+//! as kernels, several vectors at a time. What has no wide form (strided memory, bytes, some conversions) is left to `emit`.
+//! Must not know: addresses, sizes, threads.
 
 mod ahead;
 mod allocate;

@@ -228,7 +228,7 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
         BinaryOp::Mul if float => t.each(MUL, a, b),
         BinaryOp::Mul => multiply(t, a, b),
         BinaryOp::Div => t.each(DIV, a, b),
-        BinaryOp::FloorDiv | BinaryOp::Rem => return Err(no_wide_form(op)),
+        BinaryOp::FloorDiv | BinaryOp::Rem => return t.call(Function::Binary(op), &[a, b]),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot if float => return t.call(Function::Binary(op), &[a, b]),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => return Err(no_wide_form(op)),
         BinaryOp::Copysign => {

@@ -38,7 +38,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     classes: &[Class],
     options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(options.text), body.calls_functions());
+    let (mut asm, calls) = (Assembler::new(options.text), body.calls_kernels());
     refuse_bytes(body)?;
     refuse_merges(body, folds)?;
     let mut frame = Frame::new(body.ports.len());
@@ -173,7 +173,7 @@ impl<'a> Blocks<'a> {
     /// The elements up to the end, to one state.
     pub(super) fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         self.initial(asm, frame)?;
-        if self.body.calls_functions() {
+        if self.body.calls_kernels() {
             self.tiles(asm, frame)?;
         } else {
             let most = self.most_lanes(asm, frame)?;

@@ -46,7 +46,7 @@ impl<'a> Screen<'a> {
         if body.ports.iter().any(|port| port.operand.access == Access::Index) {
             return None;
         }
-        let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !body.calls_functions())?;
+        let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !body.calls_kernels())?;
         let (merge, position) = (&append.merge, append.position);
         let choice = definition(&merge.block.statements, merge.results[position])?;
         let Operation::Ternary(TernaryOp::Select, [taken, yes, no]) = choice else { return None };

@@ -26,6 +26,7 @@ fn main() -> Result<()> {
     state()?;
     memory()?;
     elements()?;
+    quotients()?;
     threads()?;
     compiling()
 }
@@ -178,6 +179,33 @@ fn elements() -> Result<()> {
         let (x, mut out) = (by_hand::random(n, 1), vec![0.0; n]);
         let time = shortest_of(30_000_000 / n, || f.call_into((&x,), (&mut out,)))?;
         println!("{name:<52}{:>10.1}", time / n as f64 / 16.0 * 1e12);
+    }
+    Ok(())
+}
+
+/// What `floor_div` and `%` take for an element of each type.
+fn quotients() -> Result<()> {
+    println!("\n{:<52}{:>10}{:>10}{:>10}", "30,000 elements, one thread, ps each", "x % y", "x % 7", "x // y");
+    macro_rules! rows {
+        ($($t:ident $least:literal $most:literal;)*) => { $(
+            let name = concat!("quotient: ", stringify!($t));
+            if is_asked_for(name) {
+                let (x, y) = (vector::<$t>("x"), vector::<$t>("y"));
+                let number = |x: f64| ($least + ($most - $least) * (x + 1.0) / 2.0) as $t;
+                let [a, b] = [1, 2].map(|seed| by_hand::random(30_000, seed).into_iter().map(number).collect::<Vec<_>>());
+                let mut out = a.clone();
+                print!("{name:<52}");
+                for quotient in [&x % &y, &x % 7 + &y, x.floor_div(&y)] {
+                    let f = Compiler::new().threads(1).compile([&x, &y], quotient)?;
+                    let time = shortest_of(400, || f.call_into((&a, &b), (&mut out,)))?;
+                    print!("{:>10.0}", time / 30_000.0 * 1e12);
+                }
+                println!();
+            }
+        )* };
+    }
+    rows! {
+        f64 -1e3 1e3; f32 -1e3 1e3; i64 -1e9 1e9; u64 0.0 1e9; i32 -1e9 1e9; u32 0.0 1e9; i8 -128.0 127.0; u8 0.0 255.0;
     }
     Ok(())
 }

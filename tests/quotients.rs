@@ -20,7 +20,7 @@ fn quotients(x: &Expr, row: &Expr, k: &Expr) -> Vec<Expr> {
         row.floor_div(x),
         x.rem(k) + k.floor_div(x),
         x.rem(7) + x.floor_div(3),
-        select(&x.rem(3).eq(1), &x.floor_div(row), x),
+        select(x.rem(3).eq(1), x.floor_div(row), x),
         x.rem(k).rem(row).floor_div(5),
         every_second.floor_div(k),
         x.rem(k).sum(..),

@@ -20,6 +20,17 @@ pub(crate) enum Level {
 }
 
 impl Level {
+    /// Whether it has AVX-512.
+    pub(crate) fn has_avx512(self) -> bool {
+        match self {
+            Level::Baseline => false,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => false,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => true,
+        }
+    }
+
     /// The highest level that the processor has.
     pub(crate) fn native() -> Level {
         #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,7 @@ mod maps;
 mod ops;
 mod quotients;
 mod reductions;
+mod roots;
 mod stepped;
 mod steps;
 mod targets;

@@ -1,15 +1,32 @@
-//! Lines of memory that a tile asks for before it needs them.
+//! Lines of memory that are asked for before they are needed.
 //!
-//! A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
+//! A loop that waits for the divider asks for the lines that it will write, so that it does not wait for memory besides. A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
 //! the processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or
 //! for what the launch says is read later; the first segment asks for what is left, and an early one for what this tile
 //! will write. Must not know: kernels, registers.
 
 use super::instruction::STREAM;
+use super::order::can_relieve_divider;
 use super::step::{Place, Step, Steps};
 
 /// Bytes of a line.
 const LINE: i32 = 64;
+
+/// How many bytes further on a loop asks for what it will write.
+const DISTANCE: i32 = 4096;
+
+/// Lets a loop that waits for the divider ask for what it will write.
+pub(super) fn ask_to_write(steps: &mut Steps) {
+    if can_relieve_divider(&steps.steps, 0, 0) {
+        let further = |line: Line| match line.place {
+            Place::Port { port, size, offset } => Some(Place::Port { port, size, offset: offset + DISTANCE }),
+            Place::Shared(_) | Place::Position(_) | Place::Frame(_) | Place::Tile { .. } => None,
+            Place::State(_) | Place::Other(_) => None,
+        };
+        let asked = writes(steps).into_iter().filter_map(further).map(|to| Step::Ask { to });
+        steps.steps.splice(..0, asked);
+    }
+}
 
 /// A line for each step of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

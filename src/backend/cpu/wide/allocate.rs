@@ -5,7 +5,7 @@
 //! instruction takes one. What goes round a loop has its register at the start and gets it back at the end.
 //! Must not know: what the code computes.
 
-use super::encode::{Assembler, Condition, Memory, Operand, RCX, RSP, Vector};
+use super::encode::{Ask, Assembler, Condition, Memory, Operand, RCX, RSP, Vector};
 use super::finish::Detour;
 use super::frame::Frame;
 use super::instruction::{ADDPD, ADDPS, AND, MULPD, MULPS, OR, PADDD, PADDQ, PCMPEQD, PCMPEQQ, PMULLD, PMULUDQ, XOR};
@@ -276,6 +276,10 @@ impl<'a> Allocator<'a> {
                 let to = self.frame.memory(self.asm, *to);
                 self.asm.vector(opcode, Vector(register), mask, Operand::Memory(to), Immediate::None);
                 step.reads(|value| self.consume(value));
+            }
+            Step::Ask { to } => {
+                let to = self.frame.memory(self.asm, *to);
+                self.asm.prefetch(to, Ask::Write);
             }
             Step::Call { name, .. } => return Err(Error::Internal(format!("a call of {name} within a segment"))),
             Step::Broadcast { result, count } => {

@@ -1,7 +1,7 @@
 //! Bytes of x86-64 instructions: those that the wide emitter uses, with labels, constants and imported functions.
 //!
-//! Encodings follow Intel's Software Developer's Manual, volume 2. Vector instructions are VEX-encoded. What code needs
-//! of absolute addresses (the functions that it calls) stands in a table behind it. Must not know: values, allocation.
+//! Encodings follow Intel's Software Developer's Manual, volume 2. Vector instructions are VEX-encoded, those of AVX-512
+//! EVEX-encoded. What code needs of absolute addresses (the functions that it calls) stands in a table behind it. Must not know: values, allocation.
 
 use super::finish::Detour;
 use super::instruction::{Immediate, Opcode};
@@ -192,8 +192,8 @@ impl Assembler {
         })
     }
 
-    /// The bytes that stand at the end of an operand, counted from the instruction's end.
-    fn memory(&mut self, register: u8, memory: Memory, trailing: usize) {
+    /// The bytes of an operand, with so many behind them. Where offsets of one byte count vectors, none are `short`.
+    fn memory(&mut self, register: u8, memory: Memory, short: bool, trailing: usize) {
         let register = (register & 7) << 3;
         match memory {
             Memory::Constant(place) => {
@@ -203,7 +203,7 @@ impl Assembler {
             Memory::At { base, index, scale, offset } => {
                 let (mode, short) = match offset {
                     0 if base.0 & 7 != 5 => (0, None),
-                    -128..=127 => (0x40, Some(offset as i8)),
+                    -128..=127 if short => (0x40, Some(offset as i8)),
                     _ => (0x80, None),
                 };
                 if scale > 0 {
@@ -253,18 +253,20 @@ impl Assembler {
         };
         let r = register >> 3;
         let vvvv = middle.map_or(0, |Vector(middle)| middle);
-        let tail = (!vvvv & 15) << 3 | opcode.long << 2 | opcode.prefix;
-        if b | x == 0 && opcode.map == 1 && opcode.wide == 0 {
-            self.code.extend_from_slice(&[0xc5, (r ^ 1) << 7 | tail]);
+        let tail = (!vvvv & 15) << 3 | opcode.prefix;
+        let first = (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | opcode.map;
+        if opcode.evex {
+            self.code.extend_from_slice(&[0x62, first | 0x10, opcode.wide << 7 | tail | 4, opcode.long << 5 | 8]);
+        } else if b | x == 0 && opcode.map == 1 && opcode.wide == 0 {
+            self.code.extend_from_slice(&[0xc5, (r ^ 1) << 7 | opcode.long << 2 | tail]);
         } else {
-            let first = (r ^ 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | opcode.map;
-            self.code.extend_from_slice(&[0xc4, first, opcode.wide << 7 | tail]);
+            self.code.extend_from_slice(&[0xc4, first, opcode.wide << 7 | opcode.long << 2 | tail]);
         }
         self.code.push(opcode.code);
         let follows = immediate.byte();
         match last {
             Operand::Register(Vector(last)) => self.code.push(0xc0 | (register & 7) << 3 | last & 7),
-            Operand::Memory(memory) => self.memory(register, memory, usize::from(follows.is_some())),
+            Operand::Memory(memory) => self.memory(register, memory, !opcode.evex, usize::from(follows.is_some())),
         }
         self.code.extend(follows);
         self.line(|| super::text::vector(opcode, Vector(register), middle, last, immediate));
@@ -277,7 +279,7 @@ impl Assembler {
         self.code.extend_from_slice(code);
         match last {
             Ok(General(last)) => self.code.push(0xc0 | (register & 7) << 3 | last & 7),
-            Err(memory) => self.memory(register, memory, 0),
+            Err(memory) => self.memory(register, memory, true, 0),
         }
     }
 

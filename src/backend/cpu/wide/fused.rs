@@ -60,7 +60,7 @@ impl Allocator<'_> {
         if !addend_dies {
             self.ensure(b)?;
             for (over, other) in [(a, b), (b, a)] {
-                if last_use(self, over) && over != other && over != c {
+                if last_use(self, over) && over != other {
                     return self.overwrite(form.over_factor(double), result, over, other, c);
                 }
             }

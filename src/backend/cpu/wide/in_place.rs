@@ -9,14 +9,16 @@ use super::instruction::LOAD;
 use super::step::{Home, Place, Step, Steps, Value};
 
 impl Steps {
-    /// Lets an instruction that alone reads a vector of an operand read it from memory; `wanted` are needed at the end. For
-    /// steps that store nothing.
+    /// Lets an instruction that alone reads a vector of an operand read it from memory, unless something is stored
+    /// before; `wanted` are needed at the end.
     pub fn read_in_place(&mut self, wanted: impl IntoIterator<Item = Value>) {
         let mut uses = vec![0_usize; self.homes.len()];
         wanted.into_iter().for_each(|value| uses[value.0 as usize] += 2);
         self.steps.iter().for_each(|step| step.reads(|value| uses[value.0 as usize] += 1));
         let mut may = vec![false; self.homes.len()];
-        self.steps.iter().flat_map(from_memory).for_each(|value| may[value.0 as usize] = true);
+        let stores = |step: &&Step| matches!(step, Step::Store { .. } | Step::CopyOut { .. });
+        let before = self.steps.iter().take_while(|step| !stores(step));
+        before.flat_map(from_memory).for_each(|value| may[value.0 as usize] = true);
         let homes = &mut self.homes;
         self.steps.retain(|step| {
             let Some((value, place)) = plain_load(step) else { return true };

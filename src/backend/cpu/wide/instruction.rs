@@ -17,6 +17,8 @@ pub(super) struct Opcode {
     pub long: u8,
     /// The opcode byte.
     pub code: u8,
+    /// Whether it has an EVEX prefix, with the same fields, as it is an instruction of AVX-512.
+    pub evex: bool,
 }
 
 /// What follows the operands.
@@ -42,9 +44,16 @@ impl Immediate {
 }
 
 macro_rules! opcodes {
-    ($($constant:ident $name:literal $prefix:literal $map:literal $wide:literal $long:literal $code:literal;)*) => {
-        $(pub(super) static $constant: Opcode =
-            Opcode { name: $name, prefix: $prefix, map: $map, wide: $wide, long: $long, code: $code };)*
+    ($($constant:ident $name:literal $prefix:literal $map:literal $wide:literal $long:literal $code:literal $($evex:ident)?;)*) => {
+        $(pub(super) static $constant: Opcode = Opcode {
+            name: $name,
+            prefix: $prefix,
+            map: $map,
+            wide: $wide,
+            long: $long,
+            code: $code,
+            evex: !stringify!($($evex)?).is_empty(),
+        };)*
 
         /// Every opcode.
         #[cfg(test)]
@@ -141,4 +150,8 @@ opcodes! {
     CVTPD2PS "vcvtpd2ps" 1 1 0 1 0x5a;
     CVTDQ2PS "vcvtdq2ps" 0 1 0 1 0x5b;
     CVTDQ2PD "vcvtdq2pd" 2 1 0 1 0xe6;
+    RSQRT14PS "vrsqrt14ps" 1 2 0 1 0x4e evex;
+    GETEXPPS "vgetexpps" 1 2 0 1 0x42 evex;
+    GETMANTPS "vgetmantps" 1 3 0 1 0x26 evex;
+    SCALEFPS "vscalefps" 1 2 0 1 0x2c evex;
 }

@@ -94,7 +94,12 @@ impl Row<'_> {
         tracer.streaming = self.streaming;
         walk(&self.program.statements, &mut Values::new(self.program.types.len()), &mut tracer)?;
         tracer.share_reciprocals();
-        Ok(tracer.steps)
+        tracer.multiply_for_roots();
+        let mut steps = tracer.steps;
+        if !self.program.calls_kernels() {
+            steps.read_in_place([]);
+        }
+        Ok(steps)
     }
 
     /// The most lanes at which nothing is spilled.
@@ -112,7 +117,8 @@ impl Row<'_> {
     }
 
     fn whole(&self, asm: &mut Assembler, frame: &mut Frame, lanes: usize) -> Result<()> {
-        let steps = self.steps(asm, frame, lanes, Reach::Whole)?;
+        let mut steps = self.steps(asm, frame, lanes, Reach::Whole)?;
+        super::ahead::ask_to_write(&mut steps);
         whole_steps(asm, frame, &steps, &[], lanes)?;
         Ok(())
     }

@@ -29,6 +29,7 @@ mod ops;
 mod order;
 mod quotients;
 mod reduce;
+mod roots;
 mod rounds;
 mod rows_ahead;
 mod scalar;

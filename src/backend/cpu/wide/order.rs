@@ -9,6 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::instruction::{DIVPD, DIVPS, SQRTPD, SQRTPS};
 use super::step::{Step, Value};
 
+/// What the divider takes for a vector of square roots of f32.
+pub(super) const SQRTPS_CYCLES: usize = 5;
+
 /// Orders steps between which nothing is loaded, stored or called, if it is the divider that takes their time.
 pub(super) fn for_divider(steps: &mut [Step]) {
     if is_bound_by_divider(steps, 0) {
@@ -48,17 +51,28 @@ fn sort_by<K: Ord>(steps: &mut [Step], key: impl Fn(usize) -> K) {
     steps.iter_mut().zip(ordered).for_each(|(step, (_, ordered))| *step = ordered);
 }
 
-/// By the cycles that the divider takes for a vector (of Zen 4, where they are few), and half a cycle for each step, also for
-/// so many more.
+/// By half a cycle for each step, also for so many more.
 pub(super) fn is_bound_by_divider(steps: &[Step], more: usize) -> bool {
-    let times = [(&DIVPS, 3), (&DIVPD, 5), (&SQRTPS, 5), (&SQRTPD, 9)];
+    steps.len() + more < 2 * divider_cycles(steps)
+}
+
+/// Whether the divider would still take the time if it had so many cycles less to work, for so many more steps: by three eighths
+/// of a cycle for each that computes.
+pub(super) fn can_relieve_divider(steps: &[Step], less: usize, more: usize) -> bool {
+    let computing = steps.iter().filter(|step| is_pure(step)).count();
+    3 * (computing + more) < 8 * divider_cycles(steps).saturating_sub(less)
+}
+
+/// The cycles that the divider takes (of Zen 4, where they are few).
+fn divider_cycles(steps: &[Step]) -> usize {
+    let times = [(&DIVPS, 3), (&DIVPD, 5), (&SQRTPS, SQRTPS_CYCLES), (&SQRTPD, 9)];
     let cycles = |step: &Step| match step {
         Step::Compute { opcode, .. } => times.iter().find(|(slow, _)| **slow == **opcode).map_or(0, |(_, time)| *time),
         Step::MulAdd { .. } | Step::Checked { .. } => 0,
-        Step::Load { .. } | Step::Store { .. } | Step::Call { .. } => 0,
+        Step::Load { .. } | Step::Store { .. } | Step::Ask { .. } | Step::Call { .. } => 0,
         Step::Broadcast { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => 0,
     };
-    steps.len() + more < 2 * steps.iter().map(cycles).sum::<usize>()
+    steps.iter().map(cycles).sum()
 }
 
 /// Whether a step only computes a vector from others.
@@ -66,7 +80,7 @@ fn is_pure(step: &Step) -> bool {
     match step {
         Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => true,
         Step::Load { .. } | Step::Store { .. } | Step::Call { .. } | Step::Broadcast { .. } => false,
-        Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => false,
+        Step::Ask { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => false,
     }
 }
 

@@ -45,6 +45,7 @@ impl Steps {
                 Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => true,
                 Step::Load { .. }
                 | Step::Store { .. }
+                | Step::Ask { .. }
                 | Step::Call { .. }
                 | Step::Broadcast { .. }
                 | Step::TailMask { .. }

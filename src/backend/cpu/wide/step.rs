@@ -139,6 +139,11 @@ pub(super) enum Step {
         /// Where to.
         to: Place,
     },
+    /// Asks for a line of memory, to write to it.
+    Ask {
+        /// Which.
+        to: Place,
+    },
     /// A call of a kernel, which ends a segment.
     Call {
         /// The function.
@@ -294,7 +299,9 @@ impl Step {
             | Step::Load { result, .. }
             | Step::Broadcast { result, .. }
             | Step::TailMask { result, .. } => Some(*result),
-            Step::Store { .. } | Step::Call { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
+            Step::Store { .. } | Step::Ask { .. } | Step::Call { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => {
+                None
+            }
         }
     }
 
@@ -302,7 +309,7 @@ impl Step {
     pub fn changes_flags(&self) -> bool {
         match self {
             Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => false,
-            Step::Load { .. } | Step::Store { .. } => false,
+            Step::Load { .. } | Step::Store { .. } | Step::Ask { .. } => false,
             Step::Call { .. } | Step::Broadcast { .. } | Step::TailMask { .. } => true,
             Step::CopyIn { .. } | Step::CopyOut { .. } => true,
         }
@@ -321,7 +328,8 @@ impl Step {
             Step::Call { arguments, .. } => {
                 arguments.iter().flat_map(Argument::values).for_each(|&v| each(v));
             }
-            Step::Broadcast { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => {}
+            Step::Ask { .. } | Step::Broadcast { .. } | Step::TailMask { .. } => {}
+            Step::CopyIn { .. } | Step::CopyOut { .. } => {}
         }
     }
 }

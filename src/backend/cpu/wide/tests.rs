@@ -32,11 +32,11 @@ fn shape(opcode: &Opcode) -> (bool, Immediate) {
     let byte = Immediate::Byte(1);
     match opcode.name {
         "vblendvps" | "vblendvpd" => (true, Immediate::Register(9)),
-        "vroundps" | "vroundpd" | "vpermq" | "vpermilps" | "vpermilpd" => (false, byte),
+        "vroundps" | "vroundpd" | "vpermq" | "vpermilps" | "vpermilpd" | "vgetmantps" => (false, byte),
         "vcmpps" | "vcmppd" | "vblendps" | "vperm2f128" | "vshufps" | "vinsertf128" => (true, byte),
         "vsqrtps" | "vsqrtpd" | "vmovaps" | "vmovups" | "vmovntps" | "vmovq" | "vmovd" | "vbroadcastss"
         | "vbroadcastsd" | "vpabsd" | "vpmovsxdq" | "vpmovzxdq" | "vpmovzxbd" | "vpmovzxbq" | "vcvtps2pd"
-        | "vcvtpd2ps" | "vptest" | "vcvtdq2ps" | "vcvtdq2pd" => (false, Immediate::None),
+        | "vcvtpd2ps" | "vptest" | "vcvtdq2ps" | "vcvtdq2pd" | "vrsqrt14ps" | "vgetexpps" => (false, Immediate::None),
         _ => (true, Immediate::None),
     }
 }

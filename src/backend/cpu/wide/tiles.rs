@@ -103,7 +103,7 @@ fn share(steps: &Steps, lanes: usize, segments: &mut [Segment]) -> Vec<usize> {
         Step::Call { arguments, results, .. } => Some((&arguments[..], (results.len() * VECTOR / lanes) as u8)),
         Step::Compute { .. } | Step::MulAdd { .. } | Step::Checked { .. } => None,
         Step::Load { .. } | Step::Store { .. } | Step::Broadcast { .. } => None,
-        Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
+        Step::Ask { .. } | Step::TailMask { .. } | Step::CopyIn { .. } | Step::CopyOut { .. } => None,
     });
     let calls = segments.iter_mut().filter_map(|segment| segment.call.as_mut());
     for (call, (_, width)) in calls.zip(kernels).filter(|(_, (arguments, _))| asks_ahead(arguments)) {

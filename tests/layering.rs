@@ -52,7 +52,7 @@ const UNSAFE: &[&str] = &[
     "src/elementary/philox_avx512.rs",
     "src/elementary/philox_kernel.rs",
     "src/elementary/philox_vector.rs",
-    "src/elementary/piecewise.rs",
+    "src/elementary/piecewise/",
     "src/loops/interpret.rs",
     "src/runtime/",
     // Hands the memory of a call on to the oracle or to a program.

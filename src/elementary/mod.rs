@@ -23,6 +23,7 @@ mod philox_vector;
 mod piecewise;
 mod quotient;
 mod single;
+mod table_logarithm;
 
 pub(crate) use arithmetic::{Arithmetic, Emulated, Fused, Separate};
 pub(crate) use definition::{define_binary, define_unary};

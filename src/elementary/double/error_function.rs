@@ -11,7 +11,7 @@ use super::pair::{ordered_sum, product};
 use super::polynomial;
 use crate::elementary::functions::{Erf, Erfc};
 use crate::elementary::kernel::{Level, UnaryKernel};
-use crate::elementary::piecewise::{self, Lanes, Piecewise, Table};
+use crate::elementary::piecewise::{self, Piecewise, Table, Wide};
 use crate::elementary::{Arithmetic, Unary};
 
 /// 2/√π.
@@ -25,7 +25,7 @@ const HALVES: f64 = 3_377_699_720_527_872.0;
 
 /// erf(k/2 + t) for |t| ≤ 1/4, k from 0 on: least squares in the zeros of a Chebyshev polynomial, coefficients rounded one
 /// after the other. Off by 0.11 ULP for k = 0, by 0.18 for others, besides the rounding of the constant coefficient.
-static ERF: Table = Table::new(&[
+static ERF: Table<f64> = Table::new(&[
     [
         0.0,
         SLOPE,
@@ -285,14 +285,14 @@ const CENTRAL: [f64; 9] = [
 
 /// Two neighboring terms of a piece's polynomial in t, without the power of t² that they share.
 #[inline(always)]
-fn two_terms<L: Lanes>(piece: L, pair: usize, t: L) -> L {
+fn two_terms<L: Wide>(piece: L, pair: usize, t: L) -> L {
     let [a, b] = piece.coefficients(&ERF, pair);
     b.mul_add(t, a)
 }
 
 impl Piecewise for Erf {
     #[inline(always)]
-    fn on<L: Lanes>(x: L) -> L {
+    fn on<L: Wide>(x: L) -> L {
         let size = x.magnitude(ONE_FROM);
         let piece = size.plus(x.splat(HALVES));
         let t = size.minus(piece.minus(x.splat(HALVES)));
@@ -309,11 +309,11 @@ impl Piecewise for Erf {
 impl Unary<f64> for Erf {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        piecewise::single::<Self, A>(x)
+        piecewise::single::<Self, f64, A>(x)
     }
 
     fn kernel(level: Level) -> UnaryKernel<f64> {
-        piecewise::kernel::<Self>(level)
+        piecewise::double_kernel::<Self>(level)
     }
 }
 

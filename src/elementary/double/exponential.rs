@@ -8,7 +8,7 @@ use super::pair::ordered_sum;
 use super::{ROUNDER, TINY, clamp, polynomial, scale};
 use crate::elementary::functions::{Exp, Exp2, Expm1};
 use crate::elementary::kernel::{Level, UnaryKernel};
-use crate::elementary::piecewise::{self, Lanes, Piecewise, SIXTEENTHS, Table};
+use crate::elementary::piecewise::{self, Piecewise, SIXTEENTHS, Table, Wide};
 use crate::elementary::{Arithmetic, Unary};
 use core::f64::consts::{LN_2, LOG2_E, SQRT_2};
 
@@ -148,7 +148,7 @@ fn exp2_parts<A: Arithmetic>(x: f64) -> (f64, f64) {
 }
 
 /// 2^(i/16), and what its rounding has lost.
-static ROOTS: Table = Table::new(&[
+static ROOTS: Table<f64> = Table::new(&[
     [1.0, 0.0],
     [1.0442737824274138, 8.551889705537965e-17],
     [1.0905077326652577, -3.046782079812471e-17],
@@ -179,7 +179,7 @@ const SHORT: [f64; 5] = [
 /// x = k·ln 2 + r with a multiple k of 1/16: eˣ is 2^⌊k⌋ times a root of two times eʳ.
 impl Piecewise for Exp {
     #[inline(always)]
-    fn on<L: Lanes>(x: L) -> L {
+    fn on<L: Wide>(x: L) -> L {
         // Zero and infinity lie beyond.
         let x = x.clamp(-746.0, 710.0);
         let rounded = x.mul_add(x.splat(LOG2_E), x.splat(SIXTEENTHS));
@@ -198,11 +198,11 @@ impl Piecewise for Exp {
 impl Unary<f64> for Exp {
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        piecewise::single::<Self, A>(x)
+        piecewise::single::<Self, f64, A>(x)
     }
 
     fn kernel(level: Level) -> UnaryKernel<f64> {
-        piecewise::kernel::<Self>(level)
+        piecewise::double_kernel::<Self>(level)
     }
 }
 

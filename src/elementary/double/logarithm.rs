@@ -1,25 +1,16 @@
-//! Logarithms on `f64`.
+//! The natural logarithm on `f64`, for functions that are made of it too.
 //!
 //! x = 2ᵏ(1 + f) with √½ ≤ 1 + f < √2 and ln(1 + f) = 2 artanh(s), s = f/(2 + f), as fdlibm has it:
 //! f − (f²/2 − s(f²/2 + R(s²))). R comes from Sollya's fpminimax (relative error 4.5e-18).
 
-use super::pair::{ordered_sum, product, quotient, sum};
-use super::{TINY, polynomial};
-use crate::elementary::functions::{Ln, Log1p, Log2, Log10};
+use super::pair::{ordered_sum, product, quotient};
+use super::polynomial;
+use crate::elementary::functions::Ln;
 use crate::elementary::{Arithmetic, Unary};
-use core::f64::consts::{LOG2_E, LOG10_E};
 
 /// ln 2 in two parts, of which the first has 42 bits: its product with an exponent is exact.
 const LN2_HIGH: f64 = 0.693_147_180_559_890_3;
 const LN2_LOW: f64 = 5.497_923_018_708_371e-14;
-
-/// log₁₀ 2 in two parts, of which the first has 40 bits.
-const LOG10_2_HIGH: f64 = 0.301_029_995_664_066_5;
-const LOG10_2_LOW: f64 = -8.532_344_317_057_107e-14;
-
-/// What 1/ln 2 and 1/ln 10 have beyond a number's bits.
-const LOG2_E_LOW: f64 = 2.035_527_374_093_103_3e-17;
-const LOG10_E_LOW: f64 = 1.098_319_650_216_765e-17;
 
 /// (ln((1 + s)/(1 − s)) − 2s)/s³ in s².
 const R: [f64; 7] = [
@@ -110,26 +101,6 @@ fn special(x: f64, result: f64) -> f64 {
     if x >= LEAST { result } else { below }
 }
 
-/// ln(1 + f) = high + low.
-#[inline(always)]
-fn ln_pair<A: Arithmetic>(f: f64) -> (f64, f64) {
-    let s = f / (2.0 + f);
-    let square = s * s;
-    let (half, rest) = product::<A>(0.5 * f, f);
-    let tail = s * A::mul_add(polynomial::<A, 7>(square, &R), square, half);
-    let (high, low) = ordered_sum(f, -half);
-    (high, low + (tail - rest))
-}
-
-/// (high + low)·(a + b) + k, where k = 0 or |k| ≥ 0.3.
-#[inline(always)]
-fn to_base<A: Arithmetic>(logarithm: (f64, f64), a: f64, b: f64, k: f64) -> f64 {
-    let (high, low) = logarithm;
-    let (product, rest) = product::<A>(high, a);
-    let (sum, carry) = ordered_sum(k, product);
-    sum + (carry + A::mul_add(low, a, A::mul_add(high, b, rest)))
-}
-
 /// ln(2ⁿ(high + low)), low being small beside a normal high, which is positive.
 #[inline(always)]
 pub(super) fn ln_sum<A: Arithmetic>(high: f64, low: f64, n: f64) -> f64 {
@@ -173,70 +144,21 @@ fn ln_parts<A: Arithmetic>(parts: Parts) -> f64 {
     A::mul_add(k, LN2_HIGH, reduced)
 }
 
-/// log₂ x from the parts of a positive number.
-#[inline(always)]
-fn log2_parts<A: Arithmetic>(parts: Parts) -> f64 {
-    to_base::<A>(ln_pair::<A>(parts.m - 1.0), LOG2_E, LOG2_E_LOW, parts.k)
-}
-
-/// log₁₀ x from the parts of a positive number.
-#[inline(always)]
-fn log10_parts<A: Arithmetic>(parts: Parts) -> f64 {
-    let Parts { k, m, .. } = parts;
-    let (high, low) = ln_pair::<A>(m - 1.0);
-    let (product, rest) = product::<A>(high, LOG10_E);
-    // Exact.
-    let (sum, carry) = ordered_sum(k * LOG10_2_HIGH, product);
-    let low = A::mul_add(low, LOG10_E, A::mul_add(high, LOG10_E_LOW, rest));
-    sum + (carry + A::mul_add(k, LOG10_2_LOW, low))
-}
-
-/// A logarithm from what computes it of the parts of a positive number.
-macro_rules! logarithm {
-    ($name:ident, $of_parts:ident) => {
-        impl Unary<f64> for $name {
-            const HAS_USUAL: bool = true;
-
-            #[inline(always)]
-            fn is_usual(x: f64) -> bool {
-                is_positive_normal(x)
-            }
-
-            #[inline(always)]
-            fn usual<A: Arithmetic>(x: f64) -> f64 {
-                $of_parts::<A>(parts(x, INTEGER + 1023.0))
-            }
-
-            #[inline(always)]
-            fn fast<A: Arithmetic>(x: f64) -> f64 {
-                special(x, $of_parts::<A>(any_parts(x)))
-            }
-        }
-    };
-}
-logarithm!(Ln, ln_parts);
-logarithm!(Log2, log2_parts);
-logarithm!(Log10, log10_parts);
-
-impl Unary<f64> for Log1p {
+impl Unary<f64> for Ln {
     const HAS_USUAL: bool = true;
 
     #[inline(always)]
     fn is_usual(x: f64) -> bool {
-        is_positive_normal(1.0 + x)
+        is_positive_normal(x)
     }
 
     #[inline(always)]
     fn usual<A: Arithmetic>(x: f64) -> f64 {
-        let (high, low) = sum(1.0, x);
-        // Of zeros the sign counts.
-        ln_sum::<A>(high, low, 0.0).copysign(x)
+        ln_parts::<A>(parts(x, INTEGER + 1023.0))
     }
 
     #[inline(always)]
     fn fast<A: Arithmetic>(x: f64) -> f64 {
-        let (high, low) = sum(1.0, x);
-        let result = special(high, ln_sum::<A>(high, low, 0.0));
-        if x.abs() < TINY { x } else { result }
+        special(x, ln_parts::<A>(any_parts(x)))
     }
 }

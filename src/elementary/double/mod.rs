@@ -11,6 +11,7 @@ mod inverse_trigonometric;
 mod logarithm;
 mod pair;
 mod power;
+mod table_logarithm;
 mod trigonometric;
 
 use super::Arithmetic;

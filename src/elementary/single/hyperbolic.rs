@@ -1,13 +1,10 @@
 //! Hyperbolic functions and their inverses.
 
-use super::exponential::{clamp, exp_reduced, reduce};
+use super::exponential::{clamp, reduce};
 use super::logarithm::{log1p, log1p_doubled};
 use super::parts::{from_bits, ordered_sum, polynomial, power_of_two, residual};
-use crate::elementary::functions::{Acosh, Asinh, Atanh, Cosh, Sinh, Tanh};
+use crate::elementary::functions::{Acosh, Asinh, Atanh, Cosh, Sinh};
 use crate::elementary::{Arithmetic, Unary};
-
-/// (tanh x − x)/x³ for |x| ≤ 1, relative error of tanh x 2⁻²⁷·⁷.
-const TANH: [f32; 7] = [-0.33333296, 0.13332348, -0.05387999, 0.021487197, -0.007946886, 0.00230192, -0.00035860704];
 
 /// (sinh r − r)/r³ for |r| ≤ 0.3475, relative error of sinh r 2⁻³⁴.
 const SINH: [f32; 3] = [0.16666667, 0.008333192, 0.00019958409];
@@ -17,20 +14,6 @@ const COSH: [f32; 3] = [0.5, 0.04166645, 0.0013936142];
 
 /// From here on asinh and acosh are ln 2x, and the squares below do not overflow.
 const LARGE: f32 = 1e9;
-
-impl Unary<f32> for Tanh {
-    /// x + x³P(x²), or 1 − 2/(e²ˣ + 1).
-    #[inline(always)]
-    fn fast<A: Arithmetic>(x: f32) -> f32 {
-        let size = x.abs();
-        let square = size * size;
-        let near = A::mul_add_single(size * square, polynomial::<A, 7>(square, TANH), size);
-        let (n, r) = reduce::<A>(clamp(2.0 * size, 0.0, 20.0));
-        let power = exp_reduced::<A>(r) * power_of_two(n);
-        let far = 1.0 - 2.0 / (power + 1.0);
-        (if size < 1.0 { near } else { far }).copysign(x)
-    }
-}
 
 /// sinh and cosh of n·ln 2 and r, where n·ln 2 + r is the size of an argument.
 #[derive(Clone, Copy)]

@@ -12,6 +12,7 @@ mod error_function;
 mod exponential;
 mod gamma;
 mod hyperbolic;
+mod hyperbolic_tangent;
 mod inverse_trigonometric;
 mod logarithm;
 mod parts;

@@ -182,7 +182,7 @@ level!(plain_avx2 unary_avx2 unary_rare_avx2 binary_avx2 binary_rare_avx2 Fused 
 level!(plain_avx512 unary_avx512 unary_rare_avx512 binary_avx512 binary_rare_avx512 Fused #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]);
 
 /// # Safety
-/// `x` may be read and `out` written for `count` elements.
+/// `x` may be read and `out` written for `count` elements, and the processor has what `plain` and `rare` are compiled for.
 #[inline(always)]
 unsafe fn unary_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
     out: *mut T,
@@ -233,7 +233,10 @@ unsafe fn plain_chunks<F: Unary<T>, T: Element, A: Arithmetic>(
         }
         let mut result = argument;
         ask(ahead.wrapping_add(start));
-        result.as_mut().iter_mut().for_each(|x| *x = F::usual::<A>(*x));
+        // No closure, which may become a function of its own, compiled without what this one may use.
+        for x in result.as_mut() {
+            *x = F::usual::<A>(*x);
+        }
         // SAFETY: as of the argument.
         unsafe { out.add(start).cast::<T::Chunk>().write_unaligned(result) };
         start += chunk;
@@ -308,7 +311,7 @@ fn unary_rare<F: Unary<T>, T: Element, A: Arithmetic>(argument: T::Chunk, mut re
 }
 
 /// # Safety
-/// `a` and `b` may be read and `out` written for `count` elements.
+/// `a` and `b` may be read and `out` written for `count` elements, and the processor has what `rare` is compiled for.
 #[inline(always)]
 unsafe fn binary_chunks<F: Binary<T>, T: Element, A: Arithmetic>(
     out: *mut T,

@@ -5,18 +5,18 @@
 //! (x − 1)(x − 2). The recurrence leads x < 1 to 1 + x, reflection x < 0 to −x (DLMF 5.5.1, 5.5.3). The coefficients are
 //! minimax (own, by Remez's algorithm).
 
-use super::angle::reduce_half_turns;
+use super::angle::{PI_LOW, reduce_half_turns};
 use super::exponential::Reduced;
 use super::logarithm::accurate_ln;
-use super::pair::{product, sum};
+use super::pair::{product, product_sum, quotient, sum};
 use super::trigonometric::sine_pair;
 use super::{TINY, polynomial};
 use crate::elementary::functions::{Gamma, Lgamma, Ln};
 use crate::elementary::{Arithmetic, Unary};
 
-/// S(x) in 1/(x + ½), for 1 ≤ x ≤ 172; off by 0.4 · 2⁻⁵³ of itself at most.
-const S: [f64; 18] = [
-    2.5066282746310007,
+/// (S(x) − C)·(x + ½) in 1/(x + ½), for 1 ≤ x ≤ 172; S is off by 0.4 · 2⁻⁵³ of itself at most.
+const C: f64 = 2.5066282746310007;
+const S: [f64; 17] = [
     0.2088856895525665,
     0.11314641517534492,
     0.054203902300891914,
@@ -96,9 +96,9 @@ fn is_integer(x: f64) -> bool {
     (size >= INTEGERS) | ((size + INTEGERS) - INTEGERS == size)
 }
 
-/// (x − ½) ln x − x as a pair, with `low` added to x, and S(x), for 1 ≤ x ≤ 186.
+/// (x − ½) ln x − x, with `low` added to x, and S(x), each as a pair, for 1 ≤ x ≤ 186.
 #[inline(always)]
-fn stirling<A: Arithmetic>(x: f64, low: f64) -> ((f64, f64), f64) {
+fn stirling<A: Arithmetic>(x: f64, low: f64) -> [(f64, f64); 2] {
     let inverse = 1.0 / (x + 0.5);
     let (ln, ln_low) = accurate_ln::<A>(x);
     let (power, power_low) = product::<A>(x - 0.5, ln);
@@ -106,7 +106,7 @@ fn stirling<A: Arithmetic>(x: f64, low: f64) -> ((f64, f64), f64) {
     let rest = rest + A::mul_add(x - 0.5, ln_low, power_low);
     // The derivative of ln Γ is nearly ln x − 1/(x + ½).
     let rest = A::mul_add(low, ln - inverse, rest);
-    ((exponent, rest), polynomial::<A, 18>(inverse, &S))
+    [(exponent, rest), product_sum::<A>(inverse, polynomial::<A, 17>(inverse, &S), C)]
 }
 
 impl Unary<f64> for Gamma {
@@ -116,8 +116,8 @@ impl Unary<f64> for Gamma {
         let start = if x > INFINITE_FROM { INFINITE_FROM } else { x };
         let shifted = if is_small { start + 1.0 } else { start };
         let low = if is_small { start - (shifted - 1.0) } else { 0.0 };
-        let ((exponent, rest), s) = stirling::<A>(shifted, low);
-        let value = Reduced::new::<A>(exponent).plus(rest).times_exp::<A>(s, 0.0);
+        let [(exponent, rest), (s, s_low)] = stirling::<A>(shifted, low);
+        let value = Reduced::new::<A>(exponent).plus(rest).times_exp::<A>(s, s_low);
         let value = value / if is_small { x } else { 1.0 };
         if x == 1.0 { 1.0 } else { value }
     }
@@ -148,9 +148,12 @@ fn negative_gamma<A: Arithmetic>(x: f64) -> f64 {
     }
     let shifted = 1.0 - x;
     let low = (1.0 - shifted) - x;
-    let ((exponent, rest), s) = stirling::<A>(shifted, low);
-    let factor = core::f64::consts::PI / ((sine + sine_low) * s);
-    Reduced::new::<A>(-exponent).plus(-rest).times_exp::<A>(factor, 0.0)
+    let [(exponent, rest), (s, s_low)] = stirling::<A>(shifted, low);
+    let (divisor, lost) = product::<A>(sine, s);
+    let divisor_low = A::mul_add(sine, s_low, A::mul_add(sine_low, s, lost));
+    let (factor, factor_low) = quotient::<A>(core::f64::consts::PI, PI_LOW, divisor, divisor_low);
+    let factor_low = if factor.abs() <= f64::MAX { factor_low } else { 0.0 };
+    Reduced::new::<A>(-exponent).plus(-rest).times_exp::<A>(factor, factor_low)
 }
 
 /// ln Γ(x) for x > 0.

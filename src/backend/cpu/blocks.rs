@@ -17,9 +17,9 @@ use crate::ops::reduction::{BLOCK, LANES};
 const RUN: usize = 64;
 
 /// The same where a call leaves one state: what chooses an element begins anew with each call, and takes longest at the
-/// beginning. Few enough to count the elements of a lane in 32 bits.
+/// beginning. Few enough to count the elements of a lane in 32 bits with a sign.
 const LONG_RUN: usize = 1 << 12;
-const _: () = assert!(LONG_RUN * BLOCK / LANES < u32::MAX as usize);
+const _: () = assert!(LONG_RUN * BLOCK / LANES < i32::MAX as usize);
 
 /// What a task needs for one result after the other.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! Tests of the CPU engine: kernels built by hand, run on slices, against the op table's scalar functions.
 
+mod columns;
 mod engine;
 mod loops;
 mod maps;

@@ -1,7 +1,8 @@
 //! Lines of memory that are asked for before they are needed.
 //!
-//! A loop that waits for the divider asks for the lines that it will write, so that it does not wait for memory besides. A tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for
-//! the processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or
+//! A loop that waits for the divider asks for the lines that it will write, so that it does not wait for memory besides. A
+//! tile reads all its elements of an operand within a moment, then computes for a microsecond or more: too rarely for the
+//! processor to foresee the next. So kernels of one argument ask for what the next tile reads of an operand each, or
 //! for what the launch says is read later; the first segment asks for what is left, and an early one for what this tile
 //! will write. Must not know: kernels, registers.
 

@@ -51,7 +51,7 @@ fn sort_by<K: Ord>(steps: &mut [Step], key: impl Fn(usize) -> K) {
     steps.iter_mut().zip(ordered).for_each(|(step, (_, ordered))| *step = ordered);
 }
 
-/// By half a cycle for each step, also for so many more.
+/// Whether the divider takes longer than the steps do, by half a cycle for each, and for so many more.
 pub(super) fn is_bound_by_divider(steps: &[Step], more: usize) -> bool {
     steps.len() + more < 2 * divider_cycles(steps)
 }

@@ -165,3 +165,26 @@ fn constants_and_functions_are_reached_by_distance() {
     let table = call.memory_displacement64() as usize;
     assert_eq!(bytes[table..table + 8], 0x1234_5678u64.to_le_bytes());
 }
+
+/// An operand may have the memory of a result.
+#[test]
+fn what_is_read_behind_a_store_is_loaded_before_it() {
+    let at = |port| Place::Port { port, size: 4, offset: 0 };
+    let mut steps = Steps::default();
+    let given = steps.value(Home::Place(Place::Frame(0)));
+    let [a, b, sum, late] = [(); 4].map(|()| steps.value(Home::None));
+    let load = |result, port| Step::Load { opcode: &super::instruction::LOAD, result, mask: None, from: at(port) };
+    let store = |value, port| Step::Store { opcode: &super::instruction::STORE, value, mask: None, to: at(port) };
+    let add = |result, first, last| Step::Compute {
+        opcode: &super::instruction::ADDPS,
+        result,
+        first: Some(first),
+        last,
+        third: None,
+        immediate: None,
+    };
+    steps.steps = vec![load(a, 0), load(b, 1), add(sum, given, a), store(sum, 2), add(late, sum, b), store(late, 3)];
+    steps.read_in_place([]);
+    assert_eq!(steps.steps.iter().filter_map(Step::result).collect::<Vec<_>>(), [b, sum, late]);
+    assert_eq!((steps.homes[a.0 as usize], steps.homes[b.0 as usize]), (Home::Place(at(0)), Home::None));
+}

@@ -8,7 +8,7 @@
 use super::angle::{PI_LOW, reduce_half_turns};
 use super::exponential::Reduced;
 use super::logarithm::accurate_ln;
-use super::pair::{product, product_sum, quotient, sum};
+use super::pair::{ordered_sum, product, product_sum, quotient, sum};
 use super::trigonometric::sine_pair;
 use super::{TINY, polynomial};
 use crate::elementary::functions::{Gamma, Lgamma, Ln};
@@ -163,10 +163,15 @@ fn positive_lgamma<A: Arithmetic>(x: f64) -> f64 {
     let is_small = x < 0.5;
     let is_large = x >= 4.0;
     let shifted = if is_small { x + 1.0 } else { x };
-    let zeros = if is_small { x * (x - 1.0) } else { (x - 1.0) * (x - 2.0) };
+    // (shifted − 1)(shifted − 2) as a pair, as it is the factor of all.
+    let first = if is_small { x } else { x - 1.0 };
+    let (second, second_low) = ordered_sum(-1.0, first);
+    let (zeros, lost) = product::<A>(first, second);
+    let zeros_low = A::mul_add(first, second_low, lost);
     let over = polynomial::<A, 10>(shifted, &NUMERATOR);
     let ratio = over / polynomial::<A, 10>(shifted, &DENOMINATOR);
-    let near = A::mul_add(zeros, ratio + OFFSET, if is_small { -ln } else { 0.0 });
+    let rest = A::mul_add(zeros, ratio, zeros_low * (ratio + OFFSET));
+    let near = A::mul_add(zeros, OFFSET, rest) - if is_small { ln } else { 0.0 };
     let inverse = 1.0 / x;
     let tail = A::mul_add(polynomial::<A, 9>(inverse * inverse, &TAIL), inverse, TAIL_CONSTANT);
     let far = A::mul_add(x - 0.5, ln - 1.0, tail);

@@ -57,7 +57,7 @@ pub(super) type Base = Separate;
 
 /// A type that kernels work on.
 pub(crate) trait Element: Copy {
-    /// Elements of a chunk: four 256-bit vectors, of integers as many as their quotients need so many for or fewer.
+    /// Elements of a chunk: four 256-bit vectors of floats, or as many integers as there are `f64` in those, as which they divide.
     type Chunk: AsMut<[Self]> + AsRef<[Self]> + Copy;
     /// A chunk of ones, which are no rare arguments.
     const ONES: Self::Chunk;

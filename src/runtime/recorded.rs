@@ -301,14 +301,12 @@ impl Recorded<'_> {
         if outputs.len() != self.recording.outputs.len() {
             return Err(Error::Internal("a recorded call with too few places".to_string()));
         }
-        let mut inputs: SmallVec<[*const u8; 8]> = SmallVec::new();
         let mut values = self.values.iter();
-        for argument in self.arguments {
-            inputs.push(match argument.pointer() {
-                Some(pointer) => pointer,
-                None => values.next().map_or(std::ptr::null(), address),
-            });
-        }
+        let mut inputs: SmallVec<[*const u8; 8]> = SmallVec::new();
+        inputs.extend(self.arguments.iter().map(|argument| match argument.pointer() {
+            Some(pointer) => pointer,
+            None => values.next().map_or(std::ptr::null(), address),
+        }));
         // SAFETY: arguments and places borrow their memory for the call, places exclusively; their layouts are those of
         // a call that passed all checks (of places by the caller's word), and so are the values that sizes depend on.
         unsafe { self.recording.replay.run(&inputs, &outputs) }

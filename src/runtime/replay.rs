@@ -107,15 +107,15 @@ impl Replay {
         let mut bases: SmallVec<[i64; 16]> = SmallVec::new();
         for step in &self.steps {
             bases.clear();
-            for operand in &step.operands {
+            bases.extend(step.operands.iter().map(|operand| {
                 let start = match operand.origin {
                     Origin::Input(argument) => inputs[argument].expose_provenance(),
                     Origin::Output(output) => outputs[output].expose_provenance(),
                     Origin::Scratch => scratch.expose_provenance(),
                     Origin::Fixed => 0,
                 };
-                bases.push((start as i64).wrapping_add(operand.offset));
-            }
+                (start as i64).wrapping_add(operand.offset)
+            }));
             // SAFETY: with these addresses it is the launch that was settled.
             unsafe { step.settled.run(&bases)? };
         }

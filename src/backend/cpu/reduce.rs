@@ -24,7 +24,7 @@ use super::runs::Runs;
 use super::settled::Sharing;
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
-use super::variant::{Variants, classify, contiguous};
+use super::variant::{Classes, Variants, classify, contiguous};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
@@ -39,6 +39,9 @@ const BATCH: usize = 256;
 pub(super) struct Row {
     count: usize,
     strides: Bases,
+    /// None if there are no elements.
+    blocks: Option<Arc<Code>>,
+    epilogue: Arc<Code>,
 }
 
 /// A reduction with its code.
@@ -160,7 +163,8 @@ impl Reduce {
         if let Some((count, bases, strides)) = self.one_row(launch)? {
             let split = split(parallelism, count, self.weight);
             let shared = (count > BLOCK && split.tasks > 1).then_some((split, parallelism));
-            return self.single_result((count, &bases, &strides), shared, |port| base(launch, port));
+            let (blocks, epilogue) = (self.blocks(count, &strides, None)?, self.single_epilogue()?);
+            return self.single_result(&blocks, epilogue, &bases, shared, |port| base(launch, port));
         }
         let outer = Space::new(launch, &self.outer, &self.ports)?;
         let results = outer.len();
@@ -214,7 +218,9 @@ impl Reduce {
     pub fn settle(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<Option<(Row, Option<Sharing>)>> {
         let Some((count, _, strides)) = self.one_row(launch)? else { return Ok(None) };
         let sharing = if count <= BLOCK { None } else { Sharing::new(parallelism, count, self.weight) };
-        Ok(Some((Row { count, strides }, sharing)))
+        let blocks = self.block_code(count, &classify(&self.body, &strides))?.map(Arc::clone);
+        let epilogue = Arc::clone(self.single_epilogue()?);
+        Ok(Some((Row { count, strides, blocks, epilogue }, sharing)))
     }
 
     /// Runs a launch that was settled, with operands that begin here.
@@ -227,10 +233,12 @@ impl Reduce {
             Source::Kernel(id) => Ok(operands[id.0 as usize]),
         };
         let mut bases = Bases::new();
-        for &port in &self.body.ports {
-            bases.push(base(port)?);
+        bases.resize(self.body.ports.len(), 0);
+        for (address, &port) in bases.iter_mut().zip(&self.body.ports) {
+            *address = base(port)?;
         }
-        self.single_result((row.count, &bases, &row.strides), shared, base)
+        let blocks = self.blocks_by(row.blocks.as_deref(), row.count, &row.strides, None)?;
+        self.single_result(&blocks, &row.epilogue, &bases, shared, base)
     }
 
     /// The strides of the body's operands along the reduction, or along copies of its elements.
@@ -247,15 +255,35 @@ impl Reduce {
 
     /// How blocks are reduced whose elements lie at these strides.
     fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
-        let body = &self.body;
-        let classes = if gather.is_some() { contiguous(body) } else { classify(body, strides) };
-        let make = |classes: &[_]| {
-            let key = Key::new(self.isa, Of::Blocks(Arc::clone(&self.folds)), body, classes);
-            shared(key, || Generator::new(self.isa).blocks(body, &self.folds, classes))
-        };
-        let code = if count > 0 { Some(&**self.block.get(&classes, body, make)?) } else { None };
+        let classes = if gather.is_some() { contiguous(&self.body) } else { classify(&self.body, strides) };
+        let code = self.block_code(count, &classes)?.map(Arc::as_ref);
+        self.blocks_by(code, count, strides, gather)
+    }
+
+    /// The same by this code.
+    fn blocks_by<'a>(
+        &'a self,
+        code: Option<&'a Code>,
+        count: usize,
+        strides: &'a [i64],
+        gather: Option<Gather<'a>>,
+    ) -> Result<Blocks<'a>> {
         let (merger, initial, any_order) = (self.merger(count)?, &self.initial, self.any_order);
-        Ok(Blocks { code, merger, initial, count, ports: body.ports.len(), strides, gather, any_order })
+        Ok(Blocks { code, merger, initial, count, ports: self.body.ports.len(), strides, gather, any_order })
+    }
+
+    /// The code that reduces blocks of operands of these classes; none where there are no elements.
+    fn block_code(&self, count: usize, classes: &Classes) -> Result<Option<&Arc<Code>>> {
+        let make = |classes: &[_]| {
+            let key = Key::new(self.isa, Of::Blocks(Arc::clone(&self.folds)), &self.body, classes);
+            shared(key, || Generator::new(self.isa).blocks(&self.body, &self.folds, classes))
+        };
+        if count > 0 { self.block.get(classes, &self.body, make).map(Some) } else { Ok(None) }
+    }
+
+    /// The code of the epilogue of a single result.
+    fn single_epilogue(&self) -> Result<&Arc<Code>> {
+        self.epilogue.code(&classify(self.epilogue.program(), &self.single))
     }
 
     /// The merge, made with the first block, so that no later size needs a compilation.
@@ -267,12 +295,12 @@ impl Reduce {
     /// Runs it for one result whose elements are a row, which needs no spaces.
     fn single_result(
         &self,
-        (count, bases, strides): (usize, &[i64], &[i64]),
+        blocks: &Blocks<'_>,
+        epilogue: &Code,
+        bases: &[i64],
         shared: Option<(Split, &Parallelism)>,
         base: impl Fn(Port) -> Result<i64>,
     ) -> Result<()> {
-        let blocks = self.blocks(count, strides, None)?;
-        let epilogue = self.epilogue.code(&classify(self.epilogue.program(), &self.single))?;
         let mut state: SmallVec<[u64; 8]> = SmallVec::from_slice(&self.initial);
         match shared {
             // SAFETY: the elements are those of the launch; the code was made for the classes of these strides.
@@ -280,17 +308,19 @@ impl Reduce {
             Some((split, parallelism)) => {
                 let runs = Runs::new(blocks.len(), split.tasks);
                 // SAFETY: as above.
-                let states = unsafe { runs.states(&blocks, 1, split, parallelism, |_| Bases::from_slice(bases)) };
+                let states = unsafe { runs.states(blocks, 1, split, parallelism, |_| Bases::from_slice(bases)) };
                 runs.merge(&states, &mut state, blocks.merger);
             }
         }
         let address = state.as_ptr().expose_provenance() as i64;
+        let ports = &self.epilogue.program().ports;
         let mut bases = Bases::new();
-        for &port in &self.epilogue.program().ports {
-            bases.push(match port.source {
+        bases.resize(ports.len(), 0);
+        for (begin, &port) in bases.iter_mut().zip(ports) {
+            *begin = match port.source {
                 Source::State(slot) => address + slot as i64 * 8,
                 Source::Kernel(_) => base(port)?,
-            });
+            };
         }
         // SAFETY: the kernel's operands are the launch's; there is one state.
         unsafe { epilogue.call_map(&bases, &self.single, 1) };

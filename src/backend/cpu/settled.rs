@@ -68,9 +68,7 @@ impl Settled for SettledMap {
     unsafe fn run(&self, bases: &[i64]) -> Result<()> {
         let Some(code) = &self.code else { return Ok(()) };
         let mut own = Bases::new();
-        for &operand in &self.operands {
-            own.push(bases[operand as usize]);
-        }
+        own.extend(self.operands.iter().map(|&operand| bases[operand as usize]));
         if let Some((split, parallelism)) = self.sharing.as_ref().and_then(Sharing::split) {
             // SAFETY: as below.
             unsafe { self.run_split(code, own, split, parallelism) };

@@ -116,6 +116,24 @@ fn close(ours: &Array, right: &Array) {
 }
 
 #[test]
+fn many_layouts_in_turn_give_what_each_gives_alone() -> Result<()> {
+    let (m, n) = (matrix::<f64>("m"), scalar::<i64>("n"));
+    let f = compile([&m, &n], (m.softmax(1).slice_axis(1, 0, &n, 1), m.sum(..)))?;
+    let (whole, mut out, mut sum) = (Array2::from_elem((8, 16), 0.5), Array2::<f64>::zeros((8, 16)), 0.0);
+    for _ in 0..4 {
+        for rows in 1..=8 {
+            for (columns, length) in [(2, 1), (2, 2), (4, 1), (16, 1), (16, 16)] {
+                let (values, place) = (whole.slice(s![..rows, ..columns]), out.slice_mut(s![..rows, ..length]));
+                f.call_into((values, length as i64), (place, &mut sum))?;
+                assert_eq!(sum, 0.5 * (rows * columns) as f64);
+                assert!(out.slice(s![..rows, ..length]).iter().all(|&share| share == 1.0 / columns as f64));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn checks_stay_when_a_layout_is_known() -> Result<()> {
     let f = squares()?;
     let (a, mut out) = (vec![1.0, 2.0, 3.0], vec![0.0; 3]);

@@ -2,8 +2,9 @@
 //!
 //! Whether a call is right, and what it comes to but for addresses, depends on nothing but dtypes, shapes and strides of
 //! arguments and places, and on the integers that sizes depend on. A recording holds these of a call that passed all
-//! checks: one that equals it passes them too. Recordings are append-only and read without a lock; a layout is recorded
-//! when it comes twice in a row, so that sizes that come once take no room. Must not know: what a call computes.
+//! checks: one that equals it passes them too. Recordings are append-only and read without a lock. The first few are
+//! compared with every call, the others are looked up by a hash. A layout is recorded when it comes again before it is
+//! forgotten, so that sizes that come once take no room. Must not know: what a call computes.
 
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
@@ -22,15 +23,27 @@ use crate::runtime::site::Site;
 use crate::runtime::{Arg, OutPlace, OutputSpec, Replay};
 use crate::shape::row_major_strides;
 
-/// Recordings of a function; calls of further layouts are laid out anew each time.
-const CAPACITY: usize = 8;
+/// Recordings that each call is compared with.
+const FIRST: usize = 8;
+
+/// Further ones; a power of two. Calls of layouts beyond these are laid out anew each time.
+const MORE: usize = 128;
+
+/// Further ones that are looked at: as many from where the hash of a call points to.
+const PROBES: usize = 4;
+
+/// Hashes of calls that are remembered: the last ones of each of so many sets, a power of two.
+const SETS: usize = 32;
+const REMEMBERED: usize = 4;
 
 /// The recordings of a function.
 #[derive(Debug, Default)]
 pub(super) struct Recordings {
-    known: [OnceLock<Recording>; CAPACITY],
-    /// A hash of the layouts of the last call that was laid out anew.
-    last: AtomicU64,
+    first: [OnceLock<Recording>; FIRST],
+    /// Made when the first ones are taken.
+    more: OnceLock<Box<[OnceLock<Recording>]>>,
+    /// Hashes of calls that were laid out anew, in each set the latest first.
+    seen: [[AtomicU64; REMEMBERED]; SETS],
 }
 
 /// A call that passed all checks.
@@ -78,7 +91,7 @@ impl Recordings {
     /// Whether no call has been recorded yet.
     #[inline]
     pub fn are_none(&self) -> bool {
-        self.known[0].get().is_none()
+        self.first[0].get().is_none()
     }
 
     /// The recording of a call that makes memory for its results.
@@ -109,13 +122,41 @@ impl Recordings {
             return None;
         }
         let mut values = Values::new();
-        for recording in self.known.iter().map_while(OnceLock::get) {
+        let mut is_it = |recording: &Recording| {
             values.clear();
-            if recording.has_arguments(inputs, arguments, &mut values) && fits(recording) {
-                return Some(Recorded { recording, arguments, values });
+            recording.has_arguments(inputs, arguments, &mut values) && fits(recording)
+        };
+        let first = self.first.iter().map_while(OnceLock::get).find(|&recording| is_it(recording));
+        let recording = match (first, self.more.get()) {
+            (Some(recording), _) => recording,
+            (None, None) => return None,
+            (None, Some(more)) => {
+                let places = probed(more, fingerprint(inputs, arguments));
+                places.map_while(OnceLock::get).find(|&recording| is_it(recording))?
             }
+        };
+        Some(Recorded { recording, arguments, values })
+    }
+
+    /// Whether a call with this hash was laid out anew not long ago; it is remembered.
+    fn came_before(&self, hash: u64) -> bool {
+        let set = &self.seen[(hash >> 48) as usize % SETS];
+        if set.iter().any(|seen| seen.load(Ordering::Relaxed) == hash) {
+            return true;
         }
-        None
+        // Threads that are here at once forget some hash: it comes again.
+        for place in (1..REMEMBERED).rev() {
+            set[place].store(set[place - 1].load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        set[0].store(hash, Ordering::Relaxed);
+        false
+    }
+
+    /// Where a call with this hash may be recorded, if there is room.
+    fn free(&self, hash: u64) -> Option<&OnceLock<Recording>> {
+        let is_free = |place: &&OnceLock<Recording>| place.get().is_none();
+        let more = || self.more.get_or_init(|| (0..MORE).map(|_| OnceLock::new()).collect());
+        self.first.iter().find(is_free).or_else(|| probed(more(), hash).find(is_free))
     }
 
     /// Takes note of a call that passed all checks and was laid out anew.
@@ -126,11 +167,11 @@ impl Recordings {
         places: &[OutPlace<'_>],
         settle: impl FnOnce(&[OutPlace<'_>]) -> Result<Option<Replay>>,
     ) {
-        let hash = fingerprint(arguments, places);
-        if self.last.swap(hash, Ordering::Relaxed) != hash {
+        let hash = fingerprint(inputs, arguments);
+        if !self.came_before(hash) {
             return;
         }
-        let Some(free) = self.known.iter().find(|place| place.get().is_none()) else { return };
+        let Some(free) = self.free(hash) else { return };
         let known = inputs.iter().zip(arguments).map(Input::of).collect::<Option<_>>();
         let outputs = places.iter().map(Output::of).collect::<Option<Vec<_>>>();
         // The call itself is done; where memory is too short to settle it, the next one is laid out anew as well.
@@ -146,16 +187,23 @@ impl Recordings {
     }
 }
 
-/// A hash of what layouts there are. Equal layouts have equal ones; a collision costs a recording.
-fn fingerprint(arguments: &[Arg<'_>], places: &[OutPlace<'_>]) -> u64 {
+/// The further recordings that a call with this hash may be among.
+#[inline]
+fn probed(more: &[OnceLock<Recording>], hash: u64) -> impl Iterator<Item = &OnceLock<Recording>> {
+    let start = (hash >> 32) as usize;
+    (start..start + PROBES).map(|place| &more[place % more.len()])
+}
+
+/// A hash of layouts, and of the values that sizes depend on. Equal calls have equal ones; a collision costs a recording.
+fn fingerprint(inputs: &[InputSpec], arguments: &[Arg<'_>]) -> u64 {
     let mut hasher = FxHasher::default();
-    for argument in arguments {
+    for (input, argument) in inputs.iter().zip(arguments) {
         (argument.shape(), argument.strides()).hash(&mut hasher);
+        if input.is_size {
+            argument.scalar().map(Scalar::bits).hash(&mut hasher);
+        }
     }
-    for place in places {
-        (place.shape(), place.strides()).hash(&mut hasher);
-    }
-    // Never what `last` starts from.
+    // Never what `seen` starts from.
     hasher.finish() | 1
 }
 
@@ -330,3 +378,6 @@ fn parameter(index: usize, input: &InputSpec) -> Parameter<'_> {
 fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
+
+#[cfg(test)]
+mod tests;

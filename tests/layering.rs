@@ -44,8 +44,11 @@ const UNSAFE: &[&str] = &[
     "src/backend/mod.rs",
     // Where a thread may run.
     "src/backend/cores.rs",
+    // Whether the process was forked.
+    "src/backend/fork.rs",
     // Work that other threads join while its owner waits.
     "src/backend/offer.rs",
+    "src/backend/place.rs",
     // Code for an instruction set that the processor was seen to have, and elements behind pointers.
     "src/elementary/definition.rs",
     "src/elementary/kernel.rs",

@@ -2,14 +2,18 @@
 //!
 //! They are started when they are first asked for, and end with the crew.
 //!
-//! Invariant: there are never more threads than were to be there at once. Must not know: what the work is.
+//! Invariants: there are never more threads than were to be there at once; a system that refuses to start one is not asked
+//! again for a second, and no call fails for it. Must not know: what the work is.
 
+use std::io;
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 use super::cores::{Cores, Elsewhere};
-use super::offer::Board;
+use super::fork;
+use super::offer::{Board, Call};
+use super::refusal::Refusal;
 
 /// A board and those who help there; the threads end when this is dropped and they have nothing to do.
 #[derive(Debug)]
@@ -22,17 +26,21 @@ struct Quarters {
     cores: Cores,
     board: Board,
     rota: Mutex<Rota>,
-    bell: Condvar,
+    start: Start,
 }
+
+/// Starts a thread.
+type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
 #[derive(Debug, Default)]
 struct Rota {
     /// All that were started.
     threads: usize,
-    /// Those of them who sleep.
-    resting: usize,
-    /// How many are to get up.
-    asked: usize,
+    /// Those of them who sleep; who has slept least is woken first, as it has most in its caches.
+    resting: Vec<(usize, Thread)>,
+    /// How many of those who are about to rest are to go back.
+    called_back: usize,
+    refusal: Refusal,
     is_over: bool,
 }
 
@@ -46,32 +54,29 @@ impl Deref for Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        self.0.rota().is_over = true;
-        self.0.bell.notify_all();
+        if fork::is_child() {
+            return;
+        }
+        let mut rota = self.0.rota();
+        rota.is_over = true;
+        rota.resting.drain(..).for_each(|(_, thread)| thread.unpark());
     }
 }
 
 impl Crew {
     /// One without any thread yet, for threads that may run there.
     pub fn new(cores: Cores) -> Crew {
-        Crew(Arc::new(Quarters { cores, board: Board::default(), rota: Mutex::default(), bell: Condvar::new() }))
+        Crew::with(cores, |builder, serve| builder.spawn(serve).map(drop))
     }
 
-    /// Sends one more thread to the board, where at most so many are; says whether there is one.
-    pub fn ask(&self, most: usize) -> bool {
-        let mut rota = self.0.rota();
-        // Those who are neither resting nor at the board are about to rest.
-        if rota.asked < rota.resting || rota.threads >= most {
-            rota.asked += 1;
-            drop(rota);
-            self.0.bell.notify_one();
-            return true;
-        }
-        let (quarters, number) = (Arc::clone(&self.0), rota.threads);
-        let thread = thread::Builder::new().name(format!("kroton-help-{number}"));
-        let is_started = thread.spawn(move || quarters.serve(number)).is_ok();
-        rota.threads += usize::from(is_started);
-        is_started
+    fn with(cores: Cores, start: Start) -> Crew {
+        fork::watch();
+        Crew(Arc::new(Quarters { cores, board: Board::default(), rota: Mutex::default(), start }))
+    }
+
+    /// Runs the tasks 0, 1, … on this thread and on up to so many others of the crew.
+    pub fn share(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync)) {
+        self.0.board.run(tasks, others, call, task, || self.0.send(others));
     }
 }
 
@@ -81,58 +86,63 @@ impl Quarters {
         self.rota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the thread of this number does.
-    fn serve(&self, number: usize) {
-        let mut place = Elsewhere::within(self.cores);
-        loop {
-            self.board.help(number, &mut place);
-            let mut rota = self.rota();
-            rota.resting += 1;
-            let idle = |rota: &mut Rota| rota.asked == 0 && !rota.is_over;
-            rota = self.bell.wait_while(rota, idle).unwrap_or_else(PoisonError::into_inner);
-            if rota.is_over {
-                return;
-            }
-            rota.resting -= 1;
-            rota.asked -= 1;
+    /// Sends one more thread to the board, where at most so many are; says whether there is one.
+    fn send(self: &Arc<Quarters>, most: usize) -> bool {
+        let mut rota = self.rota();
+        if let Some((_, thread)) = rota.resting.pop() {
+            drop(rota);
+            thread.unpark();
+            return true;
         }
+        if rota.threads >= most {
+            // Those who are neither resting nor at the board are about to rest.
+            rota.called_back += 1;
+            return true;
+        }
+        if rota.refusal.holds() {
+            return false;
+        }
+        let number = rota.threads;
+        rota.threads += 1;
+        // Others may ask while this one starts.
+        drop(rota);
+        self.start(number)
+    }
+
+    fn start(self: &Arc<Quarters>, number: usize) -> bool {
+        let (quarters, builder) = (Arc::clone(self), thread::Builder::new().name(format!("kroton-help-{number}")));
+        let Err(error) = (self.start)(builder, Box::new(move || quarters.serve(number))) else { return true };
+        let mut rota = self.rota();
+        rota.threads -= 1;
+        rota.refusal.note(&error);
+        false
+    }
+
+    /// What the thread of this number does.
+    fn serve(self: &Arc<Quarters>, number: usize) {
+        let mut place = Elsewhere::within(self.cores);
+        while {
+            self.board.help(number, &mut place, |most| self.send(most));
+            self.rest(number)
+        } {}
+    }
+
+    /// Sleeps until this thread is sent; says whether it is, and not over.
+    fn rest(&self, number: usize) -> bool {
+        let mut rota = self.rota();
+        if rota.called_back > 0 {
+            rota.called_back -= 1;
+            return !rota.is_over;
+        }
+        rota.resting.push((number, thread::current()));
+        while !rota.is_over && rota.resting.iter().any(|&(resting, _)| resting == number) {
+            drop(rota);
+            thread::park();
+            rota = self.rota();
+        }
+        !rota.is_over
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Weak;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, Instant};
-
-    use super::super::offer::Call;
-    use super::*;
-
-    fn wait_until(condition: impl Fn() -> bool) {
-        let start = Instant::now();
-        while !condition() && start.elapsed() < Duration::from_secs(60) {
-            thread::yield_now();
-        }
-        assert!(condition(), "it took a minute");
-    }
-
-    #[test]
-    fn threads_are_started_once_and_end_with_the_crew() {
-        let crew = Crew::new(Cores::of_this_thread());
-        for round in 0..20 {
-            let begun = AtomicUsize::new(0);
-            let together = |_: usize| {
-                begun.fetch_add(1, Ordering::Relaxed);
-                wait_until(|| begun.load(Ordering::Relaxed) == 3);
-            };
-            crew.run(3, 2, Call::Wake, &together, || crew.ask(2));
-            assert_eq!(crew.0.rota().threads, 2, "{round}");
-            if round % 2 == 0 {
-                wait_until(|| crew.0.rota().resting == 2);
-            }
-        }
-        let quarters: Weak<Quarters> = Arc::downgrade(&crew.0);
-        drop(crew);
-        wait_until(|| quarters.strong_count() == 0);
-    }
-}
+mod tests;

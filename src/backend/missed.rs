@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const WAKING: Duration = Duration::from_nanos(11_500);
 
 /// The part of the time that helpers have to gain to be worth their spinning: an eighth.
-const WORTH: u32 = 8;
+pub(super) const WORTH: u32 = 8;
 
 /// What was lost lately.
 #[derive(Debug, Default)]

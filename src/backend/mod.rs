@@ -5,6 +5,7 @@
 mod cores;
 pub mod cpu;
 mod crew;
+mod fork;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod interpreter;
@@ -12,7 +13,10 @@ pub mod matmul;
 mod missed;
 mod offer;
 mod parallelism;
+mod place;
 mod ranges;
+mod refusal;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target};
-pub use parallelism::{Call, Parallelism, Pool};
+pub use parallelism::{Call, Parallelism, Pool, is_child};
 
 /// An engine.
 pub trait Backend: Send + Sync + fmt::Debug {

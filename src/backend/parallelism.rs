@@ -3,18 +3,20 @@
 //! A caller that is a thread of a rayon pool shares its tasks with that pool, or with the function's own. Any other caller
 //! does tasks itself and offers them to a crew, which the function's pool has and rayon's global one: one thread less than
 //! the pool. A pool's own threads would look for other work now and then, all of them where one is woken, and so more
-//! threads would run than there are cores. Must not know: what the tasks do, or when a launch is split.
+//! threads would run than there are cores. A function's own pool of rayon's is made when it is first needed: by a caller within
+//! rayon, for tasks in the background, or for products of matrices. Must not know: what the tasks do, or when a launch is split.
 
 use std::fmt;
-use std::ops::Deref;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::cores::Cores;
+use super::cores::{Cores, Elsewhere};
 use super::crew::Crew;
+pub use super::fork::is_child;
 pub use super::offer::Call;
+use super::refusal::Refusal;
 
 /// Who runs a launch, and from what size on in parallel.
 #[derive(Debug, Clone, Default)]
@@ -25,32 +27,70 @@ pub struct Parallelism {
     pub threshold: Option<usize>,
 }
 
-/// A pool of threads, and those who help callers outside of it.
+/// So many threads: of rayon's for who is in a pool or needs one, or the caller itself and those who help it. Neither are
+/// started before they are needed.
 pub struct Pool {
-    threads: rayon::ThreadPool,
+    threads: usize,
+    /// Where they may run.
+    cores: Cores,
     crew: Crew,
+    rayon: OnceLock<rayon::ThreadPool>,
+    /// Held while the pool is made.
+    refusal: Mutex<Refusal>,
 }
 
 /// Those who help where rayon's global pool counts.
 static GLOBAL: LazyLock<Crew> = LazyLock::new(|| Crew::new(Cores::of_the_process()));
 
-impl From<rayon::ThreadPool> for Pool {
-    fn from(threads: rayon::ThreadPool) -> Pool {
-        Pool { threads, crew: Crew::new(Cores::of_this_thread()) }
-    }
-}
-
-impl Deref for Pool {
-    type Target = rayon::ThreadPool;
-
-    fn deref(&self) -> &rayon::ThreadPool {
-        &self.threads
-    }
-}
-
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} threads", self.threads.current_num_threads())
+        write!(f, "{} threads", self.threads)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if is_child() {
+            // Its threads are not there.
+            std::mem::forget(self.rayon.take());
+        }
+    }
+}
+
+impl Pool {
+    /// One for this many threads, which may run where this one may.
+    pub fn new(threads: usize) -> Pool {
+        let cores = Cores::of_this_thread();
+        Pool { threads, cores, crew: Crew::new(cores), rayon: OnceLock::new(), refusal: Mutex::default() }
+    }
+
+    /// The threads as a pool of rayon's; none if the system refuses to start them.
+    pub fn rayon(&self) -> Option<&rayon::ThreadPool> {
+        if is_child() {
+            return None;
+        }
+        if let Some(pool) = self.rayon.get() {
+            return Some(pool);
+        }
+        // Nothing panics under this lock.
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.rayon.get().is_none() && !refusal.holds() {
+            match self.build() {
+                Ok(pool) => drop(self.rayon.set(pool)),
+                Err(error) => refusal.note(&error),
+            }
+        }
+        self.rayon.get()
+    }
+
+    fn build(&self) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        let cores = self.cores;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|index| format!("kroton-{index}"))
+            // Whoever needs them first does not say where they run.
+            .start_handler(move |_| drop(Elsewhere::within(cores)))
+            .build()
     }
 }
 
@@ -62,12 +102,16 @@ impl Parallelism {
 
     /// How many threads there are to run on.
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+        match &self.pool {
+            _ if is_child() => 1,
+            Some(pool) => pool.threads,
+            None => rayon::current_num_threads(),
+        }
     }
 
     /// Whether there is more than one thread, as far as that is known without a look at rayon.
     pub fn may_share(&self) -> bool {
-        self.threshold != Some(usize::MAX) && self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() > 1)
+        self.threshold != Some(usize::MAX) && !is_child() && self.pool.as_ref().is_none_or(|pool| pool.threads > 1)
     }
 
     /// Whether tasks are offered; within a pool they are handed to threads that might have to be woken.
@@ -75,30 +119,30 @@ impl Parallelism {
         rayon::current_thread_index().is_none()
     }
 
-    /// Whom work is for that gains so little from another thread that it may not be worth to wake one; none if it is
-    /// best done alone.
-    pub fn whom(&self, gain: Duration) -> Option<Call> {
-        if Parallelism::offers() { self.crew().whom(gain) } else { None }
+    /// Whom work is for that gains so little from one more helper than so many that it may not be worth to wake one; none if
+    /// it is best done alone.
+    pub fn whom(&self, gain: impl Fn(usize) -> Duration) -> Option<Call> {
+        if Parallelism::offers() { self.crew().whom(|| self.threads() - 1, gain) } else { None }
     }
 
     /// Runs the tasks 0, 1, …, which are worth the waking of threads; a single one touches nothing of rayon.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        self.run_for(Call::Wake, tasks, task);
+        self.run_for(Call::Wake(usize::MAX), tasks, task);
     }
 
     /// Runs the tasks 0, 1, …, with those for whom they are.
     pub fn run_for(&self, call: Call, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        if tasks <= 1 {
+        if tasks <= 1 || is_child() {
             return (0..tasks).for_each(task);
         }
+        if Parallelism::offers() {
+            return self.crew().share(tasks, self.threads() - 1, call, &task);
+        }
         let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
-        match (&self.pool, Parallelism::offers()) {
-            (Some(pool), false) => pool.install(shared),
-            (None, false) => shared(),
-            (_, true) => {
-                let (crew, others) = (self.crew(), self.threads() - 1);
-                crew.run(tasks, others, call, &task, || crew.ask(others));
-            }
+        match self.pool.as_deref().map(Pool::rayon) {
+            None => shared(),
+            Some(Some(pool)) => pool.install(shared),
+            Some(None) => (0..tasks).for_each(&task),
         }
     }
 

@@ -93,7 +93,9 @@ impl Compiler {
     /// How many threads a call may use, 1 to 1024; unless said otherwise, as many as the rayon pool of the caller has, or
     /// rayon's global one. The result is the same to the last bit for any number. A caller that is one of a pool's threads
     /// shares its work with the others there. Any other is one of the threads itself, so that calls of several such callers at
-    /// once run on all of these; it is helped by threads of Kroton's own, which sleep when there is nothing to do.
+    /// once run on all of these; it is helped by threads of Kroton's own, which sleep when there is nothing to do. None
+    /// is started before it is needed. Where the system refuses to start one, and in a process that was forked from one with
+    /// such threads, callers do the work themselves.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

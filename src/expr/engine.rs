@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::array::Array;
-use crate::backend::{EngineStage, Parallelism};
+use crate::backend::{EngineStage, Parallelism, Pool};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::expr::sizes::SizeChecks;
@@ -252,8 +252,8 @@ impl Implementation for OnHost {
         unsafe { self.program.run(inputs, outputs, symbols, &self.parallelism) }
     }
 
-    fn pool(&self) -> Option<&rayon::ThreadPool> {
-        self.parallelism.pool.as_deref().map(|pool| &**pool)
+    fn pool(&self) -> Option<&Pool> {
+        self.parallelism.pool.as_deref()
     }
 
     fn runs_alone(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Thread pools of the sizes that functions ask for, shared between functions.
+//! Pools of threads of the sizes that functions ask for, shared between functions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,7 +14,7 @@ const MOST_THREADS: usize = 1024;
 /// The pool of this many threads; it lives as long as a function that uses it.
 ///
 /// # Errors
-/// `Argument` for no threads or absurdly many; `Device` if the system refuses.
+/// `Argument` for no threads or absurdly many.
 pub fn pool(threads: usize) -> Result<Arc<Pool>> {
     if threads == 0 || threads > MOST_THREADS {
         return Err(Error::Argument(format!("threads({threads}): a function runs on 1 to {MOST_THREADS} threads")));
@@ -24,12 +24,7 @@ pub fn pool(threads: usize) -> Result<Arc<Pool>> {
     if let Some(pool) = pools.get(&threads).and_then(Weak::upgrade) {
         return Ok(pool);
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("kroton-{index}"))
-        .build()
-        .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
-    let pool = Arc::new(Pool::from(pool));
+    let pool = Arc::new(Pool::new(threads));
     pools.insert(threads, Arc::downgrade(&pool));
     Ok(pool)
 }

@@ -24,6 +24,7 @@ use crate::runtime::profile::Profiler;
 use crate::runtime::recorded::{Recordings, donor};
 use crate::runtime::site::Site;
 use crate::runtime::stateful::State;
+use crate::runtime::task_pool::TaskPool;
 use crate::runtime::{Arg, Args, FromOutputs, OutArgs};
 use crate::shape::{Measure, Symbol, Symbols};
 
@@ -227,9 +228,9 @@ impl Function {
         &self.0.name
     }
 
-    /// The pool that the function was compiled for, if it was for one.
-    pub(super) fn pool(&self) -> Option<&rayon::ThreadPool> {
-        self.0.implementation.pool()
+    /// The threads that run its tasks.
+    pub(super) fn task_pool(&self) -> TaskPool<'_> {
+        TaskPool::of(self.0.implementation.pool())
     }
 
     fn title(&self) -> String {

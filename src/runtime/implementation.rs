@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::backend::Pool;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::runtime::memory::Operand;
@@ -68,8 +69,8 @@ pub trait Implementation: Send + Sync {
         symbols: &Symbols,
     ) -> Result<()>;
 
-    /// The thread pool that it runs on; none for that of the caller.
-    fn pool(&self) -> Option<&rayon::ThreadPool> {
+    /// The threads that it runs on; none for those of the caller.
+    fn pool(&self) -> Option<&Pool> {
         None
     }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::runtime::pending::caught;
+use crate::runtime::task_pool::TaskPool;
 use crate::runtime::{Args, FromOutputs, Function};
 
 /// Cancels what it was given to; clones are the same token.
@@ -138,10 +139,11 @@ impl Function {
             }
             Some(result)
         };
-        let all = || items.into_par_iter().with_max_len(1).enumerate().map(call).collect::<Vec<_>>();
-        let results = match self.pool() {
-            Some(pool) if rayon::current_thread_index().is_none() => pool.install(all),
-            Some(_) | None => all(),
+        let shared = |items: Vec<A>| items.into_par_iter().with_max_len(1).enumerate().map(call).collect::<Vec<_>>();
+        let results = match self.task_pool() {
+            TaskPool::Own(pool) => pool.install(|| shared(items)),
+            TaskPool::Callers => shared(items),
+            TaskPool::Nobody => items.into_iter().enumerate().map(call).collect(),
         };
         self.gathered(results, done.into_inner())
     }

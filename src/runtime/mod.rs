@@ -4,7 +4,7 @@
 //! as the engines' drivers see it, `site` where a call runs; `program` runs a lowered plan on the host and `gpu` on a
 //! device, with `windows` and `custom` in common; `recorded` and `replay` make calls of known layouts cheap; `profile`
 //! counts what they cost; `variable` and `stateful` are shared variables and the calls that update them; `feed` and `parts`
-//! are arguments and outputs by name; `pending`, `map`, `owned` and `waiting` run calls as tasks; `function` ties them
+//! are arguments and outputs by name; `pending`, `map`, `owned`, `task_pool` and `waiting` run calls as tasks; `function` ties them
 //! together; `devices` lists what there is to run on.
 //! Everything is checked before anything is written. This module knows arrays, plans and engines; no graphs.
 
@@ -35,6 +35,7 @@ mod rows;
 mod shares;
 pub mod site;
 pub mod stateful;
+mod task_pool;
 mod value;
 pub mod variable;
 mod waiting;

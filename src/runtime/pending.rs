@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
 use crate::runtime::owned::Owned;
+use crate::runtime::task_pool::TaskPool;
 use crate::runtime::waiting::Awaited;
 use crate::runtime::{Arg, Args, FromOutputs, Function};
 
@@ -49,7 +50,8 @@ type Finished = Awaited<std::collections::VecDeque<usize>>;
 
 impl Function {
     /// Calls the function in the background, on the rayon pool of this thread, else on the pool that the function was
-    /// compiled for with [`threads`](crate::Compiler::threads), or the global one.
+    /// compiled for with [`threads`](crate::Compiler::threads), or the global one; where the system refuses to start threads for
+    /// it, at once.
     ///
     /// Borrowed arguments are copied, since the call may outlive them; a [`kroton::Array`](crate::Array) by value is moved.
     /// Errors of the call, those about its arguments too, come from [`Pending::wait`].
@@ -81,9 +83,10 @@ impl Function {
     }
 
     fn spawn(&self, task: impl FnOnce() + Send + 'static) {
-        match self.pool() {
-            Some(pool) if rayon::current_thread_index().is_none() => pool.spawn(task),
-            Some(_) | None => rayon::spawn(task),
+        match self.task_pool() {
+            TaskPool::Own(pool) => pool.spawn(task),
+            TaskPool::Callers => rayon::spawn(task),
+            TaskPool::Nobody => task(),
         }
     }
 }

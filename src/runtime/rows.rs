@@ -427,8 +427,7 @@ mod tests {
             let measure = crate::shape::Measure::Extent(axis);
             symbols.set(crate::shape::Symbol { input: input.id, measure }, size);
         }
-        let pool = Pool::from(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
-        let who = Parallelism { pool: Some(std::sync::Arc::new(pool)), threshold: None };
+        let who = Parallelism { pool: Some(std::sync::Arc::new(Pool::new(threads))), threshold: None };
         let [rows] = Rows::of(&plan, |_| asks).try_into().unwrap();
         let cut: Option<Cut> = rows.cut(&plan, &symbols, cache, &who).unwrap();
         cut.map(|cut| (cut.extents.to_vec(), cut.rows, cut.workers))

@@ -377,7 +377,7 @@ mod tests {
         for (rows, row, tasks, lead) in
             [(1, 30_000, 2, 1500), (1, 30_000, 2, 0), (1, 100, 3, 1 << 40), (1, 1, 2, 9), (3, 500, 8, 70), (9, 7, 4, 7)]
         {
-            let cut = Cut::new(rows, row, Split { tasks, call: Call::Wake, lead });
+            let cut = Cut::new(rows, row, Split { tasks, call: Call::Wake(1), lead });
             let mut seen = vec![0; rows * row];
             for (rows, columns) in (0..cut.tasks()).map(|task| cut.part(task)) {
                 for index in rows {
@@ -386,7 +386,7 @@ mod tests {
             }
             assert!(seen.iter().all(|&count| count == 1), "{rows} {row} {tasks} {lead}");
         }
-        let cut = Cut::new(1, 30_000, Split { tasks: 2, call: Call::Wake, lead: 1500 });
+        let cut = Cut::new(1, 30_000, Split { tasks: 2, call: Call::Wake(1), lead: 1500 });
         assert_eq!(cut.part(0).1.end, 15_744);
     }
 }

@@ -34,7 +34,7 @@ pub(super) const fn moved_weight(bytes: usize) -> usize {
 /// The cost from which another thread pays that is awake: 4 µs, of which a second one saves one.
 const SMALL: usize = 4_000_000;
 
-/// The cost from which it pays to wake one: 25 µs, some times what it takes.
+/// The cost for which it pays to wake one at once, and for each further one: 25 µs, some times what it takes.
 const LARGE: usize = 25_000_000;
 
 /// What it costs to share a launch with a thread that is awake: 1 µs.
@@ -68,23 +68,32 @@ pub(super) fn may_split(parallelism: &Parallelism, elements: usize, weight: usiz
 
 /// How a launch of so many elements of such weight is split now.
 pub(super) fn split(parallelism: &Parallelism, elements: usize, weight: usize) -> Split {
-    let alone = Split { tasks: 1, call: Call::Awake, lead: 0 };
+    let alone = Split { tasks: 1, call: Call::Awake(0), lead: 0 };
     if !may_split(parallelism, elements, weight) {
         return alone;
     }
     let cost = elements.saturating_mul(weight);
     let is_small = parallelism.threshold.is_none() && cost < LARGE;
-    let gain = || Duration::from_nanos(((cost / 2).saturating_sub(SHARING) / 1000) as u64);
-    let Some(call) = (if is_small { parallelism.whom(gain()) } else { Some(Call::Wake) }) else { return alone };
+    let wake = Call::Wake(if parallelism.threshold.is_some() { usize::MAX } else { cost / LARGE });
+    let whom = if is_small { parallelism.whom(|helpers| gain(cost, helpers)) } else { Some(wake) };
+    let Some(call) = whom else { return alone };
     let threads = parallelism.threads();
     if threads == 1 {
         return alone;
     }
     let most = if parallelism.threshold.is_some() { elements } else { (cost / TASK).max(2) };
-    // The threads of a small launch begin almost at once, and more tasks cost more than they even out.
-    let per_thread = if is_small { 1 } else { PER_THREAD };
-    let lead = if is_small { LEAD / weight.max(1) } else { 0 };
-    Split { tasks: (threads * per_thread).min(most), call, lead }
+    if is_small {
+        // The threads begin almost at once, and more tasks cost more than they even out.
+        let tasks = (1 + call.helpers()).min(threads).min(most);
+        return Split { tasks, call, lead: LEAD / weight.max(1) };
+    }
+    Split { tasks: (threads * PER_THREAD).min(most), call, lead: 0 }
+}
+
+/// What a launch of such cost gains from one more helper than so many.
+fn gain(cost: usize, helpers: usize) -> Duration {
+    let threads = helpers + 1;
+    Duration::from_nanos(((cost / (threads * (threads + 1))).saturating_sub(SHARING) / 1000) as u64)
 }
 
 /// Runs the tasks 0, 1, … of a launch that is split so, which may have become more or fewer.
@@ -134,24 +143,27 @@ mod tests {
         seen.into_inner().unwrap()
     }
 
-    fn pool(threads: usize, name: &'static str) -> std::sync::Arc<Pool> {
+    fn own(threads: usize, threshold: Option<usize>) -> Parallelism {
+        Parallelism { pool: Some(std::sync::Arc::new(Pool::new(threads))), threshold }
+    }
+
+    fn callers(threads: usize) -> rayon::ThreadPool {
         let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        std::sync::Arc::new(builder.thread_name(move |index| format!("{name}-{index}")).build().unwrap().into())
+        builder.thread_name(|index| format!("callers-{index}")).build().unwrap()
     }
 
     #[test]
     fn the_callers_pool_runs_the_tasks_unless_the_function_has_its_own() {
-        let (callers, own) = (pool(2, "callers"), pool(2, "own"));
+        let callers = callers(2);
         let two = |seen: &BTreeSet<String>| seen.len() == 2;
         let inside = callers.install(|| {
             (split(&Parallelism::default(), 10_000_000, 100).tasks, names(&Parallelism::default(), 8, two))
         });
         assert_eq!(inside.0, 2 * PER_THREAD);
         assert_eq!(inside.1.into_iter().collect::<Vec<_>>(), ["callers-0", "callers-1"]);
-        let parallelism = Parallelism { pool: Some(own), threshold: None };
-        let inside = callers.install(|| names(&parallelism, 8, two));
-        assert_eq!(inside.into_iter().collect::<Vec<_>>(), ["own-0", "own-1"]);
-        let alone = pool(1, "alone").install(|| split(&Parallelism::default(), 10_000_000, 100).tasks);
+        let inside = callers.install(|| names(&own(2, None), 8, two));
+        assert_eq!(inside.into_iter().collect::<Vec<_>>(), ["kroton-0", "kroton-1"]);
+        let alone = self::callers(1).install(|| split(&Parallelism::default(), 10_000_000, 100).tasks);
         assert_eq!(alone, 1, "one thread needs no tasks");
     }
 
@@ -165,7 +177,7 @@ mod tests {
 
     #[test]
     fn small_launches_are_not_split() {
-        let mut parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
+        let mut parallelism = own(3, None);
         let tasks = |parallelism: &Parallelism, elements| split(parallelism, elements, 100).tasks;
         assert_eq!(tasks(&parallelism, 1000), 1);
         assert!(!may_split(&parallelism, 39_999, 100) && may_split(&parallelism, 40_000, 100));
@@ -173,25 +185,25 @@ mod tests {
         assert_eq!([tasks(&parallelism, 200_000), tasks(&parallelism, 250_000)], [1, 12]);
         assert_eq!(tasks(&parallelism, 1_000_000), 24);
         // The threads of a pool are not offered work, so somebody would have to be woken.
-        let inside = |elements| pool(3, "callers").install(|| tasks(&parallelism, elements));
+        let inside = |elements| callers(3).install(|| tasks(&parallelism, elements));
         assert_eq!([inside(240_000), inside(250_000)], [1, 12]);
         parallelism.threshold = Some(1);
         assert_eq!(tasks(&parallelism, 1000), 24);
         assert_eq!(tasks(&parallelism, 5), 5);
         parallelism.threshold = Some(1_000_000);
         assert_eq!(tasks(&parallelism, 100_000), 1);
-        assert!(!may_split(&Parallelism { pool: Some(pool(1, "one")), threshold: None }, usize::MAX, 100));
+        assert!(!may_split(&own(1, None), usize::MAX, 100));
     }
 
     /// Small launches that follow each other closely wake a thread, and then are shared with it.
     #[test]
     fn small_launches_in_a_row_are_split() {
-        let parallelism = Parallelism { pool: Some(pool(3, "three")), threshold: None };
+        let parallelism = own(3, None);
         let start = std::time::Instant::now();
         let shared = (0..).take_while(|_| start.elapsed() < 5 * LIMIT).any(|_| {
             let split = split(&parallelism, 80_000, 100);
             run(&parallelism, split, split.tasks, |_| ());
-            split.tasks == 3 && split.call == Call::Awake
+            split.tasks == 2 && split.call == Call::Awake(1)
         });
         assert!(shared, "nobody came");
     }
@@ -200,7 +212,7 @@ mod tests {
     #[test]
     fn a_plain_caller_works_too() {
         for threads in [2, 3] {
-            let parallelism = Parallelism { pool: Some(pool(threads, "own")), threshold: None };
+            let parallelism = own(threads, None);
             let caller = std::thread::Builder::new().name("caller".to_string());
             let both = |seen: &BTreeSet<String>| seen.contains("caller") && seen.len() >= 2;
             let names = caller.spawn(move || names(&parallelism, 40, both)).unwrap().join().unwrap();

@@ -8,7 +8,7 @@ use gemm_common::Parallelism as Threads;
 
 use super::number::Number;
 use super::{Matrix, is_split};
-use crate::backend::Parallelism;
+use crate::backend::{Parallelism, Pool};
 
 /// A kernel for this processor. Of the result, and then of each operand, it takes the steps along columns and rows; what was
 /// in the result is read if the flag is set, and comes times the one number, the product times the other; nothing is
@@ -78,12 +78,15 @@ impl WithMatrix {
     pub unsafe fn run<T: Float>(self, parallelism: &Parallelism) {
         let is_split = is_split(self.sizes, parallelism);
         let product = self.turned().upwards::<T>();
-        let threads = if is_split { Threads::Rayon(0) } else { Threads::None };
         // SAFETY: passed on: these are the same products of the same elements.
-        let run = move || unsafe { product.call::<T>(threads) };
-        match &parallelism.pool {
-            Some(pool) if is_split => pool.install(run),
-            Some(_) | None => run(),
+        let run = move |threads: Threads| unsafe { product.call::<T>(threads) };
+        if !is_split {
+            return run(Threads::None);
+        }
+        match parallelism.pool.as_deref().map(Pool::rayon) {
+            None => run(Threads::Rayon(0)),
+            Some(Some(pool)) => pool.install(move || run(Threads::Rayon(0))),
+            Some(None) => run(Threads::None),
         }
     }
 

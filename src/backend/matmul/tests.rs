@@ -42,10 +42,7 @@ impl Placed {
 }
 
 fn pools() -> Vec<Parallelism> {
-    let pool = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        Arc::new(Pool::from(pool))
-    };
+    let pool = |threads| Arc::new(Pool::new(threads));
     [1, 2, 3].map(|threads| Parallelism { pool: Some(pool(threads)), threshold: Some(1) }).into()
 }
 

@@ -1,23 +1,52 @@
 //! Offered work: who runs it, how often, and what panics do.
 
 use std::collections::HashSet;
-use std::sync::{Arc, mpsc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
+use std::thread;
 
 use super::*;
 use crate::backend::cores::Cores;
 
+/// All that there may be.
+const ALL: Call = Call::Wake(usize::MAX);
+
 /// Takes part as some thread, which may run where it might.
-fn help(board: &Board) {
-    board.help(0, &mut Elsewhere::within(Cores::of_this_thread()));
+fn help(board: &Arc<Board>) {
+    board.help(0, &mut Elsewhere::within(Cores::of_this_thread()), |_| send(board));
+}
+
+/// Sends a new thread.
+fn send(board: &Arc<Board>) -> bool {
+    let board = Arc::clone(board);
+    thread::Builder::new().spawn(move || help(&board)).is_ok()
 }
 
 /// A board whose helpers are new threads.
 fn run_on(board: &Arc<Board>, tasks: usize, others: usize, task: &(dyn Fn(usize) + Sync)) {
-    let ask = || {
-        let board = Arc::clone(board);
-        thread::Builder::new().spawn(move || help(&board)).is_ok()
-    };
-    board.run(tasks, others, Call::Wake, task, ask);
+    board.run(tasks, others, ALL, task, || send(board));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+/// A word that threads wait for.
+#[derive(Default)]
+struct Signal(Mutex<bool>, Condvar);
+
+impl Signal {
+    fn give(&self) {
+        *lock(&self.0) = true;
+        self.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let limit = Duration::from_secs(60);
+        let (_given, waited) = self.1.wait_timeout_while(lock(&self.0), limit, |given| !*given).unwrap();
+        assert!(!waited.timed_out(), "it took a minute");
+    }
 }
 
 /// Fails instead of hanging.
@@ -40,7 +69,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 
 /// Whether no caller has a job on the board.
 fn is_empty(board: &Board) -> bool {
-    board.places.iter().all(|place| !place.is_taken.0.load(Ordering::Relaxed))
+    board.places.iter().all(|place| place.take().is_some())
 }
 
 /// How many threads are on their way to the board, or there.
@@ -60,36 +89,101 @@ fn each_task_runs_once_whoever_comes() {
     });
 }
 
-/// Nobody comes: the caller does everything and waits for nothing.
+/// Nobody comes: the caller does everything and waits for nothing. It asks for one thread before each task.
 #[test]
 fn a_caller_alone_does_all_tasks() {
     let (board, asked, done) = (Board::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-    for round in 1..=5 {
-        board.run(8, 3, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
-            asked.fetch_add(1, Ordering::Relaxed);
-            true
-        });
-        assert_eq!(done.load(Ordering::Relaxed), 8 * round);
-        assert_eq!(asked.load(Ordering::Relaxed), 3, "those who were asked once are still on their way");
+    // Those who were asked once are still on their way.
+    for (round, asks) in [[1, 2, 3, 3], [3; 4], [3; 4]].into_iter().enumerate() {
+        let mut seen = Vec::new();
+        let seen_by_tasks = Mutex::new(&mut seen);
+        let task = |_: usize| {
+            lock(&seen_by_tasks).push(asked.load(Ordering::Relaxed));
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        board.run(8, 3, ALL, &task, || asked.fetch_add(1, Ordering::Relaxed) < 9);
+        assert_eq!((&seen[..4], done.load(Ordering::Relaxed)), (&asks[..], 8 * (round + 1)));
     }
     assert!(is_empty(&board));
+}
+
+/// As much is asked for as all jobs at once are worth, whatever there may be.
+#[test]
+fn no_more_are_asked_for_than_jobs_are_worth() {
+    let (board, asked) = (Board::default(), AtomicUsize::new(0));
+    let ask = || asked.fetch_add(1, Ordering::Relaxed) < 99;
+    for (tasks, worth, most) in [(160, 1, 1), (160, 3, 3), (3, usize::MAX, 3)] {
+        board.run(tasks, 15, Call::Wake(worth), &|_| (), ask);
+        assert_eq!(asked.load(Ordering::Relaxed), most, "{tasks}");
+    }
+    // Three are on their way, which is what this one is worth and another at the same time.
+    let inner = |calls: usize| (0..calls).for_each(|_| board.run(64, 15, Call::Wake(2), &|_| (), ask));
+    board.run(2, 15, Call::Wake(1), &|task| inner(task), ask);
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    board.run(3, 15, Call::Wake(2), &|task| inner(task), ask);
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+}
+
+/// The caller asks for one thread; who comes asks for two more before each task, while jobs are worth it.
+#[test]
+fn who_comes_asks_for_two_more() {
+    let board: Arc<Board> = Arc::default();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let note = |who: &'static str| {
+        let asked = Arc::clone(&asked);
+        move || {
+            lock(&asked).push(who);
+            true
+        }
+    };
+    let (caller, begun) = (thread::current().id(), Signal::default());
+    let seen = Mutex::new(None);
+    let task = |_: usize| {
+        if thread::current().id() == caller {
+            return begun.wait();
+        }
+        lock(&seen).get_or_insert_with(|| lock(&asked).clone());
+        begun.give();
+    };
+    let ask = || {
+        let (helper, by_helper) = (Arc::clone(&board), note("helper"));
+        note("caller")();
+        thread::spawn(move || helper.help(0, &mut Elsewhere::within(Cores::of_this_thread()), |_| by_helper()));
+        true
+    };
+    board.run(32, 15, Call::Wake(4), &task, ask);
+    assert_eq!(lock(&seen).as_deref(), Some(&["caller", "helper", "helper"][..]));
+    assert!(lock(&asked).len() <= 4);
+}
+
+/// Who is there is not asked for, unless it does not come.
+#[test]
+fn who_is_there_comes_by_itself() {
+    let (board, asked) = (Board::default(), AtomicUsize::new(0));
+    // One that is busy elsewhere.
+    board.staff.0.come_back();
+    let seen = Mutex::new(Vec::new());
+    let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
+    board.run(32, 15, Call::Wake(8), &task, || asked.fetch_add(1, Ordering::Relaxed) < 99);
+    assert_eq!(lock(&seen)[..3], [0, 1, 2]);
 }
 
 #[test]
 fn one_who_comes_too_late_finds_nothing() {
     let (board, done) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(8, 1, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || true);
+    board.run(8, 1, ALL, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || true);
     // On a thread whose cores nobody else cares about.
     thread::scope(|scope| scope.spawn(|| help(&board)).join().unwrap());
     assert_eq!((done.load(Ordering::Relaxed), staff(&board)), (8, 0));
     let place = Place::default();
-    assert!(place.take() && !place.take());
+    let taken = place.take().unwrap();
+    assert!(place.take().is_none());
     assert_eq!(place.enter(), None);
     // SAFETY: the place was taken, and the job is closed below.
-    unsafe { place.open(2, 1, &|_| ()) };
+    unsafe { place.open(2, 1, 0, &|_| ()) };
     assert_eq!((place.enter(), place.enter()), (Some(1), None));
     place.leave();
-    place.close();
+    taken.finish();
     assert_eq!(place.enter(), None);
 }
 
@@ -97,11 +191,12 @@ fn one_who_comes_too_late_finds_nothing() {
 #[test]
 fn small_jobs_are_for_those_who_are_there() {
     let (board, asked) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(2, 1, Call::Awake, &|_| (), || asked.fetch_add(1, Ordering::Relaxed) < 1);
+    board.run(2, 1, Call::Awake(1), &|_| (), || asked.fetch_add(1, Ordering::Relaxed) < 1);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    assert_eq!(board.whom(Duration::from_micros(1)), None);
+    let whom = |gain: u64| board.whom(|| 1, |_| Duration::from_micros(gain));
+    assert_eq!(whom(1), None);
     // One right after the other, as time between them counts.
-    assert_eq!((0..100_000_000).find_map(|_| board.whom(Duration::from_micros(3))), Some(Call::Wake));
+    assert_eq!((0..100_000_000).find_map(|_| whom(3)), Some(Call::Wake(1)));
     let (caller, joined) = (thread::current().id(), AtomicBool::new(false));
     wait_until(|| {
         // One that is slow to start may have found nothing for too long and left.
@@ -115,9 +210,19 @@ fn small_jobs_are_for_those_who_are_there() {
             joined.fetch_or(thread::current().id() != caller, Ordering::Relaxed);
             wait_until(|| joined.load(Ordering::Relaxed) || staff(&board) == 0);
         };
-        board.run(2, 1, Call::Awake, &task, || panic!("asked for somebody"));
+        board.run(2, 1, Call::Awake(1), &task, || panic!("asked for somebody"));
         joined.load(Ordering::Relaxed)
     });
+}
+
+/// One more than are there is asked for when it would have paid, as far as there may be more.
+#[test]
+fn small_jobs_get_more_helpers_that_pay() {
+    let board = Board::default();
+    board.staff.0.come_back();
+    let whom = |others: usize| board.whom(|| others, |helpers| Duration::from_micros(6 / helpers as u64));
+    assert!((0..1000).all(|_| whom(1) == Some(Call::Awake(1))));
+    assert!((0..100_000_000).any(|_| whom(2) == Some(Call::Wake(2))));
 }
 
 /// Each caller counts as a thread that works: one more than there are threads is not helped.
@@ -129,17 +234,18 @@ fn callers_at_once_have_fewer_helpers() {
     board.run(
         2,
         1,
-        Call::Wake,
+        ALL,
         &|_| {
             // As another caller would, while the first is at its job.
             if !inner.swap(true, Ordering::Relaxed) {
-                board.run(2, 1, Call::Wake, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
-                board.run(3, 2, Call::Wake, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
+                board.run(2, 1, ALL, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
+                board.run(3, 2, ALL, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
             }
         },
         ask,
     );
-    assert_eq!((alone.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (5, 1));
+    // The third has a place, and is worth a helper of its own.
+    assert_eq!((alone.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (5, 2));
     assert!(is_empty(&board));
 }
 
@@ -230,11 +336,12 @@ fn many_short_jobs_of_many_callers() {
 fn those_who_cannot_come_are_asked_for_again() {
     let (board, asked, done) = (Board::default(), AtomicUsize::new(0), AtomicUsize::new(0));
     for round in 1..=3 {
-        board.run(8, 2, Call::Wake, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
+        board.run(8, 2, ALL, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
             asked.fetch_add(1, Ordering::Relaxed);
             false
         });
-        assert_eq!((done.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (8 * round, 2 * round));
+        // Once for each job, though it has several tasks.
+        assert_eq!((done.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (8 * round, round));
     }
 }
 
@@ -249,13 +356,12 @@ fn helpers_run_on_other_cores_than_callers() {
         let task = |_: usize| seen.store(cores::current(), Ordering::Relaxed);
         for _ in 0..3 {
             let caller = cores::current();
-            assert!(board.places[0].take());
-            let taken = Taken(&board.places[0]);
+            let taken = board.places[0].take().unwrap();
             // SAFETY: the place was taken, and the job is closed below.
-            unsafe { taken.0.open(2, 1, &task) };
+            unsafe { board.places[0].open(2, 1, 0, &task) };
             board.news.0.core.store(caller, Ordering::Relaxed);
             board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
-            board.help(0, &mut place);
+            board.help(0, &mut place, |_| false);
             drop(taken);
             assert!(!is_known || seen.load(Ordering::Relaxed) != caller);
         }
@@ -266,7 +372,7 @@ fn helpers_run_on_other_cores_than_callers() {
         let other = usize::from(cores::current() == 0);
         board.news.0.core.store(other, Ordering::Relaxed);
         board.staff.0.asked.fetch_add(1, Ordering::Relaxed);
-        board.help(0, &mut place);
+        board.help(0, &mut place, |_| false);
         assert!(!is_known || !place.may_be_on(other), "{place:?}");
     };
     thread::spawn(sleeps).join().unwrap();

@@ -160,8 +160,7 @@ fn launch_with(executable: &Arc<dyn Executable>, extents: &[usize], bindings: &[
 }
 
 fn threads(count: usize) -> Parallelism {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
-    Parallelism { pool: Some(Arc::new(Pool::from(pool))), threshold: Some(1) }
+    Parallelism { pool: Some(Arc::new(Pool::new(count))), threshold: Some(1) }
 }
 
 /// Equal bits, or both NaN.

@@ -160,8 +160,7 @@ mod measured {
     fn case(body: Body, threads: usize) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| kroton::Error::Unsupported(error.to_string()))?;
-        let pool = Arc::new(Pool::from(pool));
-        let parallelism = Parallelism { pool: Some(Arc::clone(&pool)), threshold: None };
+        let parallelism = Parallelism { pool: Some(Arc::new(Pool::new(threads))), threshold: None };
         let executable = cpu::engine(cpu::InstructionSet::Native)?.prepare(kernel(body))?;
         let mut ours = by_hand::arrays(body, ELEMENTS);
         let mut theirs = ours.clone();

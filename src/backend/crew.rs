@@ -2,8 +2,8 @@
 //!
 //! They are started when they are first asked for, and end with the crew.
 //!
-//! Invariants: there are never more threads than were to be there at once; a system that refuses to start one is not asked
-//! again for a second, and no call fails for it. Must not know: what the work is.
+//! Invariants: there are never more threads than were to be there at once, and no two have one number; a system that refuses
+//! to start one is not asked again for a second, and no call fails for it. Must not know: what the work is.
 
 use std::io;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use std::thread::{self, Thread};
 use super::cores::{Cores, Elsewhere};
 use super::fork;
 use super::offer::{Board, Call};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 
 /// A board and those who help there; the threads end when this is dropped and they have nothing to do.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ type Start = fn(thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<()>;
 struct Rota {
     /// All that were started.
     threads: usize,
+    /// The number of the next one; that of one which could not be started is not given again, as others may have started
+    /// meanwhile.
+    number: usize,
     /// Those of them who sleep; who has slept least is woken first, as it has most in its caches.
     resting: Vec<(usize, Thread)>,
     /// How many of those who are about to rest are to go back.
@@ -70,7 +73,6 @@ impl Crew {
     }
 
     fn with(cores: Cores, start: Start) -> Crew {
-        fork::watch();
         Crew(Arc::new(Quarters { cores, board: Board::default(), rota: Mutex::default(), start }))
     }
 
@@ -102,7 +104,8 @@ impl Quarters {
         if rota.refusal.holds() {
             return false;
         }
-        let number = rota.threads;
+        let number = rota.number;
+        rota.number += 1;
         rota.threads += 1;
         // Others may ask while this one starts.
         drop(rota);
@@ -110,11 +113,16 @@ impl Quarters {
     }
 
     fn start(self: &Arc<Quarters>, number: usize) -> bool {
+        fork::watch_forks();
         let (quarters, builder) = (Arc::clone(self), thread::Builder::new().name(format!("kroton-help-{number}")));
         let Err(error) = (self.start)(builder, Box::new(move || quarters.serve(number))) else { return true };
         let mut rota = self.rota();
         rota.threads -= 1;
-        rota.refusal.note(&error);
+        let is_news = rota.refusal.note();
+        drop(rota);
+        if is_news {
+            refusal::warn(&error);
+        }
         false
     }
 

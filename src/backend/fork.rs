@@ -1,12 +1,13 @@
-//! Whether this process is a fork of one that had threads of Kroton's: then it has none of them, and gets none.
+//! Whether this process is a fork of one where threads did work of Kroton's: then it has none of them, and gets none.
 //!
 //! Locks that such a thread held at that moment stay locked for ever, and a pool counts on threads that are not there. So all
-//! work is done by callers. Must not know: what threads do.
+//! work is done by callers. A process that had only compiled had no such threads, and its forks start their own.
+//! Invariant: forks are watched before any thread is started, or a pool of rayon's is used. Must not know: what threads do.
 
 #[cfg(not(all(unix, not(miri))))]
-pub use nowhere::{is_child, watch};
+pub use nowhere::{is_child, watch_forks};
 #[cfg(all(unix, not(miri)))]
-pub use system::{is_child, watch};
+pub use system::{is_child, watch_forks};
 
 #[cfg(all(unix, not(miri)))]
 mod system {
@@ -16,7 +17,7 @@ mod system {
     static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
     /// Notes forks from now on.
-    pub fn watch() {
+    pub fn watch_forks() {
         static REGISTERED: Once = Once::new();
         REGISTERED.call_once(|| {
             // SAFETY: the function may run at any time. Where there is no memory to register it, forks go unnoticed.
@@ -36,7 +37,7 @@ mod system {
 
 #[cfg(not(all(unix, not(miri))))]
 mod nowhere {
-    pub fn watch() {}
+    pub fn watch_forks() {}
 
     pub fn is_child() -> bool {
         false

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::loops::{Kernel, Launch, Target};
-pub use parallelism::{Call, Parallelism, Pool, is_child};
+pub use parallelism::{Call, Parallelism, Pool, is_child, watch_forks};
 
 /// An engine.
 pub trait Backend: Send + Sync + fmt::Debug {

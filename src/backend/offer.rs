@@ -5,9 +5,9 @@
 //! the caller waits for those only that are still at one. A helper that comes too late finds the job closed. One that is
 //! done looks out for the next job for a while before it sleeps.
 //!
-//! Who wakes a thread pays for it, so nobody wakes all. The caller asks for one thread if nobody is there, and again before a
-//! later task if still nobody has come; who comes asks for two more before each of its tasks, until as many are there or on
-//! their way as all jobs together are worth. So a small job wakes few threads, and of many the caller wakes one or two.
+//! Who wakes a thread pays for it, so nobody wakes all. The caller asks for one thread if nobody is there, or for two if each
+//! thread has one task at most, and again before a later task if still nobody has come; who comes asks for two more before
+//! each of its tasks but the last one, until as many are there or on their way as all jobs together are worth. So a small job wakes few threads, and of many the caller wakes one or two.
 //!
 //! A system may wake a thread on the core of the one that wakes it and leave it there, where it waits for its turn though
 //! other cores are idle: two that take turns look as if one core were enough. So each helper runs anywhere but where the
@@ -115,8 +115,9 @@ impl Board {
     /// so many others.
     pub fn whom(&self, others: impl Fn() -> usize, gain: impl Fn(usize) -> Duration) -> Option<Call> {
         let awake = self.staff.0.awake.load(Ordering::Relaxed);
-        let may_grow = awake == 0 || awake < others();
-        if may_grow && self.missed.0.note(gain(awake)) {
+        let gain = gain(awake);
+        let may_grow = !gain.is_zero() && (awake == 0 || awake < others());
+        if may_grow && self.missed.0.note(gain) {
             return Some(Call::Wake(awake + 1));
         }
         (awake > 0).then_some(Call::Awake(awake))
@@ -138,24 +139,26 @@ impl Board {
         let expected = call.helpers().max(staff.asked.load(Ordering::Relaxed));
         let most = expected.min(others - number).min(tasks.saturating_sub(1));
         let wanted = call.wanted().min(most);
-        if wanted > 0 {
-            staff.wanted.fetch_add(wanted, Ordering::Relaxed);
-        }
         let asks_up_to = if wanted > 0 { others } else { 0 };
         // SAFETY: the place was taken by this thread; `taken` closes the job before `task` ends.
         let job = unsafe { place.open(tasks, most, asks_up_to, task) };
+        let others_want = if wanted > 0 { staff.wanted.fetch_add(wanted, Ordering::Relaxed) } else { 0 };
         self.news.0.core.store(cores::current(), Ordering::Relaxed);
         self.news.0.version.store(job.wrapping_mul(PLACES).wrapping_add(number), Ordering::Release);
         if wanted > 0 {
             // Who leaves because nothing came sees this job, or is seen to have left.
             fence(Ordering::SeqCst);
         }
-        // Who is there comes by itself, unless it is busy with another job.
-        let comes = Cell::new(staff.awake.load(Ordering::Relaxed) > 0);
-        let ask_one = |_: usize| comes.replace(false) || place.has_others() || self.ask_for_one(others, &ask);
+        // Who is there comes by itself, unless it is at another such job.
+        let comes = Cell::new(others_want == 0 && staff.awake.load(Ordering::Relaxed) > 0);
+        let ask_one = || comes.replace(false) || place.has_others() || self.ask_for_one(others, &ask);
+        // Before its only task a thread asks for the last time.
+        let asks = if tasks <= most + 1 { 2 } else { 1 };
         // SAFETY: this is the caller.
-        unsafe { place.work(0, ask_one) };
+        unsafe { place.work(0, |_| (0..asks).all(|_| ask_one())) };
         if wanted > 0 {
+            // Whoever is still at a task is not there for another job.
+            place.close();
             staff.wanted.fetch_sub(wanted, Ordering::Relaxed);
         }
         taken.finish();

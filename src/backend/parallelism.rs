@@ -4,7 +4,9 @@
 //! does tasks itself and offers them to a crew, which the function's pool has and rayon's global one: one thread less than
 //! the pool. A pool's own threads would look for other work now and then, all of them where one is woken, and so more
 //! threads would run than there are cores. A function's own pool of rayon's is made when it is first needed: by a caller within
-//! rayon, for tasks in the background, or for products of matrices. Must not know: what the tasks do, or when a launch is split.
+//! rayon, for tasks in the background, or for products of matrices. Its global one is made when its size is first asked for,
+//! which nobody else knows: by the first launch that is worth sharing and has no pool of its own. Must not know: what the
+//! tasks do, or when a launch is split.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
@@ -14,9 +16,9 @@ use rayon::prelude::*;
 
 use super::cores::{Cores, Elsewhere};
 use super::crew::Crew;
-pub use super::fork::is_child;
+pub use super::fork::{is_child, watch_forks};
 pub use super::offer::Call;
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 
 /// Who runs a launch, and from what size on in parallel.
 #[derive(Debug, Clone, Default)]
@@ -77,19 +79,26 @@ impl Pool {
         if self.rayon.get().is_none() && !refusal.holds() {
             match self.build() {
                 Ok(pool) => drop(self.rayon.set(pool)),
-                Err(error) => refusal.note(&error),
+                Err(error) => {
+                    let is_news = refusal.note();
+                    drop(refusal);
+                    if is_news {
+                        refusal::warn(&error);
+                    }
+                }
             }
         }
         self.rayon.get()
     }
 
     fn build(&self) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        watch_forks();
         let cores = self.cores;
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("kroton-{index}"))
             // Whoever needs them first does not say where they run.
-            .start_handler(move |_| drop(Elsewhere::within(cores)))
+            .start_handler(move |_| _ = Elsewhere::within(cores))
             .build()
     }
 }
@@ -105,7 +114,11 @@ impl Parallelism {
         match &self.pool {
             _ if is_child() => 1,
             Some(pool) => pool.threads,
-            None => rayon::current_num_threads(),
+            None => {
+                // This may make rayon's global pool.
+                watch_forks();
+                rayon::current_num_threads()
+            }
         }
     }
 

@@ -112,6 +112,13 @@ struct Tasks {
     ranges: Vec<Range>,
 }
 
+impl Tasks {
+    /// Whether there are tasks that nobody has taken; who has this range looks there first.
+    fn are_left(&self, own: usize) -> bool {
+        self.ranges[own..].iter().chain(&self.ranges[..own]).any(|range| !range.is_empty())
+    }
+}
+
 // SAFETY: `tasks` is written by the one caller that has taken the place, while nobody is inside.
 unsafe impl Sync for Job {}
 
@@ -185,8 +192,8 @@ impl Place {
         self.job.0.state.load(Ordering::Relaxed) & INSIDE != 0
     }
 
-    /// Does tasks until none is left, those of this range first. After a panic none is. Before each it asks
-    /// for others, of whom there may be so many, until that is refused. Says whether there was a task.
+    /// Does tasks until none is left, those of this range first. After a panic none is. Before each, if there are more, it
+    /// asks for others, of whom there may be so many, until that is refused. Says whether there was a task.
     ///
     /// # Safety
     /// The job was entered and not left, or this is the caller and the job is not closed.
@@ -199,7 +206,9 @@ impl Place {
         let (mut has_worked, mut asks) = (false, tasks.asks_up_to > 0);
         let work = || {
             let mut run = |number: usize| {
-                asks = asks && ask(tasks.asks_up_to);
+                if asks && tasks.are_left(own) {
+                    asks = ask(tasks.asks_up_to);
+                }
                 has_worked = true;
                 task(number);
             };

@@ -40,6 +40,12 @@ impl Range {
         Some(end as usize - 1)
     }
 
+    /// Whether all of its numbers are taken.
+    pub fn is_empty(&self) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        word >> 32 >= word & u64::from(u32::MAX)
+    }
+
     /// Changes it unless it is empty; gives what it was.
     fn change(&self, change: impl Fn(u32, u32) -> u64) -> Option<(u32, u32)> {
         let ends = |word: u64| ((word >> 32) as u32, word as u32);

@@ -22,12 +22,16 @@ impl Refusal {
         self.0.is_some_and(|since| now.saturating_duration_since(since) < RESPITE)
     }
 
-    /// Notes another one, and says so the first time.
-    pub fn note(&mut self, error: &dyn Error) {
-        if self.0.replace(Instant::now()).is_none() {
-            tracing::warn!(%error, "cannot start as many threads as functions may use; calls do with fewer");
-        }
+    /// Notes another one; says whether it is the first, of which users are to be told.
+    #[must_use]
+    pub fn note(&mut self) -> bool {
+        self.0.replace(Instant::now()).is_none()
     }
+}
+
+/// Tells users of a refusal. Under no lock, as a subscriber is anybody's code and may call functions.
+pub(super) fn warn(error: &dyn Error) {
+    tracing::warn!(%error, "cannot start as many threads as functions may use; calls do with fewer");
 }
 
 #[cfg(test)]
@@ -38,9 +42,10 @@ mod tests {
     fn a_refusal_holds_for_a_while() {
         let (mut refusal, start) = (Refusal::default(), Instant::now());
         assert!(!refusal.holds_at(start));
-        refusal.note(&std::fmt::Error);
+        assert!(refusal.note());
         let noted = refusal.0.unwrap();
         assert!(refusal.holds_at(noted) && refusal.holds_at(noted + RESPITE / 2));
         assert!(!refusal.holds_at(noted + RESPITE));
+        assert!(!refusal.note(), "users are told once");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::backend::cpu;
 #[cfg(feature = "gpu")]
 use crate::backend::gpu::{Adapter, AdapterKind, adapters};
+use crate::backend::{Parallelism, cpu};
 #[cfg(feature = "gpu")]
 use crate::loops::ShaderLimits;
 
@@ -102,7 +102,7 @@ fn processor() -> DeviceInfo {
         has_i64: true,
         has_subgroups: false,
         extensions,
-        threads: Some(rayon::current_num_threads()),
+        threads: Some(Parallelism::default().threads()),
         limits: None,
         #[cfg(feature = "gpu")]
         adapter: None,

@@ -71,7 +71,7 @@ impl Function {
             Err(error) => task.finish(Err(error)),
             Ok(owned) => {
                 let (function, own) = (self.clone(), Arc::clone(&task));
-                self.spawn(move || own.run(|| function.call_owned(&owned)));
+                self.spawn(move || own.run(move || function.call_owned(&owned)));
             }
         }
         Pending(task)
@@ -97,8 +97,9 @@ impl<R> Task<R> {
         Task { name: name.to_string(), progress: Awaited::new(progress) }
     }
 
-    /// Runs the task, unless it was canceled.
-    fn run(&self, call: impl FnOnce() -> Result<R>) {
+    /// Runs the task, unless it was canceled. The call owns all that it needs, so that it is dropped before anybody hears of
+    /// the result: memory goes back to where it is kept under a lock, which must be free if who waited forks the process.
+    fn run(&self, call: impl FnOnce() -> Result<R> + 'static) {
         let begins = self.progress.look(|progress| {
             let is_queued = matches!(progress.stage, Stage::Queued);
             if is_queued {

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what the tasks are.
 
-use crate::backend::{Pool, is_child};
+use crate::backend::{Pool, is_child, watch_forks};
 
 /// Who runs tasks.
 pub enum TaskPool<'p> {
@@ -20,7 +20,10 @@ impl TaskPool<'_> {
         match own {
             _ if is_child() => TaskPool::Nobody,
             Some(own) if rayon::current_thread_index().is_none() => own.rayon().map_or(TaskPool::Nobody, TaskPool::Own),
-            Some(_) | None => TaskPool::Callers,
+            Some(_) | None => {
+                watch_forks();
+                TaskPool::Callers
+            }
         }
     }
 }

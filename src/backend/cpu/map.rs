@@ -224,8 +224,11 @@ impl Map {
     pub unsafe fn launch(&self, axes: &[Axis], launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         let ports = &self.program.ports;
         let weight = self.weight(launch);
-        if let Some((length, origin, mut strides)) = single_row(launch, axes, ports)?
-            && split(parallelism, length, weight).tasks == 1
+        let single = single_row(launch, axes, ports)?;
+        // Once, as it may say that a thread is to be woken now.
+        let decided = single.as_ref().map(|&(length, ..)| split(parallelism, length, weight));
+        if let Some((length, origin, mut strides)) = single
+            && decided.is_some_and(|split| split.tasks == 1)
         {
             if length > 0 {
                 self.complete(&mut strides, launch)?;
@@ -246,7 +249,7 @@ impl Map {
         let strides = self.row_strides(&space, launch)?;
         let size = Size { part: space.len(), of: launch.part_of, reach: &|| space.reach(ports) };
         let row = self.row(&strides, &size)?;
-        let split = split(parallelism, space.len(), weight);
+        let split = decided.unwrap_or_else(|| split(parallelism, space.len(), weight));
         // SAFETY: by the caller's word.
         unsafe { self.rows(&space, &origin, &row, split, parallelism) }
     }

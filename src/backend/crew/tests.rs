@@ -70,7 +70,7 @@ fn a_caller_asks_for_one_of_many() {
             asked.fetch_add(1, Ordering::Relaxed);
             crew.0.send(15)
         };
-        crew.run(16, 15, ALL, &|_| together.wait_for(16), ask);
+        crew.run(160, 15, ALL, &|_| together.wait_for(16), ask);
         assert_eq!((asked.into_inner(), crew.0.rota().threads), (1, 15), "{is_rested}");
         wait_until(|| crew.0.rota().resting.len() == 15);
     }
@@ -129,6 +129,64 @@ fn a_refused_thread_is_not_asked_for_at_each_job() {
     crew.0.rota().refusal = Refusal::default();
     run_together(&crew, 3);
     assert_eq!(crew.0.rota().threads, 2);
+}
+
+/// Whom a subscriber of events calls may ask for threads.
+#[test]
+fn users_are_told_of_a_refusal_under_no_lock() {
+    let crew = Crew::with(Cores::of_this_thread(), |_, _| Err(io::ErrorKind::WouldBlock.into()));
+    let told = Told(Arc::clone(&crew.0), Arc::default());
+    let free = Arc::clone(&told.1);
+    tracing::subscriber::with_default(told, || crew.share(4, 3, ALL, &|_| ()));
+    assert_eq!(*free.lock().unwrap(), [true]);
+}
+
+/// Looks, when something is told, whether the crew's lock is free.
+struct Told(Arc<Quarters>, Arc<Mutex<Vec<bool>>>);
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("kroton")
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.1.lock().unwrap().push(self.0.rota.try_lock().is_ok());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// One that is refused while another one starts: no two threads have one number, and both can be woken.
+#[test]
+fn threads_that_start_at_once_have_numbers_of_their_own() {
+    static TRIED: AtomicUsize = AtomicUsize::new(0);
+    static REFUSES: AtomicBool = AtomicBool::new(false);
+    let crew = Crew::with(Cores::of_this_thread(), |builder, serve| {
+        if TRIED.fetch_add(1, Ordering::Relaxed) > 0 {
+            return builder.spawn(serve).map(drop);
+        }
+        wait_until(|| REFUSES.load(Ordering::Relaxed));
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    thread::scope(|scope| {
+        let refused = scope.spawn(|| crew.share(2, 2, Call::Wake(1), &|_| ()));
+        wait_until(|| TRIED.load(Ordering::Relaxed) == 1);
+        let together = Together::default();
+        crew.share(2, 3, Call::Wake(1), &|_| together.wait_for(2));
+        REFUSES.store(true, Ordering::Relaxed);
+        refused.join().unwrap();
+    });
+    crew.0.rota().refusal = Refusal::default();
+    for _ in 0..10 {
+        run_together(&crew, 3);
+        wait_until(|| crew.0.rota().resting.len() == 2);
+        let rota = crew.0.rota();
+        assert_ne!(rota.resting[0].0, rota.resting[1].0);
+    }
 }
 
 /// Threads in which a task panicked are as good as before.

@@ -168,6 +168,59 @@ fn who_is_there_comes_by_itself() {
     assert_eq!(lock(&seen)[..3], [0, 1, 2]);
 }
 
+/// Who is at another job that is worth waking threads is not counted on, least of all where a thread asks but once.
+#[test]
+fn who_is_at_another_job_does_not_come() {
+    let (board, asked) = (Board::default(), AtomicUsize::new(0));
+    board.staff.0.come_back();
+    board.staff.0.wanted.fetch_add(1, Ordering::Relaxed);
+    let seen = Mutex::new(Vec::new());
+    let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
+    let ask = || asked.fetch_add(1, Ordering::Relaxed) < 99;
+    board.run(2, 15, Call::Wake(1), &task, ask);
+    assert_eq!(*lock(&seen), [1, 1]);
+    // Nobody of them has come: of sixteen threads two are asked for at once.
+    board.staff.0.asked.store(0, Ordering::Relaxed);
+    lock(&seen).clear();
+    board.run(16, 15, ALL, &task, ask);
+    assert_eq!(lock(&seen)[..2], [3, 5]);
+}
+
+/// Nobody is asked for who would find no task.
+#[test]
+fn nobody_is_asked_for_at_the_last_task() {
+    let (board, asked, seen) = (Board::default(), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    // Other jobs are worth more than are there.
+    board.staff.0.wanted.fetch_add(10, Ordering::Relaxed);
+    let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
+    board.run(3, 15, Call::Wake(1), &task, || asked.fetch_add(1, Ordering::Relaxed) < 99);
+    assert_eq!(*lock(&seen), [1, 2, 2]);
+}
+
+/// What a job is worth counts as long as somebody is at it, and no longer, whatever becomes of it.
+#[test]
+fn a_job_is_worth_helpers_until_all_have_left() {
+    let board: Arc<Board> = Arc::default();
+    let (caller, begun) = (thread::current().id(), Signal::default());
+    let seen = AtomicUsize::new(0);
+    let task = |_: usize| {
+        if thread::current().id() == caller {
+            return begun.wait();
+        }
+        begun.give();
+        // The caller has nothing left to do, and waits for this.
+        thread::sleep(Duration::from_millis(20));
+        seen.store(board.staff.0.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
+    };
+    run_on(&board, 2, 1, &task);
+    assert_eq!(seen.into_inner(), 1);
+    assert_eq!(board.staff.0.wanted.load(Ordering::Relaxed), 0);
+    let too_many = || run_on(&board, u32::MAX as usize + 1, 1, &|_| ());
+    assert!(catch_unwind(AssertUnwindSafe(too_many)).is_err());
+    assert_eq!(board.staff.0.wanted.load(Ordering::Relaxed), 0);
+    assert!(is_empty(&board));
+}
+
 #[test]
 fn one_who_comes_too_late_finds_nothing() {
     let (board, done) = (Arc::new(Board::default()), AtomicUsize::new(0));
@@ -223,6 +276,8 @@ fn small_jobs_get_more_helpers_that_pay() {
     let whom = |others: usize| board.whom(|| others, |helpers| Duration::from_micros(6 / helpers as u64));
     assert!((0..1000).all(|_| whom(1) == Some(Call::Awake(1))));
     assert!((0..100_000_000).any(|_| whom(2) == Some(Call::Wake(2))));
+    // How many there may be is not looked up for nothing.
+    assert_eq!(board.whom(|| panic!("looked up"), |_| Duration::ZERO), Some(Call::Awake(1)));
 }
 
 /// Each caller counts as a thread that works: one more than there are threads is not helped.

@@ -31,6 +31,20 @@ fn texts_show_vectors_and_symbols() {
     assert!(clif.contains("u0:1 is kroton_exp_f64"), "{clif}");
 }
 
+/// Small launches of one row, one after the other, wake a thread though nothing of them is recorded.
+#[test]
+fn small_launches_of_one_row_are_shared() {
+    let (memory, executable) = (Memory::zeros(DType::F64, 80_000), prepare(sum_of_squares()));
+    let two = Parallelism { threshold: None, ..threads(2) };
+    let bindings = [0; 3].map(|first| memory.bind(first, &[1]));
+    let start = std::time::Instant::now();
+    let is_there = || two.whom(|_| std::time::Duration::ZERO).is_some();
+    while !is_there() {
+        assert!(start.elapsed().as_secs() < 60, "nobody came");
+        launch_with(&executable, &[80_000], &bindings, &two);
+    }
+}
+
 #[test]
 fn other_forms_are_refused_by_name() {
     let mut kernel = sum_of_squares();

@@ -12,7 +12,7 @@ use std::thread::{self, Thread};
 
 use super::cores::{Cores, Elsewhere};
 use super::fork;
-use super::offer::{Board, Call};
+use super::offer::{Board, Call, Tasks};
 use super::refusal::{self, Refusal};
 
 /// A board and those who help there; the threads end when this is dropped and they have nothing to do.
@@ -76,8 +76,8 @@ impl Crew {
         Crew(Arc::new(Quarters { cores, board: Board::default(), rota: Mutex::default(), start }))
     }
 
-    /// Runs the tasks 0, 1, … on this thread and on up to so many others of the crew.
-    pub fn share(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync)) {
+    /// Runs the tasks 0, 1, …, some at a time, on this thread and on up to so many others of the crew.
+    pub fn share(&self, tasks: usize, others: usize, call: Call, task: Tasks<'_>) {
         self.0.board.run(tasks, others, call, task, || self.0.send(others));
     }
 }

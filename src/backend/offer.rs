@@ -1,7 +1,7 @@
 //! Work that a thread does itself and that others may join.
 //!
 //! A thread that sleeps takes some 10 µs to wake, half of which the one that wakes it pays for. So work is offered, not
-//! handed over: the caller takes one task after the other, helpers that come in time do the same, and when no task is left
+//! handed over: the caller takes some tasks after the others, helpers that come in time do the same, and when no task is left
 //! the caller waits for those only that are still at one. A helper that comes too late finds the job closed. One that is
 //! done looks out for the next job for a while before it sleeps.
 //!
@@ -27,6 +27,7 @@
 
 use std::cell::Cell;
 use std::hint::spin_loop;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,9 @@ use super::watch::Watch;
 
 /// Callers that can have help at a time.
 const PLACES: usize = 16;
+
+/// What does some tasks that are neighbors.
+pub type Tasks<'a> = &'a (dyn Fn(Range<usize>) + Sync);
 
 /// Whom a job is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,18 +127,19 @@ impl Board {
         (awake > 0).then_some(Call::Awake(awake))
     }
 
-    /// Runs the tasks 0, 1, … on this thread and on up to so many others, each of which `ask` makes call `help`, if it can.
+    /// Runs the tasks 0, 1, …, some neighbors at a time, on this thread and on up to so many others, each of which `ask` makes
+    /// call `help`, if it can.
     ///
     /// # Panics
     /// If a task does, with what the first of them panics with, when no task runs anymore.
-    pub fn run(&self, tasks: usize, others: usize, call: Call, task: &(dyn Fn(usize) + Sync), ask: impl Fn() -> bool) {
+    pub fn run(&self, tasks: usize, others: usize, call: Call, task: Tasks<'_>, ask: impl Fn() -> bool) {
         let taken = self
             .places
             .iter()
             .enumerate()
             .take(others)
             .find_map(|(number, place)| Some((number, place, place.take()?)));
-        let Some((number, place, taken)) = taken else { return (0..tasks).for_each(task) };
+        let Some((number, place, taken)) = taken else { return task(0..tasks) };
         let staff = &self.staff.0;
         let expected = call.helpers().max(staff.asked.load(Ordering::Relaxed));
         let most = expected.min(others - number).min(tasks.saturating_sub(1));

@@ -9,6 +9,7 @@
 //! tasks do, or when a launch is split.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub struct Pool {
     /// Held while the pool is made.
     refusal: Mutex<Refusal>,
 }
+
+/// How many parts of a launch rayon has for each thread.
+const PARTS: usize = 8;
 
 /// Those who help where rayon's global pool counts.
 static GLOBAL: LazyLock<Crew> = LazyLock::new(|| Crew::new(Cores::of_the_process()));
@@ -140,22 +144,25 @@ impl Parallelism {
 
     /// Runs the tasks 0, 1, …, which are worth the waking of threads; a single one touches nothing of rayon.
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Send + Sync) {
-        self.run_for(Call::Wake(usize::MAX), tasks, task);
+        self.run_for(Call::Wake(usize::MAX), tasks, |tasks| tasks.for_each(&task));
     }
 
-    /// Runs the tasks 0, 1, …, with those for whom they are.
-    pub fn run_for(&self, call: Call, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+    /// Runs the tasks 0, 1, …, some neighbors at a time, with those for whom they are.
+    pub fn run_for(&self, call: Call, tasks: usize, task: impl Fn(Range<usize>) + Send + Sync) {
         if tasks <= 1 || is_child() {
-            return (0..tasks).for_each(task);
+            return task(0..tasks);
         }
         if Parallelism::offers() {
             return self.crew().share(tasks, self.threads() - 1, call, &task);
         }
-        let shared = || (0..tasks).into_par_iter().with_max_len(1).for_each(&task);
+        let parts = tasks.min(self.threads() * PARTS);
+        let bound = |part: usize| (tasks as u128 * part as u128 / parts as u128) as usize;
+        let run = |part: usize| task(bound(part)..bound(part + 1));
+        let shared = || (0..parts).into_par_iter().with_max_len(1).for_each(run);
         match self.pool.as_deref().map(Pool::rayon) {
             None => shared(),
             Some(Some(pool)) => pool.install(shared),
-            Some(None) => (0..tasks).for_each(&task),
+            Some(None) => task(0..tasks),
         }
     }
 

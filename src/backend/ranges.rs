@@ -1,8 +1,13 @@
 //! Numbers of tasks that several threads take, each from a range of its own first.
 //!
-//! Invariant: each number is taken once. Must not know: what the tasks are, or when they are over.
+//! A thread takes a part of what is left of a range, many at first and one at a time in the end: few parts, and none that
+//! others wait for long. Invariant: each number is taken once. Must not know: what the tasks are, or when they are over.
 
+use std::ops;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A thread takes one of so many parts of what is left: the largest ones end long before the last.
+const PARTS: u32 = 4;
 
 /// Some numbers that are taken from both ends; apart from its neighbors, which other threads change.
 #[derive(Debug, Default)]
@@ -24,20 +29,25 @@ impl Range {
         }
     }
 
-    /// A number that nobody has taken, from this range as long as it has any.
-    pub fn take(ranges: &[Range], own: usize) -> Option<usize> {
+    /// How many of the numbers from one to another a thread takes at once, at least one.
+    fn part(start: u32, end: u32) -> u32 {
+        (end - start).div_ceil(PARTS)
+    }
+
+    /// Numbers that nobody has taken, from this range as long as it has any.
+    pub fn take(ranges: &[Range], own: usize) -> Option<ops::Range<usize>> {
         let others = ranges[own + 1..].iter().chain(&ranges[..own]);
         ranges[own].first().or_else(|| others.into_iter().find_map(Range::last))
     }
 
-    pub fn first(&self) -> Option<usize> {
-        let (start, _) = self.change(|start, end| Range::word(start + 1, end))?;
-        Some(start as usize)
+    pub fn first(&self) -> Option<ops::Range<usize>> {
+        let (start, end) = self.change(|start, end| Range::word(start + Range::part(start, end), end))?;
+        Some(start as usize..(start + Range::part(start, end)) as usize)
     }
 
-    fn last(&self) -> Option<usize> {
-        let (_, end) = self.change(|start, end| Range::word(start, end - 1))?;
-        Some(end as usize - 1)
+    fn last(&self) -> Option<ops::Range<usize>> {
+        let (start, end) = self.change(|start, end| Range::word(start, end - Range::part(start, end)))?;
+        Some((end - Range::part(start, end)) as usize..end as usize)
     }
 
     /// Whether all of its numbers are taken.
@@ -59,5 +69,33 @@ impl Range {
     /// Takes all numbers that are left.
     pub fn clear(&self) {
         self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_become_smaller_and_hold_each_number_once() {
+        let ranges = [Range::default(), Range::default()];
+        Range::share(&ranges, 80);
+        let mut taken: Vec<_> = (0..3).map(|_| Range::take(&ranges, 0).unwrap()).collect();
+        taken.extend(std::iter::from_fn(|| Range::take(&ranges, 1)));
+        let firsts: Vec<_> = taken.iter().map(|part| (part.start, part.len())).collect();
+        // Its own from the front, and what the other one left from the back.
+        assert_eq!(firsts[..5], [(0, 10), (10, 8), (18, 6), (40, 10), (50, 8)]);
+        assert_eq!((firsts[firsts.len() - 1], Range::take(&ranges, 0)), ((24, 1), None));
+        let mut all: Vec<usize> = taken.into_iter().flatten().collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..80));
+    }
+
+    #[test]
+    fn few_are_taken_one_by_one() {
+        let ranges = [Range::default(), Range::default()];
+        Range::share(&ranges, 8);
+        let parts: Vec<_> = std::iter::from_fn(|| Range::take(&ranges, 0)).collect();
+        assert_eq!(parts, [0..1, 1..2, 2..3, 3..4, 7..8, 6..7, 5..6, 4..5]);
     }
 }

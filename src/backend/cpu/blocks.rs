@@ -88,7 +88,7 @@ impl Blocks<'_> {
     }
 
     /// Whether a call leaves one state of all its blocks.
-    fn leaves_one_state(&self) -> bool {
+    pub fn leaves_one_state(&self) -> bool {
         self.any_order && self.gather.is_none()
     }
 

@@ -296,14 +296,15 @@ impl Map {
     ) -> Result<()> {
         let outer = space.without_rows();
         let cut = Cut::new(outer.len(), space.row(), split);
-        run(parallelism, split, cut.tasks(), |task| {
-            let (rows, columns) = cut.part(task);
-            let mut first = Bases::from_slice(origin);
-            advance(&mut first, row.strides, columns.start as i64);
-            outer.visit(&first, rows, |bases| {
-                // SAFETY: by the caller's word.
-                unsafe { self.run_row(row, bases, columns.len()) }
-            });
+        run(parallelism, split, cut.tasks(), |tasks| {
+            for (rows, columns) in cut.parts(tasks) {
+                let mut first = Bases::from_slice(origin);
+                advance(&mut first, row.strides, columns.start as i64);
+                outer.visit(&first, rows, |bases| {
+                    // SAFETY: by the caller's word.
+                    unsafe { self.run_row(row, bases, columns.len()) }
+                });
+            }
             row.finish();
         });
         Ok(())
@@ -333,20 +334,27 @@ impl Cut {
         self.shares * self.pieces
     }
 
-    /// The rows of a task, and the part of each of them.
-    pub fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
-        (share(self.rows, self.shares, task / self.pieces), self.piece(task % self.pieces))
+    /// The rows of some tasks, and the part of each of them.
+    pub fn parts(&self, tasks: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let pieces = self.pieces;
+        // Tasks of whole rows are one part, else each row is.
+        let (step, end) = if pieces == 1 { (tasks.len().max(1), tasks.end) } else { (1, tasks.end.div_ceil(pieces)) };
+        (tasks.start / pieces..end).step_by(step).map(move |share| {
+            let first = share * pieces;
+            let of_row = tasks.start.max(first) - first..tasks.end.min(first + pieces) - first;
+            (self::share(self.rows, self.shares, share..share + step), self.pieces(of_row))
+        })
     }
 
-    /// A piece of a row, cut at multiples of the grain.
-    fn piece(&self, piece: usize) -> Range<usize> {
+    /// Pieces of a row, cut at multiples of the grain.
+    fn pieces(&self, some: Range<usize>) -> Range<usize> {
         if self.pieces == 1 {
             return 0..self.row;
         }
         let grains = self.row.div_ceil(GRAIN);
         let lead = (self.lead / GRAIN).min(grains / 2);
-        let rest = share(grains - lead, self.pieces, piece);
-        let start = if piece == 0 { 0 } else { rest.start + lead };
+        let rest = share(grains - lead, self.pieces, some.clone());
+        let start = if some.start == 0 { 0 } else { rest.start + lead };
         (start * GRAIN).min(self.row)..((rest.end + lead) * GRAIN).min(self.row)
     }
 }
@@ -380,16 +388,25 @@ mod tests {
         for (rows, row, tasks, lead) in
             [(1, 30_000, 2, 1500), (1, 30_000, 2, 0), (1, 100, 3, 1 << 40), (1, 1, 2, 9), (3, 500, 8, 70), (9, 7, 4, 7)]
         {
-            let cut = Cut::new(rows, row, Split { tasks, call: Call::Wake(1), lead });
-            let mut seen = vec![0; rows * row];
-            for (rows, columns) in (0..cut.tasks()).map(|task| cut.part(task)) {
-                for index in rows {
-                    seen[index * row..][columns.clone()].iter_mut().for_each(|count| *count += 1);
+            let cut = Cut::new(rows, row, Split { tasks, few: tasks, call: Call::Wake(1), lead });
+            for at_once in [1, 2, 5, cut.tasks()] {
+                let mut seen = vec![0; rows * row];
+                let starts = (0..cut.tasks()).step_by(at_once);
+                let parts = starts.flat_map(|start| cut.parts(start..(start + at_once).min(cut.tasks())));
+                for (rows, columns) in parts {
+                    for index in rows {
+                        seen[index * row..][columns.clone()].iter_mut().for_each(|count| *count += 1);
+                    }
                 }
+                assert!(seen.iter().all(|&count| count == 1), "{rows} {row} {tasks} {lead} {at_once}");
             }
-            assert!(seen.iter().all(|&count| count == 1), "{rows} {row} {tasks} {lead}");
         }
-        let cut = Cut::new(1, 30_000, Split { tasks: 2, call: Call::Wake(1), lead: 1500 });
-        assert_eq!(cut.part(0).1.end, 15_744);
+        let cut = Cut::new(1, 30_000, Split { tasks: 2, few: 2, call: Call::Wake(1), lead: 1500 });
+        assert_eq!(cut.parts(0..1).next().unwrap().1.end, 15_744);
+        // Neighbors are one part.
+        let cut = Cut::new(2, 640, Split { tasks: 10, few: 10, call: Call::Wake(1), lead: 0 });
+        assert_eq!(cut.parts(3..7).collect::<Vec<_>>(), [(0..1, 384..640), (1..2, 0..256)]);
+        let cut = Cut::new(40, 7, Split { tasks: 10, few: 10, call: Call::Wake(1), lead: 0 });
+        assert_eq!(cut.parts(3..7).collect::<Vec<_>>(), [(12..28, 0..7)]);
     }
 }

@@ -46,14 +46,19 @@ const LEAD: usize = 400_000;
 /// The least cost of a task: 2 µs.
 const TASK: usize = 2_000_000;
 
-/// Tasks per thread of a large launch, so that uneven ones even out.
-const PER_THREAD: usize = 8;
+/// Tasks per thread of a large launch. Threads take many at a time at first, and wait for the last one of another's.
+const PER_THREAD: usize = 64;
+
+/// Larger tasks per thread, so that uneven ones even out, where small ones cost more.
+const FEW: usize = 8;
 
 /// How a launch is split.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Split {
     /// How many tasks it has; 1 means no split.
     pub tasks: usize,
+    /// How many it has where small ones cost more.
+    pub few: usize,
     /// Whom they are for.
     pub call: Call,
     /// Elements that the caller has done when others begin.
@@ -68,7 +73,7 @@ pub(super) fn may_split(parallelism: &Parallelism, elements: usize, weight: usiz
 
 /// How a launch of so many elements of such weight is split now.
 pub(super) fn split(parallelism: &Parallelism, elements: usize, weight: usize) -> Split {
-    let alone = Split { tasks: 1, call: Call::Awake(0), lead: 0 };
+    let alone = Split { tasks: 1, few: 1, call: Call::Awake(0), lead: 0 };
     if !may_split(parallelism, elements, weight) {
         return alone;
     }
@@ -85,9 +90,10 @@ pub(super) fn split(parallelism: &Parallelism, elements: usize, weight: usize) -
     if is_small {
         // The threads begin almost at once, and more tasks cost more than they even out.
         let tasks = (1 + call.helpers()).min(threads).min(most);
-        return Split { tasks, call, lead: LEAD / weight.max(1) };
+        return Split { tasks, few: tasks, call, lead: LEAD / weight.max(1) };
     }
-    Split { tasks: (threads * PER_THREAD).min(most), call, lead: 0 }
+    let up_to = |per_thread: usize| (threads * per_thread).min(most);
+    Split { tasks: up_to(PER_THREAD), few: up_to(FEW), call, lead: 0 }
 }
 
 /// What a launch of such cost gains from one more helper than so many.
@@ -96,15 +102,15 @@ fn gain(cost: usize, helpers: usize) -> Duration {
     Duration::from_nanos(((cost / (threads * (threads + 1))).saturating_sub(SHARING) / 1000) as u64)
 }
 
-/// Runs the tasks 0, 1, … of a launch that is split so, which may have become more or fewer.
-pub(super) fn run(parallelism: &Parallelism, split: Split, tasks: usize, task: impl Fn(usize) + Send + Sync) {
+/// Runs the tasks 0, 1, … of a launch that is split so, which may have become more or fewer; some neighbors at a time.
+pub(super) fn run(parallelism: &Parallelism, split: Split, tasks: usize, task: impl Fn(Range<usize>) + Send + Sync) {
     parallelism.run_for(split.call, tasks, task);
 }
 
-/// The part of a range of so many iterations that a task does.
-pub(super) fn share(count: usize, tasks: usize, task: usize) -> Range<usize> {
+/// The part of a range of so many iterations that some of so many tasks do.
+pub(super) fn share(count: usize, tasks: usize, some: Range<usize>) -> Range<usize> {
     let bound = |task: usize| (count as u128 * task as u128 / tasks as u128) as usize;
-    bound(task)..bound(task + 1)
+    bound(some.start)..bound(some.end)
 }
 
 #[cfg(test)]
@@ -121,7 +127,7 @@ mod tests {
     #[test]
     fn shares_cover_everything_once() {
         for (count, tasks) in [(0, 1), (7, 3), (8, 8), (1000, 7), (3, 5)] {
-            let all: Vec<usize> = (0..tasks).flat_map(|task| share(count, tasks, task)).collect();
+            let all: Vec<usize> = (0..tasks).flat_map(|task| share(count, tasks, task..task + 1)).collect();
             assert!(all.into_iter().eq(0..count), "{count} {tasks}");
         }
     }
@@ -183,13 +189,14 @@ mod tests {
         assert!(!may_split(&parallelism, 39_999, 100) && may_split(&parallelism, 40_000, 100));
         // Nobody is there, and one that is small is not worth the waking.
         assert_eq!([tasks(&parallelism, 200_000), tasks(&parallelism, 250_000)], [1, 12]);
-        assert_eq!(tasks(&parallelism, 1_000_000), 24);
+        assert_eq!([tasks(&parallelism, 1_000_000), tasks(&parallelism, 10_000_000)], [50, 192]);
+        let large = split(&parallelism, 10_000_000, 100);
+        assert_eq!(large.few, 24);
         // The threads of a pool are not offered work, so somebody would have to be woken.
         let inside = |elements| callers(3).install(|| tasks(&parallelism, elements));
         assert_eq!([inside(240_000), inside(250_000)], [1, 12]);
         parallelism.threshold = Some(1);
-        assert_eq!(tasks(&parallelism, 1000), 24);
-        assert_eq!(tasks(&parallelism, 5), 5);
+        assert_eq!([tasks(&parallelism, 1000), tasks(&parallelism, 5)], [192, 5]);
         parallelism.threshold = Some(1_000_000);
         assert_eq!(tasks(&parallelism, 100_000), 1);
         assert!(!may_split(&own(1, None), usize::MAX, 100));

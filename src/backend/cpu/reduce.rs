@@ -20,7 +20,7 @@ use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, asks_ahead, push_ahead, single_strides};
 use super::parallel::{Split, op_weight, run, share, split};
-use super::runs::Runs;
+use super::runs::{Runs, merge};
 use super::settled::Sharing;
 use super::space::{Bases, Space, advance, base, origin, single_row};
 use super::states::{Counter, Merger};
@@ -161,8 +161,8 @@ impl Reduce {
     /// The launch keeps what `Launch` promises.
     pub unsafe fn launch(&self, launch: &Launch<'_>, parallelism: &Parallelism) -> Result<()> {
         if let Some((count, bases, strides)) = self.one_row(launch)? {
-            let split = split(parallelism, count, self.weight);
-            let shared = (count > BLOCK && split.tasks > 1).then_some((split, parallelism));
+            let split = (count > BLOCK).then(|| split(parallelism, count, self.weight));
+            let shared = split.filter(|split| split.tasks > 1).map(|split| (split, parallelism));
             let (blocks, epilogue) = (self.blocks(count, &strides, None)?, self.single_epilogue()?);
             return self.single_result(&blocks, epilogue, &bases, shared, |port| base(launch, port));
         }
@@ -176,10 +176,12 @@ impl Reduce {
         let origin = origin(launch, &self.ports)?;
         let strides = self.inner_strides(&inner, launch.ahead);
         let split = split(parallelism, results.saturating_mul(count.max(1)), self.weight);
-        if split.tasks <= results || count <= BLOCK {
+        if split.few <= results || count <= BLOCK {
             let run = Run::new(self, [&outer, &inner], &origin, &strides, self.columns_code(&outer, &inner)?)?;
-            let most = if run.columns.is_some() { results.div_ceil(NEIGHBORS) } else { results };
-            run.split_results(Split { tasks: split.tasks.min(most), ..split }, parallelism);
+            // Few neighbors of many rows are far apart in memory.
+            let columns = split.few.min(results.div_ceil(NEIGHBORS));
+            let tasks = if run.columns.is_some() { columns } else { split.tasks.min(results) };
+            run.split_results(Split { tasks, ..split }, parallelism);
         } else {
             Run::new(self, [&outer, &inner], &origin, &strides, None)?.split_blocks(split, parallelism);
         }
@@ -308,8 +310,8 @@ impl Reduce {
             Some((split, parallelism)) => {
                 let runs = Runs::new(blocks.len(), split.tasks);
                 // SAFETY: as above.
-                let states = unsafe { runs.states(blocks, 1, split, parallelism, |_| Bases::from_slice(bases)) };
-                runs.merge(&states, &mut state, blocks.merger);
+                let mut states = unsafe { runs.states(blocks, 1, split, parallelism, |_| Bases::from_slice(bases)) };
+                state.copy_from_slice(merge(&mut states, blocks.merger));
             }
         }
         let address = state.as_ptr().expose_provenance() as i64;
@@ -380,7 +382,7 @@ impl<'a> Run<'a> {
     /// Each task does some of the results.
     fn split_results(&self, split: Split, parallelism: &Parallelism) {
         let (results, tasks) = (self.outer.len(), split.tasks);
-        run(parallelism, split, tasks, |task| self.some_results(share(results, tasks, task)));
+        run(parallelism, split, tasks, |some| self.some_results(share(results, tasks, some)));
     }
 
     /// Some results from beginning to end, in batches along the innermost outer axis.
@@ -436,17 +438,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Each task does an aligned run of blocks of one result; their states are merged by the same counter.
+    /// Each task does an aligned run of blocks of one result; their states are merged as those of blocks are.
     fn split_blocks(&self, split: Split, parallelism: &Parallelism) {
         let (results, slots) = (self.outer.len(), self.reduce.slots);
         let runs = Runs::new(self.blocks.len(), split.tasks.div_ceil(results));
         let bases = |result| self.outer.bases_at(self.origin, result);
         // SAFETY: as in `some_results`.
-        let states = unsafe { runs.states(&self.blocks, results, split, parallelism, bases) };
-        let mut total = vec![0u64; slots];
-        for (result, states) in states.chunks_exact(runs.count() * slots).enumerate() {
-            runs.merge(states, &mut total, self.blocks.merger);
-            self.finish(result, 1, &total);
+        let mut states = unsafe { runs.states(&self.blocks, results, split, parallelism, bases) };
+        for (result, states) in states.chunks_exact_mut(runs.count() * slots).enumerate() {
+            self.finish(result, 1, merge(states, self.blocks.merger));
         }
     }
 

@@ -6,7 +6,7 @@
 use super::blocks::{Blocks, Work};
 use super::parallel::{Split, run};
 use super::space::Bases;
-use super::states::{Counter, Merger};
+use super::states::Merger;
 use crate::backend::Parallelism;
 
 /// How blocks are cut into runs.
@@ -41,28 +41,32 @@ impl Runs {
         bases: impl Fn(usize) -> Bases + Sync,
     ) -> Vec<u64> {
         let (count, slots) = (self.count(), blocks.merger.slots);
-        let mut states = vec![0u64; results * count * slots];
+        // Where neighbors leave one state it is in the place of the first, and merging the others changes nothing.
+        let mut states = blocks.initial.repeat(results * count);
         let places = Places { address: states.as_mut_ptr().expose_provenance(), slots };
-        run(parallelism, split, results * count, |task| {
-            let start = task % count * self.length;
-            let run = start..(start + self.length).min(self.blocks);
-            // SAFETY: each task has its own place in `states`, which outlives the tasks.
-            let state = unsafe { places.get(task) };
-            // SAFETY: by the caller's word.
-            unsafe { blocks.reduce(&bases(task / count), run, &mut Work::default(), state) };
+        run(parallelism, split, results * count, |tasks| {
+            let mut work = Work::default();
+            for result in tasks.start / count..tasks.end.div_ceil(count) {
+                let (first, bases) = (result * count, bases(result));
+                let runs = tasks.start.max(first) - first..tasks.end.min(first + count) - first;
+                let at_once = if blocks.leaves_one_state() { runs.len() } else { 1 };
+                for run in runs.step_by(at_once) {
+                    let own = run * self.length..((run + at_once) * self.length).min(self.blocks);
+                    // SAFETY: each task has its own place in `states`, which outlives the tasks.
+                    let state = unsafe { places.get(first + run) };
+                    // SAFETY: by the caller's word.
+                    unsafe { blocks.reduce(&bases, own, &mut work, state) };
+                }
+            }
         });
         states
     }
+}
 
-    /// Merges the states of a result's runs as the counter of its blocks would.
-    pub fn merge(&self, states: &[u64], total: &mut [u64], merger: Merger<'_>) {
-        let mut counter = Counter::default();
-        for (index, state) in states.chunks_exact(merger.slots).enumerate() {
-            let whole = (index + 1) * self.length <= self.blocks;
-            if whole { counter.push(state, merger) } else { counter.push_last(state) }
-        }
-        counter.finish(total, merger);
-    }
+/// Merges the states of a result's runs as those of its blocks are, into the first of them.
+pub(super) fn merge<'a>(states: &'a mut [u64], merger: Merger<'_>) -> &'a [u64] {
+    merger.merge(states);
+    &states[..merger.slots]
 }
 
 /// Disjoint states in one allocation, for tasks that each write one.

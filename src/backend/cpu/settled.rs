@@ -97,14 +97,15 @@ impl SettledMap {
     /// As `run`, with operands that begin here.
     unsafe fn run_split(&self, code: &Code, own: Bases, split: Split, parallelism: &Parallelism) {
         let cut = Cut::new(self.outer.len(), self.row, split);
-        run(parallelism, split, cut.tasks(), |task| {
-            let (rows, columns) = cut.part(task);
-            let mut first = own.clone();
-            advance(&mut first, &self.strides, columns.start as i64);
-            self.outer.visit(&first, rows, |bases| {
-                // SAFETY: as in `run`.
-                unsafe { code.call_map(bases, &self.strides, columns.len()) };
-            });
+        run(parallelism, split, cut.tasks(), |tasks| {
+            for (rows, columns) in cut.parts(tasks) {
+                let mut first = own.clone();
+                advance(&mut first, &self.strides, columns.start as i64);
+                self.outer.visit(&first, rows, |bases| {
+                    // SAFETY: as in `run`.
+                    unsafe { code.call_map(bases, &self.strides, columns.len()) };
+                });
+            }
         });
     }
 }

@@ -1,5 +1,6 @@
 //! Threads of crews: how many there are, when they are started, woken and ended, and what becomes of those that fail.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Weak};
@@ -35,6 +36,11 @@ impl Together {
     }
 }
 
+/// Each of some tasks.
+fn each(task: impl Fn(usize) + Sync) -> impl Fn(Range<usize>) + Sync {
+    move |tasks| tasks.for_each(&task)
+}
+
 fn crew() -> Crew {
     Crew::new(Cores::of_this_thread())
 }
@@ -42,7 +48,7 @@ fn crew() -> Crew {
 /// Runs as many tasks as threads, which all take part.
 fn run_together(crew: &Crew, threads: usize) {
     let together = Together::default();
-    crew.share(threads, threads - 1, ALL, &|_| together.wait_for(threads));
+    crew.share(threads, threads - 1, ALL, &each(|_| together.wait_for(threads)));
 }
 
 #[test]
@@ -70,7 +76,7 @@ fn a_caller_asks_for_one_of_many() {
             asked.fetch_add(1, Ordering::Relaxed);
             crew.0.send(15)
         };
-        crew.run(160, 15, ALL, &|_| together.wait_for(16), ask);
+        crew.run(160, 15, ALL, &each(|_| together.wait_for(16)), ask);
         assert_eq!((asked.into_inner(), crew.0.rota().threads), (1, 15), "{is_rested}");
         wait_until(|| crew.0.rota().resting.len() == 15);
     }
@@ -82,7 +88,7 @@ fn a_small_job_wakes_one_of_many() {
     let crew = crew();
     let both = |call: Call| {
         let together = Together::default();
-        crew.share(2, 15, call, &|_| together.wait_for(2));
+        crew.share(2, 15, call, &each(|_| together.wait_for(2)));
     };
     for _ in 0..3 {
         both(Call::Wake(1));
@@ -94,12 +100,13 @@ fn a_small_job_wakes_one_of_many() {
     // Who slept least.
     let seen = Mutex::new(Vec::new());
     let together = Together::default();
-    crew.share(40, 15, Call::Wake(1), &|task| {
+    let task = |task: usize| {
         seen.lock().unwrap().push(thread::current().name().map(str::to_string));
         if task == 0 || task == 20 {
             together.wait_for(2);
         }
-    });
+    };
+    crew.share(40, 15, Call::Wake(1), &each(task));
     let name = format!("kroton-help-{last}");
     let mut helpers = seen.into_inner().unwrap();
     helpers.retain(|who| who.as_deref().is_some_and(|who| who.starts_with("kroton")));
@@ -118,7 +125,7 @@ fn a_refused_thread_is_not_asked_for_at_each_job() {
     });
     let (start, done) = (Instant::now(), AtomicUsize::new(0));
     for _ in 0..100 {
-        crew.share(16, 7, ALL, &|_| _ = done.fetch_add(1, Ordering::Relaxed));
+        crew.share(16, 7, ALL, &each(|_| _ = done.fetch_add(1, Ordering::Relaxed)));
     }
     // One, if this takes no second.
     let tried = TRIED.load(Ordering::Relaxed);
@@ -137,7 +144,7 @@ fn users_are_told_of_a_refusal_under_no_lock() {
     let crew = Crew::with(Cores::of_this_thread(), |_, _| Err(io::ErrorKind::WouldBlock.into()));
     let told = Told(Arc::clone(&crew.0), Arc::default());
     let free = Arc::clone(&told.1);
-    tracing::subscriber::with_default(told, || crew.share(4, 3, ALL, &|_| ()));
+    tracing::subscriber::with_default(told, || crew.share(4, 3, ALL, &each(|_| ())));
     assert_eq!(*free.lock().unwrap(), [true]);
 }
 
@@ -173,10 +180,10 @@ fn threads_that_start_at_once_have_numbers_of_their_own() {
         Err(io::ErrorKind::WouldBlock.into())
     });
     thread::scope(|scope| {
-        let refused = scope.spawn(|| crew.share(2, 2, Call::Wake(1), &|_| ()));
+        let refused = scope.spawn(|| crew.share(2, 2, Call::Wake(1), &each(|_| ())));
         wait_until(|| TRIED.load(Ordering::Relaxed) == 1);
         let together = Together::default();
-        crew.share(2, 3, Call::Wake(1), &|_| together.wait_for(2));
+        crew.share(2, 3, Call::Wake(1), &each(|_| together.wait_for(2)));
         REFUSES.store(true, Ordering::Relaxed);
         refused.join().unwrap();
     });
@@ -199,7 +206,7 @@ fn a_panic_ends_no_thread() {
             together.wait_for(3);
             panic!("task failed");
         };
-        let caught = catch_unwind(AssertUnwindSafe(|| crew.share(3, 2, ALL, &fails))).unwrap_err();
+        let caught = catch_unwind(AssertUnwindSafe(|| crew.share(3, 2, ALL, &each(fails)))).unwrap_err();
         assert_eq!(caught.downcast_ref::<&str>(), Some(&"task failed"));
     }
     run_together(&crew, 3);
@@ -215,7 +222,7 @@ fn hundreds_of_callers_at_once() {
             scope.spawn(|| {
                 together.wait_for(300);
                 for call in [ALL, Call::Awake(1), Call::Wake(2)] {
-                    crew.share(8, 5, call, &|_| _ = done.fetch_add(1, Ordering::Relaxed));
+                    crew.share(8, 5, call, &each(|_| _ = done.fetch_add(1, Ordering::Relaxed)));
                 }
             });
         }

@@ -24,8 +24,13 @@ fn send(board: &Arc<Board>) -> bool {
 }
 
 /// A board whose helpers are new threads.
-fn run_on(board: &Arc<Board>, tasks: usize, others: usize, task: &(dyn Fn(usize) + Sync)) {
-    board.run(tasks, others, ALL, task, || send(board));
+fn run_on(board: &Arc<Board>, tasks: usize, others: usize, task: impl Fn(usize) + Sync) {
+    board.run(tasks, others, ALL, &each(task), || send(board));
+}
+
+/// Each of some tasks.
+fn each(task: impl Fn(usize) + Sync) -> impl Fn(Range<usize>) + Sync {
+    move |tasks| tasks.for_each(&task)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,7 +88,7 @@ fn each_task_runs_once_whoever_comes() {
         let board: Arc<Board> = Arc::default();
         for count in [1, 2, 3, 7, 100, 1000] {
             let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            run_on(&board, count, 3, &|task| _ = done[task].fetch_add(1, Ordering::Relaxed));
+            run_on(&board, count, 3, |task| _ = done[task].fetch_add(1, Ordering::Relaxed));
             assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1), "{count}");
         }
     });
@@ -101,7 +106,7 @@ fn a_caller_alone_does_all_tasks() {
             lock(&seen_by_tasks).push(asked.load(Ordering::Relaxed));
             done.fetch_add(1, Ordering::Relaxed);
         };
-        board.run(8, 3, ALL, &task, || asked.fetch_add(1, Ordering::Relaxed) < 9);
+        board.run(8, 3, ALL, &each(&task), || asked.fetch_add(1, Ordering::Relaxed) < 9);
         assert_eq!((&seen[..4], done.load(Ordering::Relaxed)), (&asks[..], 8 * (round + 1)));
     }
     assert!(is_empty(&board));
@@ -113,14 +118,14 @@ fn no_more_are_asked_for_than_jobs_are_worth() {
     let (board, asked) = (Board::default(), AtomicUsize::new(0));
     let ask = || asked.fetch_add(1, Ordering::Relaxed) < 99;
     for (tasks, worth, most) in [(160, 1, 1), (160, 3, 3), (3, usize::MAX, 3)] {
-        board.run(tasks, 15, Call::Wake(worth), &|_| (), ask);
+        board.run(tasks, 15, Call::Wake(worth), &each(|_| ()), ask);
         assert_eq!(asked.load(Ordering::Relaxed), most, "{tasks}");
     }
     // Three are on their way, which is what this one is worth and another at the same time.
-    let inner = |calls: usize| (0..calls).for_each(|_| board.run(64, 15, Call::Wake(2), &|_| (), ask));
-    board.run(2, 15, Call::Wake(1), &|task| inner(task), ask);
+    let inner = |calls: usize| (0..calls).for_each(|_| board.run(64, 15, Call::Wake(2), &each(|_| ()), ask));
+    board.run(2, 15, Call::Wake(1), &each(inner), ask);
     assert_eq!(asked.load(Ordering::Relaxed), 3);
-    board.run(3, 15, Call::Wake(2), &|task| inner(task), ask);
+    board.run(3, 15, Call::Wake(2), &each(inner), ask);
     assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
 
@@ -151,7 +156,7 @@ fn who_comes_asks_for_two_more() {
         thread::spawn(move || helper.help(0, &mut Elsewhere::within(Cores::of_this_thread()), |_| by_helper()));
         true
     };
-    board.run(32, 15, Call::Wake(4), &task, ask);
+    board.run(32, 15, Call::Wake(4), &each(&task), ask);
     assert_eq!(lock(&seen).as_deref(), Some(&["caller", "helper", "helper"][..]));
     assert!(lock(&asked).len() <= 4);
 }
@@ -164,7 +169,7 @@ fn who_is_there_comes_by_itself() {
     board.staff.0.come_back();
     let seen = Mutex::new(Vec::new());
     let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
-    board.run(32, 15, Call::Wake(8), &task, || asked.fetch_add(1, Ordering::Relaxed) < 99);
+    board.run(32, 15, Call::Wake(8), &each(&task), || asked.fetch_add(1, Ordering::Relaxed) < 99);
     assert_eq!(lock(&seen)[..3], [0, 1, 2]);
 }
 
@@ -177,12 +182,12 @@ fn who_is_at_another_job_does_not_come() {
     let seen = Mutex::new(Vec::new());
     let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
     let ask = || asked.fetch_add(1, Ordering::Relaxed) < 99;
-    board.run(2, 15, Call::Wake(1), &task, ask);
+    board.run(2, 15, Call::Wake(1), &each(&task), ask);
     assert_eq!(*lock(&seen), [1, 1]);
     // Nobody of them has come: of sixteen threads two are asked for at once.
     board.staff.0.asked.store(0, Ordering::Relaxed);
     lock(&seen).clear();
-    board.run(16, 15, ALL, &task, ask);
+    board.run(16, 15, ALL, &each(&task), ask);
     assert_eq!(lock(&seen)[..2], [3, 5]);
 }
 
@@ -193,7 +198,7 @@ fn nobody_is_asked_for_at_the_last_task() {
     // Other jobs are worth more than are there.
     board.staff.0.wanted.fetch_add(10, Ordering::Relaxed);
     let task = |_: usize| lock(&seen).push(asked.load(Ordering::Relaxed));
-    board.run(3, 15, Call::Wake(1), &task, || asked.fetch_add(1, Ordering::Relaxed) < 99);
+    board.run(3, 15, Call::Wake(1), &each(&task), || asked.fetch_add(1, Ordering::Relaxed) < 99);
     assert_eq!(*lock(&seen), [1, 2, 2]);
 }
 
@@ -215,7 +220,7 @@ fn a_job_is_worth_helpers_until_all_have_left() {
     run_on(&board, 2, 1, &task);
     assert_eq!(seen.into_inner(), 1);
     assert_eq!(board.staff.0.wanted.load(Ordering::Relaxed), 0);
-    let too_many = || run_on(&board, u32::MAX as usize + 1, 1, &|_| ());
+    let too_many = || run_on(&board, u32::MAX as usize + 1, 1, |_| ());
     assert!(catch_unwind(AssertUnwindSafe(too_many)).is_err());
     assert_eq!(board.staff.0.wanted.load(Ordering::Relaxed), 0);
     assert!(is_empty(&board));
@@ -224,7 +229,7 @@ fn a_job_is_worth_helpers_until_all_have_left() {
 #[test]
 fn one_who_comes_too_late_finds_nothing() {
     let (board, done) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(8, 1, ALL, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || true);
+    board.run(8, 1, ALL, &each(|_| _ = done.fetch_add(1, Ordering::Relaxed)), || true);
     // On a thread whose cores nobody else cares about.
     thread::scope(|scope| scope.spawn(|| help(&board)).join().unwrap());
     assert_eq!((done.load(Ordering::Relaxed), staff(&board)), (8, 0));
@@ -244,7 +249,7 @@ fn one_who_comes_too_late_finds_nothing() {
 #[test]
 fn small_jobs_are_for_those_who_are_there() {
     let (board, asked) = (Arc::new(Board::default()), AtomicUsize::new(0));
-    board.run(2, 1, Call::Awake(1), &|_| (), || asked.fetch_add(1, Ordering::Relaxed) < 1);
+    board.run(2, 1, Call::Awake(1), &each(|_| ()), || asked.fetch_add(1, Ordering::Relaxed) < 1);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     let whom = |gain: u64| board.whom(|| 1, |_| Duration::from_micros(gain));
     assert_eq!(whom(1), None);
@@ -263,7 +268,7 @@ fn small_jobs_are_for_those_who_are_there() {
             joined.fetch_or(thread::current().id() != caller, Ordering::Relaxed);
             wait_until(|| joined.load(Ordering::Relaxed) || staff(&board) == 0);
         };
-        board.run(2, 1, Call::Awake(1), &task, || panic!("asked for somebody"));
+        board.run(2, 1, Call::Awake(1), &each(&task), || panic!("asked for somebody"));
         joined.load(Ordering::Relaxed)
     });
 }
@@ -290,13 +295,13 @@ fn callers_at_once_have_fewer_helpers() {
         2,
         1,
         ALL,
-        &|_| {
+        &each(|_| {
             // As another caller would, while the first is at its job.
             if !inner.swap(true, Ordering::Relaxed) {
-                board.run(2, 1, ALL, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
-                board.run(3, 2, ALL, &|_| _ = alone.fetch_add(1, Ordering::Relaxed), ask);
+                board.run(2, 1, ALL, &each(|_| _ = alone.fetch_add(1, Ordering::Relaxed)), ask);
+                board.run(3, 2, ALL, &each(|_| _ = alone.fetch_add(1, Ordering::Relaxed)), ask);
             }
-        },
+        }),
         ask,
     );
     // The third has a place, and is worth a helper of its own.
@@ -354,7 +359,7 @@ fn a_panic_reaches_the_caller_when_all_have_left() {
         }
         // The board is as good as new.
         let done = AtomicUsize::new(0);
-        run_on(&board, 9, 2, &|_| _ = done.fetch_add(1, Ordering::Relaxed));
+        run_on(&board, 9, 2, |_| _ = done.fetch_add(1, Ordering::Relaxed));
         assert_eq!(done.load(Ordering::Relaxed), 9);
     });
 }
@@ -391,7 +396,7 @@ fn many_short_jobs_of_many_callers() {
 fn those_who_cannot_come_are_asked_for_again() {
     let (board, asked, done) = (Board::default(), AtomicUsize::new(0), AtomicUsize::new(0));
     for round in 1..=3 {
-        board.run(8, 2, ALL, &|_| _ = done.fetch_add(1, Ordering::Relaxed), || {
+        board.run(8, 2, ALL, &each(|_| _ = done.fetch_add(1, Ordering::Relaxed)), || {
             asked.fetch_add(1, Ordering::Relaxed);
             false
         });
@@ -408,7 +413,7 @@ fn helpers_run_on_other_cores_than_callers() {
     let helps = move || {
         let (board, mut place, seen) =
             (Board::default(), Elsewhere::within(Cores::of_this_thread()), AtomicUsize::new(0));
-        let task = |_: usize| seen.store(cores::current(), Ordering::Relaxed);
+        let task = |_: Range<usize>| seen.store(cores::current(), Ordering::Relaxed);
         for _ in 0..3 {
             let caller = cores::current();
             let taken = board.places[0].take().unwrap();

@@ -11,11 +11,25 @@ use std::time::{Duration, Instant};
 use kroton::{Array, Compiler, Function, matrix, vector};
 use ndarray::Array2;
 
+/// Is set where one of these functions has a process of its own.
+const OWN_PROCESS: &str = "KROTON_TEST_HAS_A_PROCESS";
+
+/// Whether this process is for one case alone, which it then has two minutes for.
+fn is_own_process() -> bool {
+    let is_own = std::env::var_os(OWN_PROCESS).is_some();
+    if is_own {
+        // SAFETY: who hangs is ended.
+        unsafe { libc::alarm(120) };
+    }
+    is_own
+}
+
 /// Runs a function of this file in a process of its own.
 #[track_caller]
 fn passes(name: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["--exact", name, "--ignored", "--nocapture"]).output().unwrap();
+    command.args(["--exact", name, "--ignored", "--nocapture"]).env(OWN_PROCESS, "1");
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{name}: {text}");
 }
@@ -99,6 +113,9 @@ impl Functions {
 
 /// Forks again and again right after this was done.
 fn forks_after(compiler: &Compiler, works: impl Fn(&Functions) -> bool) {
+    if !is_own_process() {
+        return;
+    }
     let functions = Functions::new(compiler);
     for _ in 0..20 {
         assert!(works(&functions));
@@ -119,6 +136,12 @@ fn shared() -> Compiler {
 fn after_calls() {
     // Helpers look out, or are about to sleep, and there is a pool too.
     forks_after(&shared().threads(3), |functions| functions.map() && functions.call());
+    // The process that forked still gets threads.
+    if is_own_process() {
+        let before = helpers();
+        let functions = Functions::new(&shared().threads(4));
+        wait_for_helpers(before + 1, || assert!(functions.all()));
+    }
 }
 
 #[test]
@@ -143,28 +166,32 @@ fn after_product() {
 #[test]
 #[ignore = "another test runs it in a process of its own"]
 fn after_compile() {
+    if !is_own_process() {
+        return;
+    }
     let functions = Functions::new(&shared().threads(3));
     let plain = Functions::new(&shared());
     holds_in_a_fork(|| {
-        let is_right = functions.all() && plain.all();
-        wait_for_helpers();
-        is_right
+        wait_for_helpers(1, || assert!(functions.all() && plain.all()));
+        true
     });
     // The process that forked has threads too.
-    assert!(functions.all() && plain.all());
+    wait_for_helpers(1, || assert!(functions.all() && plain.all()));
 }
 
-/// Waits until threads of Kroton's are there: it takes a moment until they are named.
-fn wait_for_helpers() {
-    let start = Instant::now();
+/// How many threads there are that help callers.
+fn helpers() -> usize {
     let name =
         |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok();
-    let are_there = || {
-        let mut threads = std::fs::read_dir("/proc/self/task").unwrap();
-        threads.any(|entry| name(entry).is_some_and(|name| name.starts_with("kroton-help-")))
-    };
-    while !are_there() {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads.filter_map(name).filter(|name| name.starts_with("kroton-help-")).count()
+}
+
+/// Calls until so many are there: it takes a moment until they are named.
+fn wait_for_helpers(count: usize, call: impl Fn()) {
+    let start = Instant::now();
+    while helpers() < count {
         assert!(start.elapsed() < Duration::from_secs(50), "nobody came");
-        std::thread::yield_now();
+        call();
     }
 }

@@ -3,7 +3,6 @@
 //! The tests take turns, as each looks at all threads of the process.
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ fn elements() -> Array {
 }
 
 /// The threads of Kroton's in this process, and the cores that each may run on.
-fn threads() -> BTreeMap<String, String> {
+fn threads() -> Vec<(String, String)> {
     let of = |folder: std::path::PathBuf| {
         let name = std::fs::read_to_string(folder.join("comm")).ok()?;
         let status = std::fs::read_to_string(folder.join("status")).ok()?;
@@ -40,7 +39,7 @@ fn threads() -> BTreeMap<String, String> {
 }
 
 /// Waits until the threads are as they should be: it takes a moment until they are named, and until they end.
-fn wait_until(holds: impl Fn(&BTreeMap<String, String>) -> bool) {
+fn wait_until(holds: impl Fn(&[(String, String)]) -> bool) {
     let start = Instant::now();
     while !holds(&threads()) {
         assert!(start.elapsed() < Duration::from_secs(60), "{:?}", threads());
@@ -50,12 +49,12 @@ fn wait_until(holds: impl Fn(&BTreeMap<String, String>) -> bool) {
 
 /// Waits for the threads of functions that are no more.
 fn wait_for_none() {
-    wait_until(BTreeMap::is_empty);
+    wait_until(<[_]>::is_empty);
 }
 
 /// How many there are of pools, and how many that help callers.
-fn counts(threads: &BTreeMap<String, String>) -> [usize; 2] {
-    let helpers = threads.keys().filter(|name| name.starts_with("kroton-help-")).count();
+fn counts(threads: &[(String, String)]) -> [usize; 2] {
+    let helpers = threads.iter().filter(|(name, _)| name.starts_with("kroton-help-")).count();
     [threads.len() - helpers, helpers]
 }
 
@@ -155,13 +154,13 @@ fn threads_run_where_the_function_was_compiled() {
             assert_eq!(narrow.call::<f64>((&x,)).unwrap(), expected);
         }
         assert_eq!(narrow.submit::<f64>((&x,)).wait().unwrap(), expected);
-        wait_until(|threads| counts(threads)[0] == 2 && threads.values().all(|cores| *cores == one));
+        wait_until(|threads| counts(threads)[0] == 2 && threads.iter().all(|(_, cores)| *cores == one));
         drop(narrow);
         wait_for_none();
         assert_eq!(wide.submit::<f64>((&x,)).wait().unwrap(), expected);
         allow(&all);
         let whole = list();
-        let is_wide = |(name, cores): (&String, &String)| name.starts_with("kroton-help-") || *cores == whole;
+        let is_wide = |(name, cores): &(String, String)| name.starts_with("kroton-help-") || *cores == whole;
         wait_until(|threads| counts(threads)[0] == 3 && threads.iter().all(is_wide));
     })
     .join()

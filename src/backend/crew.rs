@@ -12,7 +12,8 @@ use std::thread::{self, Thread};
 
 use super::cores::{Cores, Elsewhere};
 use super::fork;
-use super::offer::{Board, Call, Tasks};
+use super::offer::{Board, Call};
+use super::place::DoTasks;
 use super::refusal::{self, Refusal};
 
 /// A board and those who help there; the threads end when this is dropped and they have nothing to do.
@@ -77,7 +78,7 @@ impl Crew {
     }
 
     /// Runs the tasks 0, 1, …, some at a time, on this thread and on up to so many others of the crew.
-    pub fn share(&self, tasks: usize, others: usize, call: Call, task: Tasks<'_>) {
+    pub fn share(&self, tasks: usize, others: usize, call: Call, task: DoTasks<'_>) {
         self.0.board.run(tasks, others, call, task, || self.0.send(others));
     }
 }
@@ -113,7 +114,6 @@ impl Quarters {
     }
 
     fn start(self: &Arc<Quarters>, number: usize) -> bool {
-        fork::watch_forks();
         let (quarters, builder) = (Arc::clone(self), thread::Builder::new().name(format!("kroton-help-{number}")));
         let Err(error) = (self.start)(builder, Box::new(move || quarters.serve(number))) else { return true };
         let mut rota = self.rota();

@@ -2,7 +2,7 @@
 //!
 //! Locks that such a thread held at that moment stay locked for ever, and a pool counts on threads that are not there. So all
 //! work is done by callers. A process that had only compiled had no such threads, and its forks start their own.
-//! Invariant: forks are watched before any thread is started, or a pool of rayon's is used. Must not know: what threads do.
+//! Invariant: forks are watched before anything is changed that counts on threads. Must not know: what threads do.
 
 #[cfg(not(all(unix, not(miri))))]
 pub use nowhere::{is_child, watch_forks};
@@ -25,7 +25,7 @@ mod system {
         });
     }
 
-    unsafe extern "C" fn note() {
+    extern "C" fn note() {
         IS_CHILD.store(true, Ordering::Relaxed);
     }
 

@@ -5,16 +5,17 @@
 //! the caller waits for those only that are still at one. A helper that comes too late finds the job closed. One that is
 //! done looks out for the next job for a while before it sleeps.
 //!
-//! Who wakes a thread pays for it, so nobody wakes all. The caller asks for one thread if nobody is there, or for two if each
-//! thread has one task at most, and again before a later task if still nobody has come; who comes asks for two more before
-//! each of its tasks but the last one, until as many are there or on their way as all jobs together are worth. So a small job wakes few threads, and of many the caller wakes one or two.
+//! Who wakes a thread pays for it, so nobody wakes all. The caller asks for one thread if nobody is there, and again before it
+//! takes more tasks if still nobody has come; who comes asks for two more each time, until as many are there or on their way
+//! as all jobs together are worth. Where each thread has one task at most everybody asks for two, once: later there may be
+//! nothing left to do but empty tasks. So a small job wakes few threads, and of many the caller wakes one or two.
 //!
 //! A system may wake a thread on the core of the one that wakes it and leave it there, where it waits for its turn though
 //! other cores are idle: two that take turns look as if one core were enough. So each helper runs anywhere but where the
 //! newest job's caller was when the helper last went to sleep, or met it on one core.
 //!
 //! A job is in a place of the board. Of several callers at once each counts as one of the threads: who has the place of number
-//! n can have n helpers fewer.
+//! n can have n helpers fewer in its job.
 //!
 //! Invariants: a caller never waits for a thread that has not begun; at most the given number of threads is in a job at a
 //! time; no more threads are asked for while as many are there or on their way as jobs are worth, or as there may be. Must
@@ -23,24 +24,22 @@
 //! Why each order between threads is enough, but for what `place.rs` says of jobs:
 //! - *Who sleeps and who calls.* A caller writes `version`, a helper that leaves writes `staff`, each then has a fence of the
 //!   one total order and reads what the other wrote: at least one of them sees the other. Only this takes such a fence.
+//!   Where another caller's job hides this version at once, the language does not promise that helpers see this job too;
+//!   processors do, and if not, its caller does the work alone. A swap would promise it, but waits for the line (0.1 µs).
 //! - *Counts of staff, and cores* are advice: a stale one costs a wake too many or too few.
 
 use std::cell::Cell;
 use std::hint::spin_loop;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::cores::{self, Elsewhere};
 use super::missed::Missed;
-use super::place::{Apart, LOOKS, Place};
+use super::place::{Apart, DoTasks, LOOKS, Place};
 use super::watch::Watch;
 
 /// Callers that can have help at a time.
 const PLACES: usize = 16;
-
-/// What does some tasks that are neighbors.
-pub type Tasks<'a> = &'a (dyn Fn(Range<usize>) + Sync);
 
 /// Whom a job is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,14 +102,18 @@ impl Staff {
         self.asked.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Nobody comes who was asked for.
-    fn stay_away(&self) {
-        self.asked.fetch_sub(1, Ordering::Relaxed);
-    }
-
     fn come_back(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.awake.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One who was asked for and does not come, be it that asking panicked.
+struct Refused<'a>(&'a Staff);
+
+impl Drop for Refused<'_> {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -132,7 +135,7 @@ impl Board {
     ///
     /// # Panics
     /// If a task does, with what the first of them panics with, when no task runs anymore.
-    pub fn run(&self, tasks: usize, others: usize, call: Call, task: Tasks<'_>, ask: impl Fn() -> bool) {
+    pub fn run(&self, tasks: usize, others: usize, call: Call, task: DoTasks<'_>, ask: impl Fn() -> bool) {
         let taken = self
             .places
             .iter()
@@ -157,7 +160,7 @@ impl Board {
         // Who is there comes by itself, unless it is at another such job.
         let comes = Cell::new(others_want == 0 && staff.awake.load(Ordering::Relaxed) > 0);
         let ask_one = || comes.replace(false) || place.has_others() || self.ask_for_one(others, &ask);
-        // Before its only task a thread asks for the last time.
+        // Before its only task a thread asks once.
         let asks = if tasks <= most + 1 { 2 } else { 1 };
         // SAFETY: this is the caller.
         unsafe { place.work(0, |_| (0..asks).all(|_| ask_one())) };
@@ -174,12 +177,15 @@ impl Board {
         let staff = &self.staff.0;
         let most = staff.wanted.load(Ordering::Relaxed).min(others);
         let one_more = |asked: usize| (asked < most).then_some(asked + 1);
-        let is_asked = staff.asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
-        let is_refused = is_asked && !ask();
-        if is_refused {
-            staff.stay_away();
+        if staff.asked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return true;
         }
-        !is_refused
+        let refused = Refused(staff);
+        let comes = ask();
+        if comes {
+            std::mem::forget(refused);
+        }
+        comes
     }
 
     /// Takes part in jobs until there has been none for a while, as the helper of this number; `ask` makes another call

@@ -168,6 +168,8 @@ impl Parallelism {
 
     /// Those who help callers outside of any pool.
     fn crew(&self) -> &Crew {
+        // From here on something counts on threads.
+        watch_forks();
         self.pool.as_ref().map_or(&GLOBAL, |pool| &pool.crew)
     }
 }

@@ -109,19 +109,29 @@ struct Tasks {
     task: Option<Borrowed>,
     /// Up to how many others are asked for; 0 for a job of those who are there.
     asks_up_to: usize,
+    /// Whether each thread has one at most: who is done with one leaves the others to those who were asked for before.
+    one_each: bool,
     /// The tasks that nobody has taken, a range for each thread.
     ranges: Vec<Range>,
 }
 
 impl Tasks {
-    /// Whether there are tasks that nobody has taken; who has this range looks there first.
-    fn are_left(&self, own: usize) -> bool {
-        self.ranges[own..].iter().chain(&self.ranges[..own]).any(|range| !range.is_empty())
+    /// Whether nobody has taken two tasks or more; who has this range looks there first.
+    fn are_several(&self, own: usize) -> bool {
+        let mut left = 0;
+        self.ranges[own..].iter().chain(&self.ranges[..own]).any(|range| {
+            left += range.len();
+            left > 1
+        })
     }
 }
 
-// SAFETY: `tasks` is written by the one caller that has taken the place, while nobody is inside.
+// SAFETY: `tasks` is written by the one caller that has taken the place, while nobody is inside, and read by that caller and
+// those inside.
 unsafe impl Sync for Job {}
+
+/// What does some tasks that are neighbors.
+pub(super) type DoTasks<'a> = &'a (dyn Fn(ops::Range<usize>) + Sync);
 
 /// A function that its owner waits for.
 #[derive(Clone, Copy)]
@@ -138,7 +148,7 @@ impl std::fmt::Debug for Borrowed {
 
 impl Default for Place {
     fn default() -> Place {
-        let tasks = Tasks { job: 0, task: None, asks_up_to: 0, ranges: Vec::new() };
+        let tasks = Tasks { job: 0, task: None, asks_up_to: 0, one_each: false, ranges: Vec::new() };
         Place {
             is_taken: Apart::default(),
             job: Apart(Job { state: AtomicUsize::new(CLOSED), tasks: UnsafeCell::new(tasks) }),
@@ -158,17 +168,16 @@ impl Place {
     /// Lets up to so many others in, who ask for more up to so many; gives the number of the job.
     ///
     /// # Safety
-    /// The place was taken by this thread, and `task` lives until the job was closed.
-    pub unsafe fn open(&self, tasks: usize, most: usize, asks_up_to: usize, task: &(dyn Fn(ops::Range<usize>) + Sync)) -> usize {
+    /// The place was taken by this thread, and `task` lives until the job was closed and everybody has left.
+    pub unsafe fn open(&self, tasks: usize, most: usize, asks_up_to: usize, task: DoTasks<'_>) -> usize {
         // SAFETY: only the lifetime changes; the caller vouches for it.
-        let task = unsafe {
-            std::mem::transmute::<*const (dyn Fn(ops::Range<usize>) + Sync + '_), *const (dyn Fn(ops::Range<usize>) + Sync + 'static)>(task)
-        };
+        let task = unsafe { std::mem::transmute::<DoTasks<'_>, DoTasks<'static>>(task) };
         // SAFETY: nobody is inside, and other callers find the place taken.
         let own = unsafe { &mut *self.job.0.tasks.get() };
         own.job = own.job.wrapping_add(1);
         own.task = Some(Borrowed(task));
         own.asks_up_to = asks_up_to;
+        own.one_each = tasks <= most + 1;
         own.ranges.resize_with(most + 1, Range::default);
         Range::share(&own.ranges, tasks);
         self.job.0.state.store(most << MOST, Ordering::Release);
@@ -183,6 +192,12 @@ impl Place {
         before.ok().map(|state| state >> MOST)
     }
 
+    /// Whether nobody may enter anymore.
+    #[cfg(test)]
+    pub fn is_closed(&self) -> bool {
+        self.job.0.state.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
     /// Asks the cache for what is written to enter.
     pub fn prefetch(&self) {
         prefetch_for_writing(&self.job);
@@ -193,11 +208,12 @@ impl Place {
         self.job.0.state.load(Ordering::Relaxed) & INSIDE != 0
     }
 
-    /// Does tasks until none is left, those of this range first. After a panic none is. Before each, if there are more, it
-    /// asks for others, of whom there may be so many, until that is refused. Says whether there was a task.
+    /// Does tasks until none is left, those of this range first. After a panic none is. Before it takes some, if there are more,
+    /// it asks for others, of whom there may be so many, until that is refused; once only where each thread has one task.
+    /// Says whether there was a task.
     ///
     /// # Safety
-    /// The job was entered and not left, or this is the caller and the job is not closed.
+    /// The job was entered and not left, or this is the caller and has not ended it.
     pub unsafe fn work(&self, own: usize, ask: impl Fn(usize) -> bool) -> bool {
         // SAFETY: it is not written before everybody has left and the job is closed.
         let tasks = unsafe { &*self.job.0.tasks.get() };
@@ -206,27 +222,34 @@ impl Place {
         let task = unsafe { &*task };
         let (mut has_worked, mut asks) = (false, tasks.asks_up_to > 0);
         let work = || {
-            let mut run = |numbers: ops::Range<usize>| {
-                if asks && tasks.are_left(own) {
-                    asks = ask(tasks.asks_up_to);
+            let mut run = |take: &dyn Fn() -> Option<ops::Range<usize>>| {
+                // While others can still take what this thread would.
+                if asks && tasks.are_several(own) {
+                    asks = ask(tasks.asks_up_to) && !tasks.one_each;
                 }
+                let Some(numbers) = take() else { return false };
                 has_worked = true;
                 task(numbers);
+                true
             };
-            while let Some(numbers) = tasks.ranges[own].first() {
-                run(numbers);
-            }
+            while tasks.ranges[own].len() > 0 && run(&|| tasks.ranges[own].first()) {}
             // While it is seen that others have none either.
             prefetch_for_writing(&self.job.0.state);
-            while let Some(numbers) = Range::take(&tasks.ranges, own) {
-                run(numbers);
-            }
+            while run(&|| Range::take(&tasks.ranges, own)) {}
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             tasks.ranges.iter().for_each(Range::clear);
-            lock(&self.panic).get_or_insert(panic);
+            self.keep(panic);
         }
         has_worked
+    }
+
+    /// Keeps the first panic. Others are dropped nowhere: who panics there too would not leave.
+    fn keep(&self, panic: Box<dyn Any + Send>) {
+        match &mut *lock(&self.panic) {
+            Some(_) => std::mem::forget(panic),
+            first => *first = Some(panic),
+        }
     }
 
     /// The last look at the job by a thread that has entered: all it did happened before the caller goes on. Nobody

@@ -50,20 +50,23 @@ impl Range {
         Some((end - Range::part(start, end)) as usize..end as usize)
     }
 
-    /// Whether all of its numbers are taken.
-    pub fn is_empty(&self) -> bool {
-        let word = self.0.load(Ordering::Relaxed);
-        word >> 32 >= word & u64::from(u32::MAX)
+    /// How many of its numbers nobody has taken.
+    pub fn len(&self) -> usize {
+        let (start, end) = Range::ends(self.0.load(Ordering::Relaxed));
+        end.saturating_sub(start) as usize
+    }
+
+    fn ends(word: u64) -> (u32, u32) {
+        ((word >> 32) as u32, word as u32)
     }
 
     /// Changes it unless it is empty; gives what it was.
     fn change(&self, change: impl Fn(u32, u32) -> u64) -> Option<(u32, u32)> {
-        let ends = |word: u64| ((word >> 32) as u32, word as u32);
         let changed = |word: u64| {
-            let (start, end) = ends(word);
+            let (start, end) = Range::ends(word);
             (start < end).then(|| change(start, end))
         };
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).ok().map(ends)
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).ok().map(Range::ends)
     }
 
     /// Takes all numbers that are left.

@@ -95,10 +95,10 @@ impl Compiler {
     /// shares its work with the others there. Any other is one of the threads itself, so that calls of several such callers at
     /// once run on all of these; it is helped by threads of Kroton's own, which sleep when there is nothing to do. None
     /// is started before it is needed. Where the system refuses to start one, and in a process that was forked from one which
-    /// had shared work, callers do the work themselves.
+    /// had shared work (while no call was in progress), callers do the work themselves.
     ///
-    /// Without a number, the first call that is worth sharing asks rayon for the size of its global pool, and rayon starts it
-    /// then if nobody has; it panics where the system refuses. With a number nothing of that happens.
+    /// Without a number, the first call that is worth sharing, `map` and `submit` ask rayon for the size of its global pool, and
+    /// rayon starts it then if nobody has; it panics where the system refuses. With a number nothing of that happens.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

@@ -98,7 +98,8 @@ impl<R> Task<R> {
     }
 
     /// Runs the task, unless it was canceled. The call owns all that it needs, so that it is dropped before anybody hears of
-    /// the result: memory goes back to where it is kept under a lock, which must be free if who waited forks the process.
+    /// the result: memory goes back to where it is kept under a lock, which must be free if who waited forks the process. What
+    /// a canceled call owns is dropped when its turn comes.
     fn run(&self, call: impl FnOnce() -> Result<R> + 'static) {
         let begins = self.progress.look(|progress| {
             let is_queued = matches!(progress.stage, Stage::Queued);

@@ -270,6 +270,27 @@ fn any_order_gives_the_same_bits() {
     }
 }
 
+/// Of floats, what decides is NaN, and of zeros their signs, wherever they stand.
+#[test]
+fn extremes_know_nan_and_the_signs_of_zeros() {
+    for dtype in [DType::F32, DType::F64] {
+        let number = |value: f64| Scalar::F64(value).cast(dtype);
+        let zeros_and_others = [(-0.0, 0.0), (0.0, -0.0), (-5.0, 0.0), (-5.0, -0.0), (5.0, 0.0), (5.0, -0.0)];
+        let with_nan = [(7.0, f64::NAN), (f64::NEG_INFINITY, f64::NAN), (f64::INFINITY, f64::NAN), (f64::NAN, 7.0)];
+        for (most, one) in zeros_and_others.into_iter().chain(with_nan) {
+            for length in [1, 13, 39, 64, 1000, 2500] {
+                for place in (0..length).step_by(1 + length / 40) {
+                    let mut values = vec![number(most); length];
+                    values[place] = number(one);
+                    check(&[ReduceOp::Max, ReduceOp::Min], &values, &[1, length], &[0, 1], &Parallelism::default());
+                    check(&[ReduceOp::Max], &values, &[1, length], &[0, 1], &threads(2));
+                    check(&[ReduceOp::Min], &values, &[1, length], &[0, 1], &Parallelism::default());
+                }
+            }
+        }
+    }
+}
+
 /// How many elements are less than a number, and the positions of the largest and the smallest, from the elements or
 /// from what a function makes of them.
 fn count_and_position(dtype: DType, function: Option<UnaryOp>, bound: f64, counts: DType) -> Kernel {

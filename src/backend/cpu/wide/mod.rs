@@ -21,6 +21,7 @@ mod fused;
 mod in_place;
 mod instruction;
 mod loops;
+mod loose;
 mod map;
 mod memory;
 mod merge;

@@ -7,6 +7,7 @@
 use smallvec::SmallVec;
 
 use super::instruction::{PADDD, PADDQ, PMOVSXDQ, PSLLVQ, PSUBD, PSUBQ};
+use super::loose::BESIDE;
 use super::step::{Home, Place, Step, Value};
 use super::trace::{Lanes, Tracer, VECTOR};
 use crate::backend::cpu::any_order::{definition, keeps_positions};
@@ -33,6 +34,11 @@ pub(super) enum Form {
         /// Bytes.
         width: usize,
     },
+    /// An extremum of floats, with more vectors beside it (`loose.rs`).
+    Loose {
+        /// Whether it is the largest.
+        largest: bool,
+    },
 }
 
 /// The forms of a state's components.
@@ -42,8 +48,16 @@ impl Form {
     /// The bytes of its lanes, if they are not those of its dtype.
     pub fn width(self) -> Option<usize> {
         match self {
-            Form::Own => None,
+            Form::Own | Form::Loose { .. } => None,
             Form::Count { width, .. } | Form::Step { width } => Some(width),
+        }
+    }
+
+    /// Vectors beside its lanes.
+    pub fn beside(self) -> usize {
+        match self {
+            Form::Loose { .. } => BESIDE,
+            Form::Own | Form::Count { .. } | Form::Step { .. } => 0,
         }
     }
 }
@@ -104,12 +118,13 @@ impl Tracer<'_> {
     pub fn in_own_form(&mut self, form: Form, state: &Lanes, start: i32) -> Lanes {
         let wide = match form {
             Form::Own => return state.clone(),
+            Form::Loose { largest } => return self.exact_extremum(largest, state),
             Form::Count { width: 4, .. } | Form::Step { width: 4 } => self.widen(&PMOVSXDQ, &state.parts),
             Form::Count { .. } | Form::Step { .. } => state.parts.clone(),
         };
         let wide = Lanes { dtype: state.dtype, width: 8, parts: wide };
         match form {
-            Form::Own | Form::Count { .. } => wide,
+            Form::Own | Form::Count { .. } | Form::Loose { .. } => wide,
             Form::Step { .. } => self.positions(&wide, start),
         }
     }

@@ -11,6 +11,7 @@ use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse
 use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
+use super::loose::largest_of;
 use super::merge::merge;
 use super::narrow::{Form, Forms, forms};
 use super::screen::Screen;
@@ -124,14 +125,38 @@ impl<'a> Blocks<'a> {
         walk(&self.body.statements, &mut values, &mut t)?;
         let width = |value| values.get(value).map_or(8, |lanes: &Lanes| lanes.width);
         self.runs.iter_mut().for_each(|run| run.forms = forms(self.body, run.fold, width));
+        let exact: Vec<Forms> = self.runs.iter().map(|run| run.forms.clone()).collect();
+        for run in &mut self.runs {
+            if let ([Form::Own], Some(largest)) = (&run.forms[..], largest_of(run.fold)) {
+                run.forms = Forms::from_slice(&[Form::Loose { largest }]);
+            }
+        }
+        if !self.stays_in_registers(&mut asm, &mut frame)? {
+            self.runs.iter_mut().zip(exact).for_each(|(run, forms)| run.forms = forms);
+        }
         Ok(())
+    }
+
+    /// Whether a step needs no more registers than there are; while kernels run, states are in memory anyway.
+    fn stays_in_registers(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<bool> {
+        let mut fits = || match self.body.calls_kernels() {
+            true => self.step(asm, frame, self.lanes, Reach::Whole).map(|_| true),
+            false => {
+                let (steps, carried) = self.lean_step(asm, frame, self.lanes)?;
+                Ok(pressure(asm, frame, &steps, &carried)?.spills == 0)
+            }
+        };
+        match fits() {
+            Err(Error::Unsupported(_)) => Ok(false),
+            fits => fits,
+        }
     }
 
     /// The widths of the lanes that count steps.
     fn counters(&self) -> Vec<usize> {
         let counts = self.runs.iter().flat_map(|run| &run.forms).filter_map(|form| match form {
             Form::Step { width } => Some(*width),
-            Form::Own | Form::Count { .. } => None,
+            Form::Own | Form::Count { .. } | Form::Loose { .. } => None,
         });
         let mut widths: Vec<usize> = counts.collect();
         widths.sort_unstable();
@@ -229,6 +254,10 @@ impl<'a> Blocks<'a> {
                         None if fold.starts_with_position(part) => t.position()?,
                         None => t.constant(init)?,
                     };
+                    let state = match *form {
+                        Form::Loose { largest } => t.loose_start(largest, &state),
+                        Form::Own | Form::Count { .. } | Form::Step { .. } => state,
+                    };
                     values.extend(state.parts);
                 }
             }
@@ -259,7 +288,7 @@ impl<'a> Blocks<'a> {
             let mut components = Vec::new();
             for (init, form) in fold.init.iter().zip(forms) {
                 let width = form.width().map_or_else(|| t.width(init.dtype()), Ok)?;
-                let parts: Parts = (0..t.vectors(width)).map(|_| t.steps.value(Home::None)).collect();
+                let parts: Parts = (0..t.vectors(width) + form.beside()).map(|_| t.steps.value(Home::None)).collect();
                 values.extend_from_slice(&parts);
                 components.push(Lanes { dtype: init.dtype(), width, parts });
             }
@@ -363,6 +392,7 @@ impl<'a> Blocks<'a> {
                 let own = if init.dtype() == DType::Bool { 4 } else { init.dtype().size() };
                 let vectors = (0..LANES).step_by(VECTOR / form.width().unwrap_or(own));
                 lanes.extend(vectors.map(|lane| run.turn * LANES + lane));
+                lanes.extend((0..form.beside()).map(|_| most));
             }
         }
         lanes.extend(self.counters().iter().map(|_| most));
@@ -388,9 +418,22 @@ impl<'a> Blocks<'a> {
                     let (_, counter) = counter.ok_or_else(|| Error::Internal("steps that nobody counts".into()))?;
                     state.with(state.parts.iter().map(|_| *counter))
                 }
+                Form::Loose { .. } => {
+                    let lanes = state.parts.len() - form.beside();
+                    group_of(t, &state.with(state.parts[..lanes].to_vec()), values.get(lifted)?, group)
+                }
             });
         }
         let lanes = std::mem::replace(&mut t.lanes, LANES);
+        if let [Form::Loose { largest }] = forms[..] {
+            if t.reach() == Reach::Tail {
+                let none = t.constant(fold.init[0])?;
+                right[0] = blend_left(t, &right[0], &none, group * LANES);
+            }
+            states[0] = t.take_loosely(largest, &states[0], &right[0]);
+            t.lanes = lanes;
+            return Ok(());
+        }
         let mut merged = match forms[..] {
             [Form::Count { .. }] => vec![t.count(&states[0], &right[0])],
             _ => merge(t, self.body, fold.next(), states, &right)?,

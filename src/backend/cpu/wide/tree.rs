@@ -10,7 +10,7 @@ use super::merge::merge;
 use super::narrow::Form;
 use super::reduce::{Blocks, Run};
 use super::step::{Place, Steps};
-use super::trace::{Lanes, Reach, Tracer};
+use super::trace::{Lanes, Reach, Tracer, VECTOR};
 use crate::backend::cpu::form::Fold;
 use crate::error::Result;
 use crate::ops::reduction::LANES;
@@ -30,7 +30,8 @@ impl Blocks<'_> {
             }
         }
         for (fold, states) in &mut totals {
-            let mut lanes = LANES / 2;
+            let Some(first) = states.first() else { continue };
+            let mut lanes = first.parts.len() * VECTOR / first.width / 2;
             while lanes > 0 {
                 t.lanes = lanes;
                 let (mut left, mut right) = (Vec::new(), Vec::new());

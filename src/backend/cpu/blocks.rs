@@ -66,8 +66,8 @@ impl Blocks<'_> {
     pub unsafe fn reduce(&self, bases: &[i64], blocks: Range<usize>, work: &mut Work, state: &mut [u64]) {
         let Some(code) = self.code else { return state.copy_from_slice(self.initial) };
         let elements = blocks.start * BLOCK..self.count.min(blocks.end * BLOCK);
-        let (whole, run) = if self.leaves_one_state() { (LONG_RUN, LONG_RUN) } else { (1, RUN) };
-        if blocks.len() <= whole {
+        let run = if self.leaves_one_state() { LONG_RUN } else { RUN };
+        if blocks.len() <= self.at_once() {
             // SAFETY: by the caller's word.
             return unsafe { self.states(code, bases, elements, &mut work.scratch, state) };
         }
@@ -85,6 +85,29 @@ impl Blocks<'_> {
             if elements.len() == run { work.counter.push(total, self.merger) } else { work.counter.push_last(total) }
         }
         work.counter.finish(state, self.merger);
+    }
+
+    /// The states of results with these bases and so far apart.
+    ///
+    /// # Safety
+    /// As for `reduce`, of all these results.
+    pub unsafe fn reduce_each(&self, bases: &[i64], apart: &[i64], work: &mut Work, states: &mut [u64]) {
+        let mut bases = Bases::from_slice(&bases[..self.ports]);
+        let direct = self.code.filter(|_| self.gather.is_none() && self.len() <= self.at_once());
+        for state in states.chunks_exact_mut(self.merger.slots.max(1)) {
+            match direct {
+                // SAFETY: by the caller's word; a call leaves one state.
+                Some(code) => unsafe { code.call_blocks(&bases, self.strides, 0..self.count, state) },
+                // SAFETY: by the caller's word.
+                None => unsafe { self.reduce(&bases, 0..self.len(), work, state) },
+            }
+            advance(&mut bases, apart, 1);
+        }
+    }
+
+    /// The most blocks of which a call leaves one state.
+    fn at_once(&self) -> usize {
+        if self.leaves_one_state() { LONG_RUN } else { 1 }
     }
 
     /// Whether a call leaves one state of all its blocks.

@@ -21,6 +21,7 @@ mod math;
 mod nested;
 mod parallel;
 mod reduce;
+mod results;
 mod runs;
 mod settled;
 mod space;

@@ -3,7 +3,6 @@
 //! Invariant: the order of merges is that of `ops::reduction`, whatever the number of threads and however the work is
 //! split. Must not know: how code is made.
 
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -19,20 +18,18 @@ use super::generate::Generator;
 use super::isa::Isa;
 use super::jit::Code;
 use super::map::{Map, asks_ahead, push_ahead, single_strides};
-use super::parallel::{Split, op_weight, run, share, split};
+use super::parallel::{Split, op_weight, split};
+use super::results::Run;
 use super::runs::{Runs, merge};
 use super::settled::Sharing;
-use super::space::{Bases, Space, advance, base, origin, single_row};
-use super::states::{Counter, Merger};
+use super::space::{Bases, Space, base, origin, single_row};
+use super::states::Merger;
 use super::variant::{Classes, Variants, classify, contiguous};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
 use crate::loops::{Access, Axis, Launch};
 use crate::ops::Cost;
 use crate::ops::reduction::BLOCK;
-
-/// Results that go through the epilogue at once.
-const BATCH: usize = 256;
 
 /// A reduction of one row to one result, but for addresses.
 #[derive(Debug)]
@@ -50,10 +47,13 @@ pub(super) struct Reduce {
     isa: &'static Isa,
     outer: Vec<Axis>,
     inner: Vec<Axis>,
-    body: Arc<Program>,
+    /// What computes the lifted states.
+    pub body: Arc<Program>,
     folds: Arc<[Fold]>,
-    slots: usize,
-    initial: Vec<u64>,
+    /// The 8-byte slots of a state.
+    pub slots: usize,
+    /// The state of no elements.
+    pub initial: Vec<u64>,
     any_order: bool,
     asks: bool,
     weight: usize,
@@ -61,11 +61,12 @@ pub(super) struct Reduce {
     columns: Variants,
     /// The code that merges states, and how long it took to make.
     merge: OnceLock<(Result<Arc<Code>>, Duration)>,
-    epilogue: Map,
+    /// What is done with the results.
+    pub epilogue: Map,
     /// The operands of the body, then of the epilogue.
     ports: Vec<Port>,
     /// The strides of the epilogue's operands for a single result.
-    single: Bases,
+    pub single: Bases,
 }
 
 impl Reduce {
@@ -177,11 +178,12 @@ impl Reduce {
         let strides = self.inner_strides(&inner, launch.ahead);
         let split = split(parallelism, results.saturating_mul(count.max(1)), self.weight);
         if split.few <= results || count <= BLOCK {
-            let run = Run::new(self, [&outer, &inner], &origin, &strides, self.columns_code(&outer, &inner)?)?;
+            let columns = self.columns_code(&outer, &inner)?;
             // Few neighbors of many rows are far apart in memory.
-            let columns = split.few.min(results.div_ceil(NEIGHBORS));
-            let tasks = if run.columns.is_some() { columns } else { split.tasks.min(results) };
-            run.split_results(Split { tasks, ..split }, parallelism);
+            let few = split.few.min(results.div_ceil(NEIGHBORS));
+            let tasks = if columns.is_some() { few } else { split.tasks.min(results) };
+            let split = Split { tasks, ..split };
+            Run::new(self, [&outer, &inner], &origin, &strides, columns)?.split_results(split, parallelism);
         } else {
             Run::new(self, [&outer, &inner], &origin, &strides, None)?.split_blocks(split, parallelism);
         }
@@ -256,7 +258,7 @@ impl Reduce {
     }
 
     /// How blocks are reduced whose elements lie at these strides.
-    fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
+    pub fn blocks<'a>(&'a self, count: usize, strides: &'a [i64], gather: Option<Gather<'a>>) -> Result<Blocks<'a>> {
         let classes = if gather.is_some() { contiguous(&self.body) } else { classify(&self.body, strides) };
         let code = self.block_code(count, &classes)?.map(Arc::as_ref);
         self.blocks_by(code, count, strides, gather)
@@ -289,7 +291,7 @@ impl Reduce {
     }
 
     /// The merge, made with the first block, so that no later size needs a compilation.
-    fn merger(&self, count: usize) -> Result<Merger<'_>> {
+    pub fn merger(&self, count: usize) -> Result<Merger<'_>> {
         let code = if count > 0 { Some(self.merge_code()?) } else { None };
         Ok(Merger { code, slots: self.slots })
     }
@@ -331,7 +333,7 @@ impl Reduce {
 }
 
 /// Whether the elements of a reduction over these axes have to be copied.
-fn gathers(inner: &Space) -> bool {
+pub(super) fn gathers(inner: &Space) -> bool {
     inner.axes() > 1 && inner.len() > 0
 }
 
@@ -345,147 +347,15 @@ fn rows_ahead(bytes: usize, strides: &[i64]) -> i64 {
     if apart && bytes > 512 << 10 { 32 } else { 0 }
 }
 
-/// One launch.
-struct Run<'a> {
-    reduce: &'a Reduce,
-    outer: &'a Space,
-    origin: &'a [i64],
-    blocks: Blocks<'a>,
-    /// What does several results at once, and its strides, where the operands lie so.
-    columns: Option<(&'a Code, Bases)>,
-    epilogue_code: &'a Code,
-    /// The strides of the epilogue's operands along the results.
-    epilogue_strides: Bases,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        reduce: &'a Reduce,
-        [outer, inner]: [&'a Space; 2],
-        origin: &'a [i64],
-        strides: &'a [i64],
-        columns: Option<(&'a Code, Bases)>,
-    ) -> Result<Run<'a>> {
-        let count = inner.len();
-        let blocks = if columns.is_some() {
-            let (merger, initial, ports) = (reduce.merger(count)?, &reduce.initial, reduce.body.ports.len());
-            Blocks { code: None, merger, initial, count, ports, strides, gather: None, any_order: false }
-        } else {
-            let gather = gathers(inner).then(|| Gather::new(&reduce.body, inner));
-            reduce.blocks(count, strides, gather)?
-        };
-        let epilogue_strides = epilogue_strides(reduce, outer);
-        let epilogue_code = reduce.epilogue.code(&classify(reduce.epilogue.program(), &epilogue_strides))?;
-        Ok(Run { reduce, outer, origin, blocks, columns, epilogue_code, epilogue_strides })
-    }
-
-    /// Each task does some of the results.
-    fn split_results(&self, split: Split, parallelism: &Parallelism) {
-        let (results, tasks) = (self.outer.len(), split.tasks);
-        run(parallelism, split, tasks, |some| self.some_results(share(results, tasks, some)));
-    }
-
-    /// Some results from beginning to end, in batches along the innermost outer axis.
-    fn some_results(&self, results: Range<usize>) {
-        let (mut work, mut counters) = (Work::default(), Vec::new());
-        let mut batch: SmallVec<[u64; 32]> = SmallVec::new();
-        let (mut start, row) = (results.start, self.outer.row());
-        while start < results.end {
-            let length = BATCH.min(row - start % row).min(results.end - start);
-            batch.resize(length * self.reduce.slots, 0);
-            if let Some((code, strides)) = &self.columns {
-                counters.resize_with(length, Counter::default);
-                let bases = self.outer.bases_at(self.origin, start);
-                self.reduce_columns(code, strides, &bases, &mut counters, &mut batch);
-            } else {
-                let mut batch = batch.chunks_exact_mut(self.reduce.slots.max(1));
-                self.outer.visit(self.origin, start..start + length, |bases| {
-                    let state = batch.next().unwrap_or_default();
-                    // SAFETY: the elements are those of the launch; the code was made for the classes of the strides.
-                    unsafe { self.blocks.reduce(bases, 0..self.blocks.len(), &mut work, state) };
-                });
-            }
-            self.finish(start, length, &batch);
-            start += length;
-        }
-    }
-
-    /// The states of neighboring results.
-    fn reduce_columns(
-        &self,
-        code: &Code,
-        strides: &[i64],
-        bases: &[i64],
-        counters: &mut [Counter],
-        states: &mut [u64],
-    ) {
-        let (ports, blocks, merger) = (self.reduce.body.ports.len(), &self.blocks, self.blocks.merger);
-        let mut bases = Bases::from_slice(&bases[..ports]);
-        counters.iter_mut().for_each(Counter::clear);
-        for block in 0..blocks.len() {
-            let first = block * BLOCK;
-            let count = BLOCK.min(blocks.count - first);
-            // SAFETY: the elements are those of the launch; the code was made for this body and the classes of these
-            // strides; there is a state for each counter.
-            unsafe { code.call_columns(&bases, strides, [first, count], counters.len(), states) };
-            advance(&mut bases, &strides[ports..], BLOCK as i64);
-            for (counter, state) in counters.iter_mut().zip(states.chunks_exact(self.reduce.slots.max(1))) {
-                counter.push(state, merger);
-            }
-        }
-        for (counter, state) in counters.iter_mut().zip(states.chunks_exact_mut(self.reduce.slots.max(1))) {
-            counter.finish(state, merger);
-        }
-    }
-
-    /// Each task does an aligned run of blocks of one result; their states are merged as those of blocks are.
-    fn split_blocks(&self, split: Split, parallelism: &Parallelism) {
-        let (results, slots) = (self.outer.len(), self.reduce.slots);
-        let runs = Runs::new(self.blocks.len(), split.tasks.div_ceil(results));
-        let bases = |result| self.outer.bases_at(self.origin, result);
-        // SAFETY: as in `some_results`.
-        let mut states = unsafe { runs.states(&self.blocks, results, split, parallelism, bases) };
-        for (result, states) in states.chunks_exact_mut(runs.count() * slots).enumerate() {
-            self.finish(result, 1, merge(states, self.blocks.merger));
-        }
-    }
-
-    /// The epilogue of consecutive results with these states.
-    fn finish(&self, start: usize, length: usize, states: &[u64]) {
-        let bases = self.outer.bases_at(self.origin, start);
-        let (state, body) = (states.as_ptr().expose_provenance() as i64, self.reduce.body.ports.len());
-        let ports = self.reduce.epilogue.program().ports.iter().zip(&bases[body..]);
-        let bases: Bases = ports
-            .map(|(port, base)| match port.source {
-                Source::State(slot) => state + slot as i64 * 8,
-                Source::Kernel(_) => *base,
-            })
-            .collect();
-        // SAFETY: the kernel's operands are the launch's; `states` holds so many states.
-        unsafe { self.epilogue_code.call_map(&bases, &self.epilogue_strides, length) };
-    }
-}
-
-/// The strides of the epilogue's operands along the innermost outer axis.
-fn epilogue_strides(reduce: &Reduce, outer: &Space) -> Bases {
-    if outer.axes() == 0 {
-        return reduce.single.clone();
-    }
-    let mut strides = Bases::from_slice(&outer.strides(outer.axes() - 1)[reduce.body.ports.len()..]);
-    set_state_strides(reduce.epilogue.program(), reduce.slots, &mut strides);
-    push_none_ahead(&reduce.epilogue, &mut strides);
-    strides
-}
-
 /// The results of an epilogue are few: it asks for no memory but what it reads next.
-fn push_none_ahead(epilogue: &Map, strides: &mut Bases) {
+pub(super) fn push_none_ahead(epilogue: &Map, strides: &mut Bases) {
     if epilogue.asks_ahead() {
         push_ahead(strides, &epilogue.program().ports, &[]);
     }
 }
 
 /// Sets the strides from one state of so many slots to the next.
-fn set_state_strides(epilogue: &Program, slots: usize, strides: &mut [i64]) {
+pub(super) fn set_state_strides(epilogue: &Program, slots: usize, strides: &mut [i64]) {
     for (port, stride) in epilogue.ports.iter().zip(strides) {
         if let Source::State(_) = port.source {
             *stride = slots as i64 * 8;

@@ -100,6 +100,11 @@ impl Space {
         self.extents.last().copied().unwrap_or(1)
     }
 
+    /// The strides along the innermost axis; none if there are no axes.
+    pub fn row_strides(&self) -> &[i64] {
+        self.axes().checked_sub(1).map_or(&[], |axis| self.strides(axis))
+    }
+
     /// The bytes that the operands reach.
     pub fn reach(&self, ports: &[Port]) -> usize {
         let walked = |port: usize| (0..self.axes()).filter(move |&axis| self.strides(axis)[port] != 0);

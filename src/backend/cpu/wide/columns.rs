@@ -4,8 +4,6 @@
 //! Lanes of a vector are results here; the virtual lanes of `ops::reduction` are sixteen states in the tile, merged in the
 //! same order. Must not know: how many blocks there are, threads.
 
-use rustc_hash::FxHashSet;
-
 use super::Options;
 use super::body::{count_left, least_lanes, refuse_bytes, refuse_merges, straight};
 use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
@@ -14,6 +12,7 @@ use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, PAUSE, STATE, S
 use super::instruction::STORE;
 use super::merge::merge;
 use super::rows_ahead::RowsAhead;
+use super::shared::{Positions, shared};
 use super::step::{Home, Place, Step, Steps};
 use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::emit::Class;
@@ -21,7 +20,6 @@ use crate::backend::cpu::form::{Fold, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::loops::{Operation, Statement, ValueId};
 use crate::ops::reduction::LANES;
 
 /// Vectors of the narrowest values that a group of results fills, the most first. Memory gives whole lines of a row, and is
@@ -345,36 +343,8 @@ impl Columns<'_> {
     }
 }
 
-/// The components of a fold's state. Shared are those that come from constants and positions alone, however often
-/// states are merged.
+/// The components of a fold's state.
 fn components(body: &Program, fold: &Fold) -> Vec<Component> {
-    let own = own_values(&body.statements, FxHashSet::default());
-    let mut shared: Vec<bool> = fold.lifted.iter().map(|value| !own.contains(value)).collect();
-    loop {
-        let mut next = shared.clone();
-        for merge in [&fold.merge, fold.next()] {
-            let states = merge.left.iter().zip(&shared).chain(merge.right.iter().zip(&shared));
-            let given = states.filter(|(_, shared)| !**shared).map(|(&value, _)| value).collect();
-            let own = own_values(&merge.block.statements, given);
-            next.iter_mut().zip(&merge.results).for_each(|(next, value)| *next &= !own.contains(value));
-        }
-        if next == shared {
-            break;
-        }
-        shared = next;
-    }
+    let shared = shared(body, fold, Positions::OfRows);
     fold.init.iter().zip(shared).map(|(init, shared)| Component { dtype: init.dtype(), shared }).collect()
-}
-
-/// The values that may differ from result to result, if these do.
-fn own_values(statements: &[Statement], mut own: FxHashSet<ValueId>) -> FxHashSet<ValueId> {
-    for statement in statements {
-        if let Statement::Let(value, operation) = statement {
-            let reads = matches!(operation, Operation::Load(_));
-            if reads || operation.uses().iter().any(|used| own.contains(used)) {
-                own.insert(*value);
-            }
-        }
-    }
-    own
 }

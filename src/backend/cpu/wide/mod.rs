@@ -36,8 +36,11 @@ mod rows_ahead;
 mod scalar;
 mod screen;
 mod segments;
+mod shared;
 mod sink;
+mod states;
 mod step;
+mod take;
 #[cfg(test)]
 mod tests;
 mod text;

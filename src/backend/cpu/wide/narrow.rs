@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::instruction::{PADDD, PADDQ, PMOVSXDQ, PSLLVQ, PSUBD, PSUBQ};
 use super::loose::BESIDE;
+use super::shared::{Positions, shared};
 use super::step::{Home, Place, Step, Value};
 use super::trace::{Lanes, Tracer, VECTOR};
 use crate::backend::cpu::any_order::{definition, keeps_positions};
@@ -22,6 +23,8 @@ use crate::ops::reduction::LANES;
 pub(super) enum Form {
     /// As it is.
     Own,
+    /// As it is, in one vector that all lanes share (`states.rs`).
+    Shared,
     /// A sum of bools, as how many were true, in lanes of so many bytes.
     Count {
         /// The bools.
@@ -48,7 +51,7 @@ impl Form {
     /// The bytes of its lanes, if they are not those of its dtype.
     pub fn width(self) -> Option<usize> {
         match self {
-            Form::Own | Form::Loose { .. } => None,
+            Form::Own | Form::Shared | Form::Loose { .. } => None,
             Form::Count { width, .. } | Form::Step { width } => Some(width),
         }
     }
@@ -57,7 +60,7 @@ impl Form {
     pub fn beside(self) -> usize {
         match self {
             Form::Loose { .. } => BESIDE,
-            Form::Own | Form::Count { .. } | Form::Step { .. } => 0,
+            Form::Own | Form::Shared | Form::Count { .. } | Form::Step { .. } => 0,
         }
     }
 }
@@ -67,7 +70,10 @@ pub(super) fn forms(body: &Program, fold: &Fold, width_of: impl Fn(ValueId) -> u
     if let Some(mask) = counted(body, fold) {
         return Forms::from_slice(&[Form::Count { mask, width: width_of(mask) }]);
     }
-    let mut forms: Forms = fold.init.iter().map(|_| Form::Own).collect();
+    let number = |init: &Scalar| init.dtype() != DType::Bool;
+    let shared = shared(body, fold, Positions::OfLanes).into_iter().zip(&fold.init);
+    let form = |(shared, init)| if shared && number(init) { Form::Shared } else { Form::Own };
+    let mut forms: Forms = shared.map(form).collect();
     if let Some(append) = fold.append.as_ref().filter(|_| keeps_positions(body, fold)) {
         let others = (0..forms.len()).filter(|&part| part != append.position);
         let width = others.map(|part| width_of(fold.lifted[part])).min().unwrap_or(8);
@@ -117,14 +123,14 @@ impl Tracer<'_> {
     /// A component in the form that its dtype has; `start` is where the block's start was noted.
     pub fn in_own_form(&mut self, form: Form, state: &Lanes, start: i32) -> Lanes {
         let wide = match form {
-            Form::Own => return state.clone(),
+            Form::Own | Form::Shared => return state.clone(),
             Form::Loose { largest } => return self.exact_extremum(largest, state),
             Form::Count { width: 4, .. } | Form::Step { width: 4 } => self.widen(&PMOVSXDQ, &state.parts),
             Form::Count { .. } | Form::Step { .. } => state.parts.clone(),
         };
         let wide = Lanes { dtype: state.dtype, width: 8, parts: wide };
         match form {
-            Form::Own | Form::Count { .. } | Form::Loose { .. } => wide,
+            Form::Own | Form::Shared | Form::Count { .. } | Form::Loose { .. } => wide,
             Form::Step { .. } => self.positions(&wide, start),
         }
     }

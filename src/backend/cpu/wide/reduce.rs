@@ -6,24 +6,23 @@
 //! are one block, however many they are. Must not know: how many blocks there are, threads.
 
 use super::Options;
-use super::allocate::{Carried, REGISTERS};
+use super::allocate::Carried;
 use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
 use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
 use super::loose::largest_of;
-use super::merge::merge;
 use super::narrow::{Form, Forms, forms};
 use super::screen::Screen;
 use super::segments::{Kept, Tiled, load_kept, store_kept};
-use super::step::{Home, Steps, Value};
+use super::states::{LaneStates, carried};
+use super::step::{Steps, Value};
 use super::tiles::cut;
-use super::trace::{Lanes, Parts, Reach, Subject, Tracer, VECTOR, no_wide_form};
+use super::trace::{Lanes, Reach, Subject, Tracer, VECTOR};
 use crate::backend::cpu::any_order::{in_any_order, keeps_positions};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::{Fold, Program};
-use crate::backend::cpu::lanes::{Code, Values, walk};
-use crate::dtype::DType;
+use crate::backend::cpu::lanes::{Values, walk};
 use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
 use crate::loops::Access;
@@ -113,9 +112,6 @@ fn runs<'a>(body: &Program, folds: &'a [Fold], calls: bool) -> Vec<Run<'a>> {
     folds.iter().flat_map(of).collect()
 }
 
-/// The states of the virtual lanes, by run and component, as values that straight-line code starts with.
-pub(super) type States = Vec<Vec<Lanes>>;
-
 impl<'a> Blocks<'a> {
     /// The forms that suit what the body computes.
     fn choose_forms(&mut self, asm: &Assembler, frame: &Frame) -> Result<()> {
@@ -150,18 +146,6 @@ impl<'a> Blocks<'a> {
             Err(Error::Unsupported(_)) => Ok(false),
             fits => fits,
         }
-    }
-
-    /// The widths of the lanes that count steps.
-    fn counters(&self) -> Vec<usize> {
-        let counts = self.runs.iter().flat_map(|run| &run.forms).filter_map(|form| match form {
-            Form::Step { width } => Some(*width),
-            Form::Own | Form::Count { .. } | Form::Loose { .. } => None,
-        });
-        let mut widths: Vec<usize> = counts.collect();
-        widths.sort_unstable();
-        widths.dedup();
-        widths
     }
 
     /// What chooses an element, to one state. The screen is not worth its beginning where there is but one block.
@@ -206,6 +190,7 @@ impl<'a> Blocks<'a> {
                 self.whole(asm, frame, most)?;
             }
             self.whole(asm, frame, self.lanes)?;
+            self.spread_out(asm, frame)?;
             self.rest(asm, frame)?;
         }
         let (steps, carried) = self.tree(asm, frame)?;
@@ -239,66 +224,6 @@ impl<'a> Blocks<'a> {
         Ok(())
     }
 
-    /// Puts the states of no elements into their registers.
-    fn initial(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
-        let (steps, carried) = {
-            let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
-            let mut values = Parts::new();
-            for Run { fold, forms, .. } in &self.runs {
-                for (part, (&init, form)) in fold.init.iter().zip(forms).enumerate() {
-                    let state = match form.width() {
-                        Some(width) => {
-                            let zero = t.splat(width, 0);
-                            t.uniform(init.dtype(), width, zero)
-                        }
-                        None if fold.starts_with_position(part) => t.position()?,
-                        None => t.constant(init)?,
-                    };
-                    let state = match *form {
-                        Form::Loose { largest } => t.loose_start(largest, &state),
-                        Form::Own | Form::Count { .. } | Form::Step { .. } => state,
-                    };
-                    values.extend(state.parts);
-                }
-            }
-            let counters = self.counters();
-            if !counters.is_empty() {
-                t.keep_block_start(self.start);
-            }
-            values.extend(counters.into_iter().map(|width| t.splat(width, 0)));
-            fits_registers(values.len())?;
-            let registers = values.into_iter().zip(0..);
-            let carried = registers.map(|(value, register)| Carried {
-                before: t.steps.value(Home::None),
-                after: Some(value),
-                register,
-            });
-            let carried: Vec<Carried> = carried.collect();
-            (t.steps, carried)
-        };
-        straight(asm, frame, &steps, &carried)?;
-        Ok(())
-    }
-
-    /// The states at the start of straight-line code.
-    pub(super) fn states(&self, t: &mut Tracer<'_>) -> Result<(States, Vec<Value>)> {
-        let (mut states, mut values) = (States::new(), Vec::new());
-        let lanes = std::mem::replace(&mut t.lanes, LANES);
-        for Run { fold, forms, .. } in &self.runs {
-            let mut components = Vec::new();
-            for (init, form) in fold.init.iter().zip(forms) {
-                let width = form.width().map_or_else(|| t.width(init.dtype()), Ok)?;
-                let parts: Parts = (0..t.vectors(width) + form.beside()).map(|_| t.steps.value(Home::None)).collect();
-                values.extend_from_slice(&parts);
-                components.push(Lanes { dtype: init.dtype(), width, parts });
-            }
-            states.push(components);
-        }
-        t.lanes = lanes;
-        fits_registers(values.len())?;
-        Ok((states, values))
-    }
-
     /// One step: the body on all its elements, merged with the virtual lanes.
     fn step(
         &self,
@@ -308,29 +233,21 @@ impl<'a> Blocks<'a> {
         reach: Reach,
     ) -> Result<(Steps, Vec<Carried>)> {
         let mut t = Tracer::new(asm, frame, &self.subject, self.level, lanes, reach);
-        let (mut states, mut before) = self.states(&mut t)?;
+        let spread = self.spreads(reach);
+        let mut virtual_lanes = self.states(&mut t, spread)?;
+        let before = self.in_registers(&virtual_lanes, spread);
         let mut values = Values::new(self.body.types.len());
         walk(&self.body.statements, &mut values, &mut t)?;
-        let mut counters: Vec<(usize, Value)> = Vec::new();
-        for width in self.counters() {
-            let counter = t.steps.value(Home::None);
-            before.push(counter);
-            counters.push((width, counter));
-        }
-        fits_registers(before.len())?;
+        let LaneStates { states, counters } = &mut virtual_lanes;
         for group in 0..lanes / LANES {
-            for (run, states) in self.runs.iter().zip(&mut states) {
+            for (run, states) in self.runs.iter().zip(states.iter_mut()) {
                 if group % run.turns == run.turn {
-                    self.take(&mut t, run, states, &values, (group, &counters))?;
+                    self.take(&mut t, run, states, &values, (group, counters))?;
                 }
             }
             counters.iter_mut().for_each(|(width, counter)| *counter = t.next_step(*width, *counter));
         }
-        let after = states.iter().flatten().flat_map(|component| component.parts.iter().copied());
-        let after = after.chain(counters.into_iter().map(|(_, counter)| counter));
-        let carried = before.into_iter().zip(after).zip(0..);
-        let carried: Vec<Carried> =
-            carried.map(|((before, after), register)| Carried { before, after: Some(after), register }).collect();
+        let carried = carried(&mut t, &before, self.in_registers(&virtual_lanes, spread));
         t.steps.drop_unused(carried.iter().filter_map(|carried| carried.after));
         Ok((t.steps, carried))
     }
@@ -383,74 +300,6 @@ impl<'a> Blocks<'a> {
         Ok(pressure(asm, frame, &steps, &carried)?.spills == 0)
     }
 
-    /// The first lane of each vector that is carried; what counts steps comes last.
-    fn first_lanes(&self, most: usize) -> Vec<usize> {
-        let mut lanes = Vec::new();
-        for run in &self.runs {
-            for (init, form) in run.fold.init.iter().zip(&run.forms) {
-                // A mask of so many lanes is four bytes wide.
-                let own = if init.dtype() == DType::Bool { 4 } else { init.dtype().size() };
-                let vectors = (0..LANES).step_by(VECTOR / form.width().unwrap_or(own));
-                lanes.extend(vectors.map(|lane| run.turn * LANES + lane));
-                lanes.extend((0..form.beside()).map(|_| most));
-            }
-        }
-        lanes.extend(self.counters().iter().map(|_| most));
-        lanes
-    }
-
-    /// Lets the virtual lanes of a fold take a group of elements.
-    fn take(
-        &self,
-        t: &mut Tracer<'_>,
-        Run { fold, forms, .. }: &Run<'_>,
-        states: &mut Vec<Lanes>,
-        values: &Values<Lanes>,
-        (group, counters): (usize, &[(usize, Value)]),
-    ) -> Result<()> {
-        let mut right = Vec::new();
-        for ((state, &lifted), &form) in states.iter().zip(&fold.lifted).zip(forms) {
-            right.push(match form {
-                Form::Own => group_of(t, state, values.get(lifted)?, group),
-                Form::Count { mask, .. } => group_of(t, state, values.get(mask)?, group),
-                Form::Step { width } => {
-                    let counter = counters.iter().find(|(known, _)| *known == width);
-                    let (_, counter) = counter.ok_or_else(|| Error::Internal("steps that nobody counts".into()))?;
-                    state.with(state.parts.iter().map(|_| *counter))
-                }
-                Form::Loose { .. } => {
-                    let lanes = state.parts.len() - form.beside();
-                    group_of(t, &state.with(state.parts[..lanes].to_vec()), values.get(lifted)?, group)
-                }
-            });
-        }
-        let lanes = std::mem::replace(&mut t.lanes, LANES);
-        if let [Form::Loose { largest }] = forms[..] {
-            if t.reach() == Reach::Tail {
-                let none = t.constant(fold.init[0])?;
-                right[0] = blend_left(t, &right[0], &none, group * LANES);
-            }
-            states[0] = t.take_loosely(largest, &states[0], &right[0]);
-            t.lanes = lanes;
-            return Ok(());
-        }
-        let mut merged = match forms[..] {
-            [Form::Count { .. }] => vec![t.count(&states[0], &right[0])],
-            _ => merge(t, self.body, fold.next(), states, &right)?,
-        };
-        for (merged, old) in merged.iter_mut().zip(states.iter()) {
-            if merged.dtype == DType::Bool {
-                *merged = t.mask_to(merged, old.width);
-            }
-            if t.reach() == Reach::Tail {
-                *merged = blend_left(t, merged, old, group * LANES);
-            }
-        }
-        *states = merged;
-        t.lanes = lanes;
-        Ok(())
-    }
-
     /// The elements that fill no step.
     fn rest(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         let done = asm.label();
@@ -460,25 +309,4 @@ impl<'a> Blocks<'a> {
         asm.bind(done);
         Ok(())
     }
-}
-
-/// Whether so many vectors can go round a loop and leave registers for what is done with them.
-fn fits_registers(vectors: usize) -> Result<()> {
-    if vectors > REGISTERS - 2 { Err(no_wide_form("so large a state")) } else { Ok(()) }
-}
-
-/// A group of so many elements as there are virtual lanes, in the width of the state.
-fn group_of(t: &mut Tracer<'_>, state: &Lanes, lifted: &Lanes, group: usize) -> Lanes {
-    let lifted = if lifted.dtype == DType::Bool { t.mask_to(lifted, state.width) } else { lifted.clone() };
-    let vectors = state.parts.len();
-    lifted.with(lifted.parts[group * vectors..(group + 1) * vectors].iter().copied())
-}
-
-/// The merged lanes that had an element, from this one on, and the old ones.
-fn blend_left(t: &mut Tracer<'_>, merged: &Lanes, old: &Lanes, first: usize) -> Lanes {
-    let per_vector = VECTOR / old.width;
-    let masks = (0..old.parts.len()).map(|part| t.tail_mask(old.width, first + part * per_vector));
-    let mask = Lanes { dtype: DType::Bool, width: old.width, parts: masks.collect() };
-    let (merged_bits, old_bits) = (merged.clone(), old.clone());
-    t.select(&mask, &merged_bits, &old_bits)
 }

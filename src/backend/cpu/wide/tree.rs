@@ -19,9 +19,10 @@ impl Blocks<'_> {
     /// Merges the virtual lanes and writes the total.
     pub(super) fn tree(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<(Steps, Vec<Carried>)> {
         let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
-        let (states, before) = self.states(&mut t)?;
+        let lanes = self.states(&mut t, true)?;
+        let before = self.in_registers(&lanes, true);
         let mut totals: Vec<(&Fold, Vec<Lanes>)> = Vec::new();
-        for (Run { fold, forms, turn, .. }, states) in self.runs.iter().zip(states) {
+        for (Run { fold, forms, turn, .. }, states) in self.runs.iter().zip(lanes.states) {
             let own = |(state, &form): (&Lanes, &Form)| t.in_own_form(form, state, self.start);
             let own: Vec<Lanes> = states.iter().zip(forms).map(own).collect();
             match totals.last_mut() {

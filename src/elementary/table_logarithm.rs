@@ -4,84 +4,96 @@
 //! x = 2ᵏ·m and ln x = k·ln 2 − ln c + ln(1 + r), r = m·c − 1, where c is near 1/m and depends on the sixteenth of its
 //! binade in which m lies. About 1 it is 1 itself, and k = 0: what is left is ln(1 + r) with all its bits. The others are chosen (after
 //! Gal and Bachelis, ACM TOMS 17, 1991) such that −ln c is a number of few bits, but for less than an error of the result: its sum
-//! with the multiple of ln 2 is exact. Must not know: the type of numbers.
+//! with the multiple of ln 2 is exact. Must not know: vectors.
 
-use super::piecewise::{Lanes, Number, Split, Table};
+use super::piecewise::{SPLIT, Split, Table, Wide};
 
 /// A logarithm to a base.
-pub(super) struct TableLogarithm<T: 'static, const N: usize> {
+pub(super) struct TableLogarithm<const N: usize> {
     /// Where the binade of m begins.
-    pub(super) start: T,
+    pub(super) start: f64,
     /// The logarithm of 2 in two parts, of which the first has so few bits that its product with k in sixteenths is exact.
-    pub(super) of_two: [T; 2],
+    pub(super) of_two: [f64; 2],
     /// c, and −log c less the multiple of log 2 by the sixteenths from 1 on.
-    pub(super) table: &'static Table<T>,
+    pub(super) table: &'static Table<f64>,
     /// The logarithm of e in two parts, if it is not 1.
-    pub(super) slope: Option<[T; 2]>,
+    pub(super) slope: Option<[f64; 2]>,
     /// (log(1 + r) − r·slope)/r².
-    pub(super) series: [T; N],
+    pub(super) series: [f64; N],
 }
 
-impl<T: Number, const N: usize> TableLogarithm<T, N> {
+/// Beside it 1 is lost, and its inverse is normal.
+const LARGE: f64 = f64::from_bits(2023 << 52);
+
+/// Beyond half the bits of 1.
+const SMALL: f64 = f64::from_bits(1003 << 52);
+
+/// A power of two that makes subnormal numbers normal, and its exponent.
+const FACTOR: f64 = (1u64 << 54) as f64;
+const LIFT: f64 = 54.0;
+
+/// The least positive number.
+const LEAST: f64 = f64::from_bits(1);
+
+impl<const N: usize> TableLogarithm<N> {
     /// Whether `usual` serves all.
     #[inline(always)]
-    pub(super) fn are_usual<L: Lanes<T>>(&self, x: L) -> bool {
-        x.all_within(T::MIN_POSITIVE, T::INFINITY)
+    pub(super) fn are_usual<L: Wide>(&self, x: L) -> bool {
+        x.all_within(f64::MIN_POSITIVE, f64::INFINITY)
     }
 
     /// The logarithm of positive, finite, normal numbers.
     #[inline(always)]
-    pub(super) fn usual<L: Lanes<T>>(&self, x: L) -> L {
+    pub(super) fn usual<L: Wide>(&self, x: L) -> L {
         let Split { sixteenths, m, .. } = x.split(self.start);
         let [c, offset] = sixteenths.coefficients(self.table, 0);
-        let k = sixteenths.minus(x.splat(T::SPLIT));
-        self.sum(k, offset, m.product_plus(c, x.splat(T::MINUS_ONE)))
+        let k = sixteenths.minus(x.splat(SPLIT));
+        self.sum(k, offset, m.product_plus(c, x.splat(-1.0)))
     }
 
     /// The logarithm of any numbers.
     #[inline(always)]
-    pub(super) fn any<L: Lanes<T>>(&self, x: L) -> L {
-        let (factor, exponent) = T::LIFT;
-        let normal = x.if_less(T::MIN_POSITIVE, x.times(x.splat(factor)), x);
-        let lift = x.if_less(T::MIN_POSITIVE, x.splat(exponent), x.splat(T::ZERO));
+    pub(super) fn any<L: Wide>(&self, x: L) -> L {
+        let normal = x.if_less(f64::MIN_POSITIVE, x.times(x.splat(FACTOR)), x);
+        let lift = x.if_less(f64::MIN_POSITIVE, x.splat(LIFT), x.splat(0.0));
         let Split { sixteenths, m, .. } = normal.split(self.start);
         let [c, offset] = sixteenths.coefficients(self.table, 0);
-        let k = sixteenths.minus(x.splat(T::SPLIT)).minus(lift);
-        special(x, self.sum(k, offset, m.product_plus(c, x.splat(T::MINUS_ONE))))
+        let k = sixteenths.minus(x.splat(SPLIT)).minus(lift);
+        special(x, self.sum(k, offset, m.product_plus(c, x.splat(-1.0))))
     }
 
     /// Whether `usual_of_one_plus` serves all.
     #[inline(always)]
-    pub(super) fn are_usual_with_one<L: Lanes<T>>(&self, x: L) -> bool {
-        x.splat(T::ONE).plus(x).all_within(T::SMALL, T::LARGE)
+    pub(super) fn are_usual_with_one<L: Wide>(&self, x: L) -> bool {
+        x.splat(1.0).plus(x).all_within(SMALL, LARGE)
     }
 
     /// The logarithm of 1 + x where that is positive, not small and not large.
     #[inline(always)]
-    pub(super) fn usual_of_one_plus<L: Lanes<T>>(&self, x: L) -> L {
-        let Split { sixteenths, inverse, .. } = x.splat(T::ONE).plus(x).split(self.start);
+    pub(super) fn usual_of_one_plus<L: Wide>(&self, x: L) -> L {
+        let Split { sixteenths, inverse, .. } = x.splat(1.0).plus(x).split(self.start);
         let [c, offset] = sixteenths.coefficients(self.table, 0);
-        let k = sixteenths.minus(x.splat(T::SPLIT));
+        let k = sixteenths.minus(x.splat(SPLIT));
         // Of zeros the sign counts.
         self.sum(k, offset, remainder(x, inverse, c)).copysign(x)
     }
 
     /// The logarithm of 1 + x.
     #[inline(always)]
-    pub(super) fn any_of_one_plus<L: Lanes<T>>(&self, x: L) -> L {
-        let sum = x.splat(T::ONE).plus(x);
+    pub(super) fn any_of_one_plus<L: Wide>(&self, x: L) -> L {
+        let sum = x.splat(1.0).plus(x);
         let Split { sixteenths, m, inverse } = sum.split(self.start);
         let [c, offset] = sixteenths.coefficients(self.table, 0);
-        let k = sixteenths.minus(x.splat(T::SPLIT));
+        let k = sixteenths.minus(x.splat(SPLIT));
         // Beyond both bounds the sum has no rounding that counts.
-        let whole = m.product_plus(c, x.splat(T::MINUS_ONE));
-        let r = sum.if_less(T::SMALL, whole, sum.if_less(T::LARGE, remainder(x, inverse, c), whole));
+        let whole = m.product_plus(c, x.splat(-1.0));
+        let r = sum.if_less(SMALL, whole, sum.if_less(LARGE, remainder(x, inverse, c), whole));
         special(sum, self.sum(k, offset, r)).copysign(x)
     }
 
     /// The sum of all parts.
     #[inline(always)]
-    fn sum<L: Lanes<T>>(&self, k: L, offset: L, r: L) -> L {
+    fn sum<L: Wide>(&self, k: L, offset: L, r: L) -> L {
         let [two, two_low] = self.of_two.map(|part| r.splat(part));
         // Exact.
         let start = k.mul_add(two, offset);
@@ -90,7 +102,7 @@ impl<T: Number, const N: usize> TableLogarithm<T, N> {
             Some(slope) => {
                 let [slope, slope_low] = slope.map(|part| r.splat(part));
                 let product = r.times(slope);
-                let rest = r.product_plus(slope, product.times(r.splat(T::MINUS_ONE)));
+                let rest = r.product_plus(slope, product.times(r.splat(-1.0)));
                 (product, k.mul_add(two_low, r.mul_add(slope_low, rest)))
             }
         };
@@ -102,7 +114,7 @@ impl<T: Number, const N: usize> TableLogarithm<T, N> {
 
     /// The series at r, by Horner's rule in pairs of terms.
     #[inline(always)]
-    fn curve<L: Lanes<T>>(&self, r: L, square: L) -> L {
+    fn curve<L: Wide>(&self, r: L, square: L) -> L {
         let coefficient = |i: usize| r.splat(self.series[i]);
         let pair = |i: usize| coefficient(i + 1).mul_add(r, coefficient(i));
         let mut i = N - 2 + N % 2;
@@ -117,16 +129,16 @@ impl<T: Number, const N: usize> TableLogarithm<T, N> {
 
 /// (1 + x)·2⁻ᵏ·c − 1 with one rounding that counts: c has so few bits that only small 2⁻ᵏ·c − 1 are rounded.
 #[inline(always)]
-fn remainder<T: Number, L: Lanes<T>>(x: L, inverse: L, c: L) -> L {
-    x.times(inverse).product_plus(c, inverse.mul_add(c, x.splat(T::MINUS_ONE)))
+fn remainder<L: Wide>(x: L, inverse: L, c: L) -> L {
+    x.times(inverse).product_plus(c, inverse.mul_add(c, x.splat(-1.0)))
 }
 
 /// The logarithm of x where that is not positive and finite, else `result`.
 #[inline(always)]
-fn special<T: Number, L: Lanes<T>>(x: L, result: L) -> L {
-    let result = x.if_less(T::INFINITY, result, x);
-    let below = x.if_less(T::ZERO, x.splat(T::NAN), x.splat(T::ZERO).minus(x.splat(T::INFINITY)));
-    x.if_less(T::LEAST, below, result)
+fn special<L: Wide>(x: L, result: L) -> L {
+    let result = x.if_less(f64::INFINITY, result, x);
+    let below = x.if_less(0.0, x.splat(f64::NAN), x.splat(0.0).minus(x.splat(f64::INFINITY)));
+    x.if_less(LEAST, below, result)
 }
 
 #[cfg(test)]

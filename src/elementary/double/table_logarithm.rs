@@ -14,7 +14,7 @@ const START: f64 = 0.7346607142857143;
 /// The same of the decimal logarithm: it leaves one from 0.9871 to 1.0367.
 const WIDE_START: f64 = 0.737_075;
 
-const LN: TableLogarithm<f64, 8> = TableLogarithm {
+const LN: TableLogarithm<8> = TableLogarithm {
     start: START,
     of_two: [0.6931471805601177, -1.7239444525614835e-13],
     slope: None,
@@ -49,7 +49,7 @@ static LN_TABLE: Table<f64> = Table::new(&[
     [0.695938806864433, 0.0592416521898258],
 ]);
 
-const LOG2: TableLogarithm<f64, 8> = TableLogarithm {
+const LOG2: TableLogarithm<8> = TableLogarithm {
     start: START,
     of_two: [1.0, 0.0],
     slope: Some([LOG2_E, 2.0355273740931033e-17]),
@@ -84,7 +84,7 @@ static LOG2_TABLE: Table<f64> = Table::new(&[
     [0.6959425781969912, 0.0854598198018266],
 ]);
 
-const LOG10: TableLogarithm<f64, 9> = TableLogarithm {
+const LOG10: TableLogarithm<9> = TableLogarithm {
     start: WIDE_START,
     of_two: [0.3010299956640665, -8.532344317057107e-14],
     slope: Some([LOG10_E, 1.098319650216765e-17]),

@@ -13,11 +13,13 @@ mod vector_double;
 #[cfg(target_arch = "x86_64")]
 mod vector_single;
 
-pub(super) use number::{Number, single};
+pub(super) use number::single;
 #[cfg(target_arch = "x86_64")]
 pub(super) use vector_double::kernel as double_kernel;
 #[cfg(target_arch = "x86_64")]
 pub(super) use vector_single::kernel as single_kernel;
+
+use number::Number;
 
 use super::Unary;
 #[cfg(not(target_arch = "x86_64"))]
@@ -62,7 +64,7 @@ impl<T: Number> Table<T> {
 /// A positive normal number as 2ᵏ·m.
 #[derive(Clone, Copy)]
 pub(super) struct Split<L> {
-    /// k and the sixteenth of its binade in which m lies, as a multiple of 1/16, plus [`Number::SPLIT`]; the low four bits are
+    /// k and the sixteenth of its binade in which m lies, as a multiple of 1/16, plus [`SPLIT`]; the low four bits are
     /// those of the sixteenth.
     pub(super) sixteenths: L,
     pub(super) m: L,
@@ -88,14 +90,8 @@ pub(super) trait Lanes<T: Number>: Copy {
     fn magnitude(self, bound: T) -> Self;
     /// This with the sign of the other.
     fn copysign(self, other: Self) -> Self;
-    /// `then` where this is less than the bound, `otherwise` elsewhere, and where it is NaN.
-    fn if_less(self, bound: T, then: Self, otherwise: Self) -> Self;
-    /// Whether this is not less than the one bound and less than the other in all lanes.
-    fn all_within(self, low: T, high: T) -> bool;
     /// The first half of its bits.
     fn upper(self) -> Self;
-    /// This as 2ᵏ·m with m from `start` to its double, if it is positive and normal.
-    fn split(self, start: T) -> Split<Self>;
     /// Coefficients 2 · `pair` and the one after it, of the pieces whose numbers are in the low four bits.
     fn coefficients(self, table: &'static Table<T>, pair: usize) -> [Self; 2];
 
@@ -115,11 +111,20 @@ pub(super) trait Lanes<T: Number>: Copy {
 
 /// What lanes of `f64` have besides.
 pub(super) trait Wide: Lanes<f64> {
+    /// `then` where this is less than the bound, `otherwise` elsewhere, and where it is NaN.
+    fn if_less(self, bound: f64, then: Self, otherwise: Self) -> Self;
+    /// Whether this is not less than the one bound and less than the other in all lanes.
+    fn all_within(self, low: f64, high: f64) -> bool;
+    /// This as 2ᵏ·m with m from `start` to its double, if it is positive and normal.
+    fn split(self, start: f64) -> Split<Self>;
     /// This kept between bounds; NaN stays.
     fn clamp(self, low: f64, high: f64) -> Self;
     /// `self`·2^⌊k⌋, rounded once, for 1/2 < `self` < 2 and |k| < 1100, where `sixteenths` is [`SIXTEENTHS`] + k.
     fn times_power(self, sixteenths: Self) -> Self;
 }
+
+/// What is added to the exponent when a number is split.
+pub(super) const SPLIT: f64 = 281_474_976_710_656.0 + 1023.5;
 
 /// Added to a number below 2⁴⁶ it leaves the nearest multiple of 1/16 in the low bits of the sum.
 pub(super) const SIXTEENTHS: f64 = 422_212_465_065_984.0;

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Lanes, On, Piecewise, PiecewiseSingle, Split, Table, Wide};
+use super::{Lanes, On, Piecewise, PiecewiseSingle, SPLIT, Split, Table, Wide};
 use crate::elementary::Arithmetic;
 use crate::elementary::double::{clamp, scale};
 
@@ -10,20 +10,6 @@ use crate::elementary::double::{clamp, scale};
 pub(in crate::elementary) trait Number: Copy + 'static {
     const ZERO: Self;
     const ONE: Self;
-    const MINUS_ONE: Self;
-    const INFINITY: Self;
-    const NAN: Self;
-    /// The least positive number, and the least normal one.
-    const LEAST: Self;
-    const MIN_POSITIVE: Self;
-    /// A power of two beside which 1 is lost and whose inverse is normal.
-    const LARGE: Self;
-    /// A power of two that is beyond half the bits of 1.
-    const SMALL: Self;
-    /// A power of two that makes subnormal numbers normal, and its exponent.
-    const LIFT: (Self, Self);
-    /// What is added to the exponent when a number is split.
-    const SPLIT: Self;
 }
 
 /// A number.
@@ -45,19 +31,10 @@ pub(in crate::elementary) fn single<F: On<Single<T, A>>, T, A>(x: T) -> T {
 }
 
 macro_rules! number {
-    ($number:ident $bits:ident $piecewise:ident $mul_add:ident, $significand:literal, $half:literal, $large:expr, $small:expr, $lift:expr, $base:literal + $bias:literal) => {
+    ($number:ident $bits:ident $piecewise:ident $mul_add:ident, $half:literal) => {
         impl Number for $number {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
-            const MINUS_ONE: Self = -1.0;
-            const INFINITY: Self = Self::INFINITY;
-            const NAN: Self = Self::NAN;
-            const LEAST: Self = Self::from_bits(1);
-            const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
-            const LARGE: Self = $large;
-            const SMALL: Self = $small;
-            const LIFT: (Self, Self) = $lift;
-            const SPLIT: Self = $base + $bias;
         }
 
         impl<A: Arithmetic> Lanes<$number> for Single<$number, A> {
@@ -99,31 +76,8 @@ macro_rules! number {
             }
 
             #[inline(always)]
-            fn if_less(self, bound: $number, then: Self, otherwise: Self) -> Self {
-                if self.0 < bound { then } else { otherwise }
-            }
-
-            #[inline(always)]
-            fn all_within(self, low: $number, high: $number) -> bool {
-                (low <= self.0) & (self.0 < high)
-            }
-
-            #[inline(always)]
             fn upper(self) -> Self {
                 self.splat(<$number>::from_bits(self.0.to_bits() & ($bits::MAX << $half)))
-            }
-
-            #[inline(always)]
-            fn split(self, start: $number) -> Split<Self> {
-                const ONE: $bits = (1.0 as $number).to_bits();
-                let shifted = self.0.to_bits().wrapping_add(ONE - start.to_bits());
-                let significand = shifted & ((1 << $significand) - 1);
-                let number = |bits| self.splat(<$number>::from_bits(bits));
-                Split {
-                    sixteenths: number(shifted >> ($significand - 4) | ($base as $number).to_bits()),
-                    m: number(significand.wrapping_add(start.to_bits())),
-                    inverse: number((2 * ONE).wrapping_sub(shifted - significand)),
-                }
             }
 
             #[inline(always)]
@@ -152,10 +106,33 @@ macro_rules! number {
     };
 }
 
-number!(f64 u64 Piecewise mul_add, 52, 27, f64::from_bits(2023 << 52), f64::from_bits(1003 << 52), (18_014_398_509_481_984.0, 54.0), 281_474_976_710_656.0 + 1023.5);
-number!(f32 u32 PiecewiseSingle mul_add_single, 23, 12, f32::from_bits(227 << 23), f32::from_bits(117 << 23), (16_777_216.0, 24.0), 524_288.0 + 127.5);
+number!(f64 u64 Piecewise mul_add, 27);
+number!(f32 u32 PiecewiseSingle mul_add_single, 12);
 
 impl<A: Arithmetic> Wide for Single<f64, A> {
+    #[inline(always)]
+    fn if_less(self, bound: f64, then: Self, otherwise: Self) -> Self {
+        if self.0 < bound { then } else { otherwise }
+    }
+
+    #[inline(always)]
+    fn all_within(self, low: f64, high: f64) -> bool {
+        (low <= self.0) & (self.0 < high)
+    }
+
+    #[inline(always)]
+    fn split(self, start: f64) -> Split<Self> {
+        const ONE: u64 = 1f64.to_bits();
+        let shifted = self.0.to_bits().wrapping_add(ONE - start.to_bits());
+        let significand = shifted & ((1 << 52) - 1);
+        let number = |bits| self.splat(f64::from_bits(bits));
+        Split {
+            sixteenths: number(shifted >> 48 | SPLIT.to_bits() & u64::MAX << 52),
+            m: number(significand.wrapping_add(start.to_bits())),
+            inverse: number((2 * ONE).wrapping_sub(shifted - significand)),
+        }
+    }
+
     #[inline(always)]
     fn clamp(self, low: f64, high: f64) -> Self {
         self.splat(clamp(self.0, low, high))

@@ -1,6 +1,7 @@
 //! Loops over vectors, and what all vectors have.
 
-use super::{Lanes, Number, On};
+use super::number::Number;
+use super::{Lanes, On};
 use crate::elementary::kernel::ask;
 
 /// Bytes for which memory ahead is asked for at once.
@@ -86,13 +87,11 @@ pub(super) unsafe fn usual_vectors<F: On<V>, V: Vector<T>, T: Number>(
     whole
 }
 
-/// What vectors have but for the way in which they look up coefficients, compare and multiply by powers of two.
+/// What vectors have but for the way in which they look up coefficients, and what those of `f64` have besides.
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident $type:ident $number:ident $count:literal $fused:literal, $features:literal $kernel:ident $usual:ident $piecewise:ident,
      $load:ident $store:ident $splat:ident $add:ident $sub:ident $mul:ident $mul_add:ident $min:ident $or:ident $and:ident $and_not:ident,
-     $integer:ident $bits:ident $float:ident $whole:ident $plus:ident $minus:ident $shift:ident, $half:literal $binade:literal,
-     |$self:ident, $bound:ident, $then:ident, $otherwise:ident| $if_less:expr,
-     |$among:ident, $low:ident, $high:ident| $all_within:expr,
+     $float:ident $whole:ident, $half:literal,
      |$piece:ident, $table:ident, $pair:ident| $coefficients:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
@@ -165,38 +164,9 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            fn if_less($self, $bound: $number, $then: Self, $otherwise: Self) -> Self {
-                // SAFETY: as above.
-                Self(unsafe { $if_less })
-            }
-
-            #[inline(always)]
-            fn all_within(self, $low: $number, $high: $number) -> bool {
-                let $among = self.0;
-                // SAFETY: as above.
-                unsafe { $all_within }
-            }
-
-            #[inline(always)]
             fn upper(self) -> Self {
                 // SAFETY: as above.
                 Self(unsafe { $and(self.0, $float($whole(-1 << $half))) })
-            }
-
-            #[inline(always)]
-            fn split(self, start: $number) -> Split<Self> {
-                let (one, first) = ((1.0 as $number).to_bits() as $integer, start.to_bits() as $integer);
-                let base = <$number as Number>::SPLIT.to_bits() as $integer & -1 << $binade;
-                // SAFETY: as above.
-                unsafe {
-                    let shifted = $plus($bits(self.0), $whole(one - first));
-                    let exponent = $bits($and($float(shifted), $float($whole(-1 << $binade))));
-                    Split {
-                        sixteenths: Self($or($float($shift::<{ $binade - 4 }>(shifted)), $float($whole(base)))),
-                        m: Self($float($plus($minus(shifted, exponent), $whole(first)))),
-                        inverse: Self($float($minus($whole(one.wrapping_mul(2)), exponent))),
-                    }
-                }
             }
 
             #[inline(always)]

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::vector::{Vector, usual_vectors, vector, vectors};
-use super::{Lanes, Number, On, PiecewiseSingle, Split, Table};
+use super::{Lanes, On, PiecewiseSingle, Table};
 use crate::elementary::kernel::{Level, UnaryKernel};
 
 /// The kernel of a function for a level, which the processor that runs it must have.
@@ -20,14 +20,7 @@ vector! {
     Sixteen __m512 f32 16 true, "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma" avx512 usual_avx512 PiecewiseSingle,
     _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_fmadd_ps _mm512_min_ps
     _mm512_or_ps _mm512_and_ps _mm512_andnot_ps,
-    i32 _mm512_castps_si512 _mm512_castsi512_ps _mm512_set1_epi32 _mm512_add_epi32 _mm512_sub_epi32 _mm512_srli_epi32, 12 23,
-    |self, bound, then, otherwise| {
-        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, _mm512_set1_ps(bound)), otherwise.0, then.0)
-    },
-    |x, low, high| {
-        let above = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, _mm512_set1_ps(low));
-        _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, x, _mm512_set1_ps(high)) == 0xffff
-    },
+    _mm512_castsi512_ps _mm512_set1_epi32, 12,
     |piece, table, pair| [Self(piece).of(table, 2 * pair), Self(piece).of(table, 2 * pair + 1)]
 }
 
@@ -46,14 +39,7 @@ vector! {
     Eight __m256 f32 8 true, "avx2,fma" avx2 usual_avx2 PiecewiseSingle,
     _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_fmadd_ps _mm256_min_ps
     _mm256_or_ps _mm256_and_ps _mm256_andnot_ps,
-    i32 _mm256_castps_si256 _mm256_castsi256_ps _mm256_set1_epi32 _mm256_add_epi32 _mm256_sub_epi32 _mm256_srli_epi32, 12 23,
-    |self, bound, then, otherwise| {
-        _mm256_blendv_ps(otherwise.0, then.0, _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, _mm256_set1_ps(bound)))
-    },
-    |x, low, high| {
-        let above = _mm256_cmp_ps::<_CMP_GE_OQ>(x, _mm256_set1_ps(low));
-        _mm256_movemask_ps(_mm256_and_ps(above, _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_set1_ps(high)))) == 0xff
-    },
+    _mm256_castsi256_ps _mm256_set1_epi32, 12,
     |piece, table, pair| [Self(piece).of(table, 2 * pair), Self(piece).of(table, 2 * pair + 1)]
 }
 
@@ -78,15 +64,7 @@ vector! {
     Four __m128 f32 4 false, "sse2" baseline usual_baseline PiecewiseSingle,
     _mm_loadu_ps _mm_storeu_ps _mm_set1_ps _mm_add_ps _mm_sub_ps _mm_mul_ps mul_add_four _mm_min_ps
     _mm_or_ps _mm_and_ps _mm_andnot_ps,
-    i32 _mm_castps_si128 _mm_castsi128_ps _mm_set1_epi32 _mm_add_epi32 _mm_sub_epi32 _mm_srli_epi32, 12 23,
-    |self, bound, then, otherwise| {
-        let less = _mm_cmplt_ps(self.0, _mm_set1_ps(bound));
-        _mm_or_ps(_mm_and_ps(less, then.0), _mm_andnot_ps(less, otherwise.0))
-    },
-    |x, low, high| {
-        let above = _mm_cmpge_ps(x, _mm_set1_ps(low));
-        _mm_movemask_ps(_mm_and_ps(above, _mm_cmplt_ps(x, _mm_set1_ps(high)))) == 0xf
-    },
+    _mm_castsi128_ps _mm_set1_epi32, 12,
     |piece, table, pair| {
         // SAFETY: both are four numbers.
         let pieces: [u32; 4] = unsafe { std::mem::transmute(piece) };

@@ -37,6 +37,13 @@ pub(super) struct Port {
     pub source: Source,
 }
 
+impl Port {
+    /// Whether it is memory, rather than positions.
+    pub fn is_memory(&self) -> bool {
+        self.operand.access != Access::Index
+    }
+}
+
 /// Code for one element.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Program {
@@ -231,9 +238,9 @@ impl Program {
         moved.chain(value_types(self.all_statements(), &self.types))
     }
 
-    /// The bytes of an element of each operand.
+    /// The bytes of an element of each operand in memory.
     pub fn moved(&self) -> usize {
-        self.ports.iter().map(|port| port.operand.dtype.size()).sum()
+        self.ports.iter().filter(|port| port.is_memory()).map(|port| port.operand.dtype.size()).sum()
     }
 
     /// Rough cost of one element but for its loops, in the units of `parallel`, where `mul_add` is one instruction or not.
@@ -310,5 +317,18 @@ impl Fold {
         let states = self.lifted.iter().chain(&self.merge.left).chain(&self.merge.right);
         let states = states.map(|value| types[value.0 as usize]).filter(|dtype| *dtype != DType::Bool);
         states.chain(value_types(&self.merge.block.statements, types)).map(DType::size).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_no_memory() {
+        let mut program = Program::straight(Vec::new(), Vec::new());
+        let port = |(dtype, access)| Port { operand: Operand { dtype, access }, source: Source::State(0) };
+        program.ports = [(DType::F32, Access::Read), (DType::I64, Access::Index)].map(port).to_vec();
+        assert_eq!(program.moved(), 4);
     }
 }

@@ -27,7 +27,7 @@ use super::states::Merger;
 use super::variant::{Classes, Variants, classify, contiguous};
 use crate::backend::Parallelism;
 use crate::error::{Error, Result};
-use crate::loops::{Access, Axis, Launch};
+use crate::loops::{Axis, Launch};
 use crate::ops::Cost;
 use crate::ops::reduction::BLOCK;
 
@@ -139,9 +139,7 @@ impl Reduce {
         let along = &outer.strides(outer.axes() - 1)[..self.body.ports.len()];
         let strided = |strides: &[i64]| {
             let classes = classify(&self.body, strides);
-            let memory =
-                |(class, port): (&Class, &Port)| *class == Class::Strided && port.operand.access != Access::Index;
-            classes.iter().zip(&self.body.ports).any(memory)
+            classes.iter().zip(&self.body.ports).any(|(class, port)| *class == Class::Strided && port.is_memory())
         };
         if strided(along) || !strided(inner.strides(0)) {
             return Ok(None);
@@ -152,7 +150,8 @@ impl Reduce {
         };
         let code = self.columns.get(&classify(&self.body, along), &self.body, make)?;
         let (elements, rows) = (outer.len().saturating_mul(inner.len()), inner.strides(0));
-        let ahead = rows_ahead(elements.saturating_mul(self.body.moved()), rows);
+        let memory = self.body.ports.iter().zip(rows).filter(|(port, _)| port.is_memory());
+        let ahead = rows_ahead(elements.saturating_mul(self.body.moved()), memory.map(|(_, stride)| *stride));
         Ok(Some((code, along.iter().chain(rows).copied().chain([ahead]).collect())))
     }
 
@@ -340,10 +339,10 @@ pub(super) fn gathers(inner: &Space) -> bool {
 /// Results that are done at once at least, where they lie better than the reduction.
 const NEIGHBORS: usize = 16;
 
-/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and rows lie so far apart.
+/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and their rows lie so far apart.
 /// What the L2 cache holds is read as fast without, and so are rows that are a stream.
-fn rows_ahead(bytes: usize, strides: &[i64]) -> i64 {
-    let apart = strides.iter().any(|stride| stride.unsigned_abs() > 256);
+fn rows_ahead(bytes: usize, mut strides: impl Iterator<Item = i64>) -> i64 {
+    let apart = strides.any(|stride| stride.unsigned_abs() > 256);
     if apart && bytes > 512 << 10 { 32 } else { 0 }
 }
 

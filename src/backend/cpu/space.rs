@@ -42,7 +42,7 @@ pub(super) fn base(launch: &Launch<'_>, port: Port) -> Result<i64> {
 
 /// The bytes in memory that the operands reach, so many elements of each.
 pub(super) fn reach(ports: &[Port], elements: impl Fn(usize) -> usize) -> usize {
-    let memory = |(_, port): &(usize, &Port)| port.operand.access != Access::Index;
+    let memory = |(_, port): &(usize, &Port)| port.is_memory();
     let bytes = |(number, port): (usize, &Port)| elements(number).saturating_mul(port.operand.dtype.size());
     ports.iter().enumerate().filter(memory).map(bytes).fold(0, usize::saturating_add)
 }

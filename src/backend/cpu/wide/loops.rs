@@ -12,7 +12,6 @@ use super::rounds::{End, Loop, Piece, Round};
 use super::step::{Home, Place, Step, Steps, Value};
 use crate::backend::cpu::form::Port;
 use crate::error::{Error, Result};
-use crate::loops::Access;
 
 /// A register that nothing is in between pieces.
 const SCRATCH: Vector = Vector(15);
@@ -234,7 +233,7 @@ impl Nested<'_> {
 
     /// The register of an operand's base; positions have none, since they are read from the table.
     fn register(&self, port: usize) -> Option<super::encode::General> {
-        Frame::base_register(port).filter(|_| self.ports[port].operand.access != Access::Index)
+        Frame::base_register(port).filter(|_| self.ports[port].is_memory())
     }
 
     fn base(&self, asm: &mut Assembler, port: usize) -> super::encode::General {

@@ -21,11 +21,10 @@ use super::tiles::cut;
 use super::trace::{Lanes, Reach, Subject, Tracer, VECTOR};
 use crate::backend::cpu::any_order::{in_any_order, keeps_positions};
 use crate::backend::cpu::emit::Class;
-use crate::backend::cpu::form::{Fold, Program};
+use crate::backend::cpu::form::{Fold, Port, Program};
 use crate::backend::cpu::lanes::{Values, walk};
 use crate::elementary::kernel::Level;
 use crate::error::{Error, Result};
-use crate::loops::Access;
 use crate::ops::reduction::{BLOCK, LANES};
 
 /// The function that reduces elements to the states of their blocks.
@@ -276,7 +275,7 @@ impl<'a> Blocks<'a> {
     /// The lanes of a long step: as many times those of one as `LONG` steps of code without spills serve.
     fn most_lanes(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<usize> {
         // The distances of positions are held for no more.
-        let positions = self.subject.ports.iter().any(|port| port.operand.access == Access::Index);
+        let positions = !self.subject.ports.iter().all(Port::is_memory);
         if positions || !self.waits_for_lanes() {
             return Ok(self.lanes);
         }

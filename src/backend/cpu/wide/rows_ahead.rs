@@ -6,7 +6,6 @@
 use super::encode::{Arithmetic, Ask, Assembler, Condition, Memory, RAX, RCX, RDX, RSP};
 use super::frame::{END, Frame, INDEX, OTHER, STOP, STRIDES, WORD};
 use crate::backend::cpu::form::Port;
-use crate::loops::Access;
 
 /// Bytes of a line of the cache.
 const LINE: usize = 64;
@@ -65,7 +64,7 @@ impl<'a> RowsAhead<'a> {
         asm.arithmetic(Arithmetic::Sub, RCX, RDX);
         asm.bind(chosen);
         asm.store(Memory::base(RSP, WORD), RCX);
-        for (number, port) in self.ports.iter().enumerate() {
+        for (number, port) in self.ports.iter().enumerate().filter(|(_, port)| port.is_memory()) {
             asm.load(RDX, self.to_next(number));
             asm.multiply(RDX, Memory::base(RSP, WORD));
             let scale = port.operand.dtype.size() as u8;
@@ -79,7 +78,7 @@ impl<'a> RowsAhead<'a> {
         for (number, port) in self.ports.iter().enumerate() {
             let base = frame.base(asm, number);
             asm.add(base, self.to_next(number));
-            if port.operand.access == Access::Index {
+            if !port.is_memory() {
                 continue;
             }
             let nothing = asm.label();
@@ -108,7 +107,7 @@ mod tests {
     use crate::backend::cpu::wide::encode::{R8, R9, RDI, RSI};
     use crate::backend::cpu::wide::frame::{BASES, STATE};
     use crate::dtype::DType;
-    use crate::loops::{Operand, OperandId};
+    use crate::loops::{Access, Operand, OperandId};
 
     /// A function that gives what groups of 32 results ask for: `(row and column, strides, rows, _, columns, asked)`.
     fn chooser() -> Option<Code> {

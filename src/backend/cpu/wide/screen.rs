@@ -16,11 +16,11 @@ use super::reduce::Blocks;
 use super::step::{Home, Place, Step, Steps, Value};
 use super::trace::{Lanes, Reach, Tracer, VECTOR};
 use crate::backend::cpu::any_order::{definition, keeps_positions};
-use crate::backend::cpu::form::{Fold, Program};
+use crate::backend::cpu::form::{Fold, Port, Program};
 use crate::backend::cpu::lanes::{Code, Values, walk};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::loops::{Access, Operation, ValueId};
+use crate::loops::{Operation, ValueId};
 use crate::ops::TernaryOp;
 use crate::ops::reduction::BLOCK;
 
@@ -43,7 +43,7 @@ impl<'a> Screen<'a> {
     /// For a program that folds one thing, without calls. It reads no positions: the frame holds them for fewer elements.
     pub fn of(body: &Program, folds: &'a [Fold]) -> Option<Screen<'a>> {
         let [fold] = folds else { return None };
-        if body.ports.iter().any(|port| port.operand.access == Access::Index) {
+        if !body.ports.iter().all(Port::is_memory) {
             return None;
         }
         let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !body.calls_kernels())?;

@@ -234,7 +234,7 @@ fn a_job_is_worth_helpers_until_all_have_left() {
         wait_until(|| board.places[0].is_closed());
         seen.store(board.staff.0.wanted.load(Ordering::Relaxed), Ordering::Relaxed);
     };
-    run_on(&board, 2, 1, &task);
+    run_on(&board, 2, 1, task);
     assert_eq!(seen.into_inner(), 1);
     assert_eq!(board.staff.0.wanted.load(Ordering::Relaxed), 0);
     let too_many = || run_on(&board, u32::MAX as usize + 1, 1, |_| ());
@@ -346,7 +346,7 @@ fn no_more_threads_than_agreed_are_inside_at_a_time() {
         }
         // At least until somebody joined.
         for _ in (0..).take_while(|round| *round < 20 || lock(&seen).len() < 2) {
-            run_on(&board, 40, 2, &task);
+            run_on(&board, 40, 2, task);
         }
         assert!(most.load(Ordering::Relaxed) <= 3, "{most:?}");
     });
@@ -369,7 +369,7 @@ fn a_panic_reaches_the_caller_when_all_have_left() {
                 inside.fetch_sub(1, Ordering::Relaxed);
                 assert!(is_caller != on_caller, "task failed");
             };
-            let caught = catch_unwind(AssertUnwindSafe(|| run_on(&board, 20, 1, &task))).unwrap_err();
+            let caught = catch_unwind(AssertUnwindSafe(|| run_on(&board, 20, 1, task))).unwrap_err();
             assert_eq!(caught.downcast_ref::<&str>(), Some(&"task failed"));
             assert_eq!(inside.load(Ordering::Relaxed), 0);
             assert!(is_empty(&board));
@@ -397,7 +397,7 @@ fn many_short_jobs_of_many_callers() {
                         // SAFETY: each task has its own place, in an array that outlives the tasks.
                         unsafe { *place.add(task) = caller + round + task };
                     };
-                    run_on(&board, 2, 1 + caller, &task);
+                    run_on(&board, 2, 1 + caller, task);
                     assert_eq!(results, [caller + round, caller + round + 1]);
                 }
             })
@@ -452,7 +452,7 @@ fn a_panic_that_nobody_gets_harms_nobody() {
             wait_until(|| begun.load(Ordering::Relaxed) == 2);
             std::panic::panic_any(Bomb);
         };
-        let caught = catch_unwind(AssertUnwindSafe(|| run_on(&board, 2, 1, &task))).unwrap_err();
+        let caught = catch_unwind(AssertUnwindSafe(|| run_on(&board, 2, 1, task))).unwrap_err();
         std::mem::forget(caught);
         assert!(is_empty(&board));
     });

@@ -2,6 +2,7 @@
 
 mod columns;
 mod engine;
+mod forms;
 mod loops;
 mod maps;
 mod ops;

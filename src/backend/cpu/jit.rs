@@ -119,7 +119,7 @@ impl Code {
     }
 
     /// Runs a columns function; `strides` are those along the results, then those along the reduction, then how many rows
-    /// ahead it asks for memory.
+    /// ahead it asks for memory, and whether into the L1 cache.
     ///
     /// # Safety
     /// As for `call_blocks`, of a columns function; `states` has room for so many states.

@@ -152,7 +152,7 @@ impl Reduce {
         let (elements, rows) = (outer.len().saturating_mul(inner.len()), inner.strides(0));
         let memory = self.body.ports.iter().zip(rows).filter(|(port, _)| port.is_memory());
         let ahead = rows_ahead(elements.saturating_mul(self.body.moved()), memory.map(|(_, stride)| *stride));
-        Ok(Some((code, along.iter().chain(rows).copied().chain([ahead]).collect())))
+        Ok(Some((code, along.iter().chain(rows).copied().chain(ahead).collect())))
     }
 
     /// Runs it.
@@ -339,11 +339,22 @@ pub(super) fn gathers(inner: &Space) -> bool {
 /// Results that are done at once at least, where they lie better than the reduction.
 const NEIGHBORS: usize = 16;
 
-/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and their rows lie so far apart.
-/// What the L2 cache holds is read as fast without, and so are rows that are a stream.
-fn rows_ahead(bytes: usize, mut strides: impl Iterator<Item = i64>) -> i64 {
+/// Bytes that the L2 cache is sure to hold.
+const NEAREST: usize = 512 << 10;
+
+/// Bytes that the caches behind it are likely to hold.
+const NEAR: usize = 8 << 20;
+
+/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and their rows lie so far apart, and
+/// whether into the L1 cache. What the L2 cache holds is read as fast without, and so are rows that are a stream; what a cache
+/// behind it holds comes soon enough for the L1 cache.
+fn rows_ahead(bytes: usize, mut strides: impl Iterator<Item = i64>) -> [i64; 2] {
     let apart = strides.any(|stride| stride.unsigned_abs() > 256);
-    if apart && bytes > 512 << 10 { 32 } else { 0 }
+    match (apart, bytes) {
+        (false, _) | (true, ..=NEAREST) => [0, 0],
+        (true, ..=NEAR) => [16, 1],
+        (true, _) => [32, 0],
+    }
 }
 
 /// The results of an epilogue are few: it asks for no memory but what it reads next.

@@ -1,7 +1,8 @@
 //! Rows that are asked for before they are read, where the elements of neighboring results lie side by side.
 //!
 //! Rows may lie so far apart that the processor does not foresee them. Their lines are asked for into the L2 cache, which waits for
-//! more of them at once than the L1 cache. Must not know: states, folds.
+//! more of them at once than the L1 cache, or, where the caller knows them to be near, into the L1 cache. Must not know: states,
+//! folds.
 
 use super::encode::{Arithmetic, Ask, Assembler, Condition, Memory, RAX, RCX, RDX, RSP};
 use super::frame::{END, Frame, INDEX, OTHER, STOP, STRIDES, WORD};
@@ -81,18 +82,30 @@ impl<'a> RowsAhead<'a> {
             if !port.is_memory() {
                 continue;
             }
-            let nothing = asm.label();
+            let (nothing, near) = (asm.label(), asm.label());
             asm.load(RAX, self.to_asked(number));
             asm.arithmetic_value(Arithmetic::Compare, RAX, 0);
             asm.jump_if(Condition::Equal, nothing);
             asm.arithmetic(Arithmetic::Add, RAX, base);
-            let size = port.operand.dtype.size();
-            let bytes = self.lanes * size;
-            for offset in (0..bytes).step_by(LINE).chain([bytes - 1]) {
-                let line = Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 };
-                asm.prefetch(line, Ask::Later);
-            }
+            asm.load(RCX, Memory::base(RSP, STRIDES));
+            asm.load(RCX, Memory::base(RCX, self.ports.len() as i32 * 16 + 8));
+            asm.arithmetic_value(Arithmetic::Compare, RCX, 0);
+            asm.jump_if(Condition::NotEqual, near);
+            self.ask(asm, port, Ask::Later);
+            asm.jump(nothing);
+            asm.bind(near);
+            self.ask(asm, port, Ask::Soon);
             asm.bind(nothing);
+        }
+    }
+
+    /// Asks for the elements of a group from the address in `RAX` on.
+    fn ask(&self, asm: &mut Assembler, port: &Port, ask: Ask) {
+        let size = port.operand.dtype.size();
+        let bytes = self.lanes * size;
+        for offset in (0..bytes).step_by(LINE).chain([bytes - 1]) {
+            let line = Memory::At { base: RAX, index: INDEX, scale: size as u8, offset: offset as i32 };
+            asm.prefetch(line, ask);
         }
     }
 }

@@ -255,7 +255,8 @@ impl Program {
     }
 }
 
-fn calls_kernel(statement: &Statement, types: &[DType]) -> bool {
+/// Whether a statement is a function that has a kernel.
+pub(super) fn calls_kernel(statement: &Statement, types: &[DType]) -> bool {
     let Statement::Let(_, operation) = statement else { return false };
     let (function, first) = match *operation {
         Operation::Unary(op, x) => (Function::Unary(op), x),

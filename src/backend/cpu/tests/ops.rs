@@ -2,6 +2,7 @@
 //! every instruction set that the processor has.
 
 use super::*;
+use crate::elementary::philox::bits64;
 use crate::ops::{BinaryOp, Row, TernaryOp, UnaryOp};
 
 /// What each instruction set wrote, from contiguous operands and from such at a stride of two.
@@ -191,6 +192,91 @@ fn masks_of_different_widths_meet() {
             check(&format!("{a} {b}"), None, &inputs, got, |x| {
                 if positive(x[0]) || positive(x[1]) { x[0] } else { Scalar::I64(0).cast(a) }
             });
+        }
+    }
+}
+
+/// Bytes beside wider numbers have the lanes of those.
+#[test]
+fn bytes_beside_wider_numbers_are_their_definitions() {
+    for dtype in [DType::I8, DType::U8] {
+        for &op in BinaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)) {
+            let mut build = Build::new(1);
+            let (x, y) = (build.read(dtype), build.read(dtype));
+            let z = build.define(op.row().result(dtype), Operation::Binary(op, [x, y]));
+            let wide = build.define(DType::I64, Operation::Cast(DType::I64, z));
+            build.write(wide);
+            let inputs = operands([dtype, dtype], 99);
+            let got = run(build.map(), &inputs, DType::I64);
+            let want = |x: &[Scalar]| op.apply(x[0], x[1]).unwrap().cast(DType::I64);
+            check(&format!("{op} {dtype}"), None, &inputs, got, want);
+        }
+        for &op in UnaryOp::ALL.iter().filter(|op| op.row().class.contains(dtype)) {
+            let mut build = Build::new(1);
+            let x = build.read(dtype);
+            let y = build.define(op.row().result(dtype), Operation::Unary(op, x));
+            let wide = build.define(DType::F32, Operation::Cast(DType::F32, y));
+            build.write(wide);
+            let inputs = operands([dtype], 99);
+            let got = run(build.map(), &inputs, DType::F32);
+            check(&format!("{op} {dtype}"), None, &inputs, got, |x| op.apply(x[0]).unwrap().cast(DType::F32));
+        }
+    }
+}
+
+#[test]
+fn a_byte_that_all_elements_share_is_a_number() {
+    let numbers: Vec<Scalar> = (0..77).map(|number| Scalar::F32(number as f32)).collect();
+    for (dtype, set) in [DType::I8, DType::U8].into_iter().flat_map(|dtype| sets().map(move |set| (dtype, set))) {
+        let mut build = Build::new(1);
+        let (x, y) = (build.read(DType::F32), build.read(dtype));
+        let wide = build.define(DType::F32, Operation::Cast(DType::F32, y));
+        let sum = build.define(DType::F32, Operation::Binary(BinaryOp::Add, [x, wide]));
+        build.write(sum);
+        let executable = prepare_for(set, build.map());
+        for shared in nasty(dtype) {
+            let (x, y) = (Memory::of(DType::F32, &numbers), Memory::of(dtype, &[shared]));
+            let output = Memory::zeros(DType::F32, numbers.len());
+            launch(&executable, &[numbers.len()], &[x.bind(0, &[1]), y.bind(0, &[0]), output.bind(0, &[1])]);
+            for (index, got) in output.all().into_iter().enumerate() {
+                assert_eq!(got.to_f64(), index as f64 + shared.to_f64(), "{set:?} {shared:?}");
+            }
+        }
+    }
+}
+
+/// Numbers around multiples of a divisor, edges, and random ones.
+fn dividends(dtype: DType, divisor: i64) -> Vec<Scalar> {
+    if dtype.size() == 1 {
+        return (0..=255).map(|bits| Scalar::from_bits(dtype, bits)).collect();
+    }
+    let random = (0..500).map(|index| bits64(index, 1) as i64 >> (bits64(index, 2) % 64));
+    let edges = [0, i64::from(i32::MAX), i64::from(i32::MIN), i64::from(u32::MAX)];
+    let multiples = (-20..20).map(|factor| factor * divisor).chain(random.map(|number| number / divisor * divisor));
+    let numbers = multiples.chain(edges).flat_map(|number| [number - 1, number, number + 1]);
+    numbers.map(|number| Scalar::I64(number).cast(dtype)).collect()
+}
+
+#[test]
+fn integers_by_constants_are_their_definitions() {
+    let small = [3, 5, 6, 7, 10, 12, 28, 60, 97, 100, 125, 127, 255];
+    let large = [641, 1000, 3600, 65_535, 1_000_003, 1 << 30, i64::from(i32::MAX), (1 << 31) + 1, i64::from(u32::MAX)];
+    for dtype in [DType::I8, DType::U8, DType::I32, DType::U32, DType::I64] {
+        let fits = |divisor: &i64| Scalar::I64(*divisor).cast_exact(dtype).is_some();
+        for divisor in small.into_iter().chain(large).filter(fits) {
+            for op in [BinaryOp::FloorDiv, BinaryOp::Rem] {
+                let mut build = Build::new(1);
+                let x = build.read(dtype);
+                let constant = Scalar::I64(divisor).cast(dtype);
+                let y = build.define(dtype, Operation::Constant(constant));
+                let z = build.define(dtype, Operation::Binary(op, [x, y]));
+                let wide = build.define(DType::I64, Operation::Cast(DType::I64, z));
+                build.write(wide);
+                let inputs = [dividends(dtype, divisor)];
+                let got = run(build.map(), &inputs, DType::I64);
+                let want = |x: &[Scalar]| op.apply(x[0], constant).unwrap().cast(DType::I64);
+                check(&format!("{op} {constant:?}"), None, &inputs, got, want);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Must not know: what the code computes.
 
 use super::allocate::{Carried, Pressure, REGISTERS, allocate, load_carried};
+use super::bytes::is_byte;
+use super::division::calls_kernels;
 use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, Operand, RAX, RCX, RSP, Vector};
 use super::frame::{BASES, END, Frame, INDEX, LEFT, STRIDES, WORD};
 use super::instruction::{Immediate, STORE};
@@ -21,15 +23,7 @@ const SCRATCH: Vector = Vector(15);
 /// The lanes of the narrowest vectors of a program, so that a value of any dtype fills whole ones.
 pub(super) fn least_lanes(types: impl Iterator<Item = DType>) -> usize {
     let numbers = types.filter(|dtype| *dtype != DType::Bool);
-    VECTOR / numbers.map(DType::size).min().unwrap_or(4)
-}
-
-/// Lanes of one byte have no wide form.
-pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
-    match program.types_used().find(|dtype| matches!(dtype, DType::I8 | DType::U8)) {
-        Some(dtype) => Err(no_wide_form(dtype)),
-        None => Ok(()),
-    }
+    VECTOR / numbers.map(|dtype| dtype.size().max(4)).min().unwrap_or(4)
 }
 
 /// A merge has to be more than a choice of what it is given, without calls and bytes: its results are new vectors, which
@@ -38,9 +32,9 @@ pub(super) fn refuse_merges(body: &Program, folds: &[Fold]) -> Result<()> {
     for merge in folds.iter().flat_map(|fold| [&fold.merge, fold.next()]) {
         let statements = merge.block.statements.clone();
         let program = Program::straight(body.types.clone(), statements);
-        refuse_bytes(&program)?;
         let given = |value| merge.left.contains(value) || merge.right.contains(value);
-        if program.calls_kernels() || merge.results.iter().any(given) {
+        let bytes = program.types_used().any(is_byte);
+        if bytes || calls_kernels(&program) || merge.results.iter().any(given) {
             return Err(no_wide_form("such a merge"));
         }
     }
@@ -71,8 +65,8 @@ pub(super) fn hold(
                 let slot = frame.allocate(VECTOR);
                 asm.load(RAX, table);
                 let from = shared_element(asm, port)?;
-                let width = if port.operand.access == Access::Index { 8 } else { port.operand.dtype.size() };
-                let opcode = broadcast_opcode(if width == 4 { 4 } else { 8 });
+                let number = port.operand.dtype != DType::Bool && port.is_memory();
+                let opcode = broadcast_opcode(if number { port.operand.dtype.size().max(4) } else { 8 });
                 asm.vector(opcode, SCRATCH, None, Operand::Memory(from), Immediate::None);
                 let to = Operand::Memory(Memory::base(RSP, slot));
                 asm.vector(&STORE, SCRATCH, None, to, Immediate::None);
@@ -98,7 +92,7 @@ fn shared_element(asm: &mut Assembler, port: &Port) -> Result<Memory> {
         }
         (_, DType::Bool) => {
             let set = asm.label();
-            asm.load_byte(RCX, Memory::base(RAX, 0));
+            asm.load_byte(RCX, Memory::base(RAX, 0), false);
             asm.set(RAX, 0);
             asm.arithmetic_value(Arithmetic::Compare, RCX, 0);
             asm.jump_if(Condition::Equal, set);
@@ -107,7 +101,11 @@ fn shared_element(asm: &mut Assembler, port: &Port) -> Result<Memory> {
             asm.store(word, RAX);
             Ok(word)
         }
-        (_, DType::I8 | DType::U8) => Err(no_wide_form(port.operand.dtype)),
+        (_, DType::I8 | DType::U8) => {
+            asm.load_byte(RCX, Memory::base(RAX, 0), port.operand.dtype == DType::I8);
+            asm.store(word, RCX);
+            Ok(word)
+        }
         (_, DType::I32 | DType::U32 | DType::I64 | DType::U64 | DType::F32 | DType::F64) => Ok(Memory::base(RAX, 0)),
     }
 }

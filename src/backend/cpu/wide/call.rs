@@ -3,6 +3,7 @@
 //! A kernel reads its arguments from memory. A draw whose counters are at equal distances, under one key, is told just
 //! that: nothing is written for it to read. Must not know: where arguments lie, loops.
 
+use super::bytes::is_byte;
 use super::step::{Argument, Count, Home, Place, Step, Value};
 use super::trace::{Lanes, Parts, Tracer, VECTOR, no_wide_form};
 use crate::backend::cpu::math::{Function, Symbol};
@@ -18,6 +19,10 @@ impl Tracer<'_> {
         };
         let address = address.ok_or_else(|| no_wide_form(symbol.name()))? as usize;
         let dtype = symbol.result();
+        if is_byte(dtype) {
+            // The kernel's elements are bytes, unlike these lanes.
+            return Err(no_wide_form(symbol.name()));
+        }
         let width = self.width(dtype)?;
         if !(self.lanes * width).is_multiple_of(VECTOR) {
             return Err(no_wide_form("a kernel's results that fill no vector"));

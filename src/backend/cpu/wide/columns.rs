@@ -5,7 +5,9 @@
 //! same order. Must not know: how many blocks there are, threads.
 
 use super::Options;
-use super::body::{count_left, least_lanes, refuse_bytes, refuse_merges, straight};
+use super::body::{count_left, least_lanes, refuse_merges, straight};
+use super::bytes::refuse_bytes;
+use super::division::calls_kernels;
 use super::encode::{Arithmetic, Assembler, Condition, Label, Memory, R8, R9, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, LEFT, OTHER, PAUSE, STATE, STOP, STRIDES, TILE, TILES, WORD};
@@ -44,7 +46,7 @@ pub(in crate::backend::cpu) fn columns_function(
     let states = || folds.iter().flat_map(|fold| &fold.init);
     let plain =
         classes.iter().all(|class| *class == Class::Contiguous) && states().all(|init| init.dtype() != DType::Bool);
-    if !plain || body.calls_kernels() || classes.len() > MOST_PORTS {
+    if !plain || calls_kernels(body) || classes.len() > MOST_PORTS {
         return Err(no_wide_form("a reduction of such columns"));
     }
     let mut asm = Assembler::new(options.text);

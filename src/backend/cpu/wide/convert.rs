@@ -26,39 +26,59 @@ pub(super) fn cast(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Result<Lanes>
         }
         (Kind::Float, Kind::Float) if width == 8 => Ok(wide(t, dtype, &CVTPS2PD, x)),
         (Kind::Float, Kind::Float) => Ok(narrow_floats(t, dtype, x)),
-        (Kind::Signed | Kind::Unsigned, Kind::Signed | Kind::Unsigned) => Ok(match (x.width, width) {
-            (4, 8) if x.dtype.kind() == Kind::Signed => wide(t, dtype, &PMOVSXDQ, x),
-            (4, 8) => wide(t, dtype, &PMOVZXDQ, x),
-            (8, 4) => {
-                let parts = t.low_words(&x.parts);
-                Lanes { dtype, width, parts }
-            }
-            (_, _) => Lanes { dtype, ..x.clone() },
-        }),
-        (Kind::Signed, Kind::Float) if x.width == 4 && width == 8 => Ok(wide(t, dtype, &CVTDQ2PD, x)),
-        (Kind::Signed, Kind::Float) if x.width == 4 => {
-            let parts: Parts = x.parts.iter().map(|&part| t.compute(&CVTDQ2PS, None, part)).collect();
-            Ok(Lanes { dtype, width, parts })
+        (Kind::Signed | Kind::Unsigned, Kind::Signed | Kind::Unsigned) => {
+            let integers = resized(t, dtype, width, x);
+            Ok(t.wrapped(integers))
         }
-        (Kind::Signed, Kind::Float) if width == 8 => Ok(signed_to_double(t, dtype, x)),
-        (Kind::Unsigned, Kind::Float) if width == 8 => {
-            let x = if x.width == 4 { wide(t, DType::U64, &PMOVZXDQ, x) } else { x.clone() };
-            Ok(unsigned_to_double(t, dtype, &x))
-        }
-        (Kind::Signed | Kind::Unsigned, Kind::Float) | (Kind::Float, Kind::Signed | Kind::Unsigned) => {
-            Err(no_wide_form(format_args!("a cast from {} to {dtype}", x.dtype)))
-        }
+        (Kind::Signed | Kind::Unsigned, Kind::Float) => floats(t, dtype, width, x),
+        (Kind::Float, Kind::Signed | Kind::Unsigned) => super::truncate::integers(t, dtype, x),
     }
 }
 
-fn wide(t: &mut Tracer<'_>, dtype: DType, opcode: &'static Opcode, x: &Lanes) -> Lanes {
+/// Integers in lanes of this width.
+fn resized(t: &mut Tracer<'_>, dtype: DType, width: usize, x: &Lanes) -> Lanes {
+    match (x.width, width) {
+        (4, 8) if x.dtype.kind() == Kind::Signed => wide(t, dtype, &PMOVSXDQ, x),
+        (4, 8) => wide(t, dtype, &PMOVZXDQ, x),
+        (8, 4) => {
+            let parts = t.low_words(&x.parts);
+            Lanes { dtype, width, parts }
+        }
+        (_, _) => Lanes { dtype, ..x.clone() },
+    }
+}
+
+/// Integers as floats.
+fn floats(t: &mut Tracer<'_>, dtype: DType, width: usize, x: &Lanes) -> Result<Lanes> {
+    let opcode = match (x.dtype, width) {
+        (DType::I8 | DType::U8 | DType::I32, 8) => return Ok(wide(t, dtype, &CVTDQ2PD, x)),
+        (DType::U32, 8) => {
+            let x = wide(t, DType::U64, &PMOVZXDQ, x);
+            return Ok(unsigned_to_double(t, dtype, &x));
+        }
+        (DType::U64, 8) => return Ok(unsigned_to_double(t, dtype, x)),
+        (_, 8) => return Ok(signed_to_double(t, dtype, x)),
+        (DType::I8 | DType::U8 | DType::I32, _) => &CVTDQ2PS,
+        (DType::U32, _) => &CVTUDQ2PS,
+        (DType::U64, _) => &CVTUQQ2PS,
+        (_, _) => &CVTQQ2PS,
+    };
+    if opcode.evex && !t.level.has_avx512() {
+        return Err(no_wide_form(format_args!("a cast from {} to {dtype}", x.dtype)));
+    }
+    let parts: Parts = x.parts.iter().map(|&part| t.compute(opcode, None, part)).collect();
+    let parts = if x.width == 8 { t.joined(&parts) } else { parts };
+    Ok(Lanes { dtype, width, parts })
+}
+
+pub(super) fn wide(t: &mut Tracer<'_>, dtype: DType, opcode: &'static Opcode, x: &Lanes) -> Lanes {
     let parts = t.widen(opcode, &x.parts);
     Lanes { dtype, width: 8, parts }
 }
 
 /// 1 or 0 in a number's dtype.
 fn number_of_truth(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Lanes {
-    let mask = t.mask_to(x, dtype.size());
+    let mask = t.mask_to(x, if dtype.size() == 8 { 8 } else { 4 });
     let number = Lanes { dtype, ..mask };
     if dtype.is_float() {
         let one = t.like(&number, Scalar::I64(1).cast(dtype).bits());
@@ -68,12 +88,8 @@ fn number_of_truth(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Lanes {
 }
 
 fn narrow_floats(t: &mut Tracer<'_>, dtype: DType, x: &Lanes) -> Lanes {
-    let mut parts = Parts::new();
-    for pair in x.parts.chunks(2) {
-        let low = t.compute(&CVTPD2PS, None, pair[0]);
-        let both = pair.get(1).map(|&high| t.compute(&CVTPD2PS, None, high));
-        parts.push(both.map_or(low, |high| t.compute_with(&INSERTF128, Some(low), high, None, Some(1))));
-    }
+    let halves: Parts = x.parts.iter().map(|&part| t.compute(&CVTPD2PS, None, part)).collect();
+    let parts = t.joined(&halves);
     Lanes { dtype, width: 4, parts }
 }
 

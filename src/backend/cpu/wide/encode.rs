@@ -301,10 +301,10 @@ impl Assembler {
         self.line(|| format!("    mov {to}, {from}"));
     }
 
-    /// `to = byte of memory`, extended by zeros.
-    pub fn load_byte(&mut self, to: General, from: Memory) {
-        self.general(&[0x0f, 0xb6], to.0, Err(from));
-        self.line(|| format!("    movzx {to}, byte {from}"));
+    /// `to = byte of memory`, a signed number or an unsigned one.
+    pub fn load_byte(&mut self, to: General, from: Memory, signed: bool) {
+        self.general(&[0x0f, if signed { 0xbe } else { 0xb6 }], to.0, Err(from));
+        self.line(|| format!("    mov{}x {to}, byte {from}", if signed { 's' } else { 'z' }));
     }
 
     /// `byte of memory = from`.

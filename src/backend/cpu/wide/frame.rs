@@ -188,7 +188,7 @@ impl Frame {
         let outside = Memory::At { base: RDX, index: RCX, scale: 1, offset: -1 };
         let inside = Memory::At { base: RSP, index: RCX, scale: 1, offset: slot - 1 };
         let (to, from) = if into_frame { (inside, outside) } else { (outside, inside) };
-        asm.load_byte(RAX, from);
+        asm.load_byte(RAX, from, false);
         asm.store_byte(to, RAX);
         asm.arithmetic_value(Arithmetic::Sub, RCX, 1);
         asm.jump_if(Condition::NotEqual, again);

@@ -84,6 +84,7 @@ opcodes! {
     ANDN "vandnps" 0 1 0 1 0x55;
     OR "vorps" 0 1 0 1 0x56;
     XOR "vxorps" 0 1 0 1 0x57;
+    BLENDPS "vblendps" 1 3 0 1 0x0c;
     BLENDVPS "vblendvps" 1 3 0 1 0x4a;
     BLENDVPD "vblendvpd" 1 3 0 1 0x4b;
     FMADD213PS "vfmadd213ps" 1 2 0 1 0xa8;
@@ -138,6 +139,7 @@ opcodes! {
     PUNPCKLDQ "vpunpckldq" 1 1 0 1 0x62;
     PMOVSXDQ "vpmovsxdq" 1 2 0 1 0x25;
     PMOVZXDQ "vpmovzxdq" 1 2 0 1 0x35;
+    PMOVSXBD "vpmovsxbd" 1 2 0 1 0x21;
     PMOVZXBD "vpmovzxbd" 1 2 0 1 0x31;
     PMOVZXBQ "vpmovzxbq" 1 2 0 1 0x32;
     PERMQ "vpermq" 1 3 1 1 0x00;
@@ -150,6 +152,15 @@ opcodes! {
     CVTPD2PS "vcvtpd2ps" 1 1 0 1 0x5a;
     CVTDQ2PS "vcvtdq2ps" 0 1 0 1 0x5b;
     CVTDQ2PD "vcvtdq2pd" 2 1 0 1 0xe6;
+    CVTTPS2DQ "vcvttps2dq" 2 1 0 1 0x5b;
+    CVTTPD2DQ "vcvttpd2dq" 1 1 0 1 0xe6;
+    CVTTPS2UDQ "vcvttps2udq" 0 1 0 1 0x78 evex;
+    CVTTPD2UDQ "vcvttpd2udq" 0 1 1 1 0x78 evex;
+    CVTTPD2QQ "vcvttpd2qq" 1 1 1 1 0x7a evex;
+    CVTTPD2UQQ "vcvttpd2uqq" 1 1 1 1 0x78 evex;
+    CVTUDQ2PS "vcvtudq2ps" 3 1 0 1 0x7a evex;
+    CVTQQ2PS "vcvtqq2ps" 0 1 1 1 0x5b evex;
+    CVTUQQ2PS "vcvtuqq2ps" 3 1 1 1 0x7a evex;
     RSQRT14PS "vrsqrt14ps" 1 2 0 1 0x4e evex;
     GETEXPPS "vgetexpps" 1 2 0 1 0x42 evex;
     GETMANTPS "vgetmantps" 1 3 0 1 0x26 evex;

@@ -6,9 +6,10 @@
 use super::Options;
 use super::allocate::Pressure;
 use super::body::{
-    count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, refuse_bytes, step_and_jump_if_more,
-    straight, whole_steps,
+    count_left, hold, jump_if_fewer, kernel_lanes, least_lanes, pressure, step_and_jump_if_more, straight, whole_steps,
 };
+use super::bytes::refuse_bytes;
+use super::division::calls_kernels;
 use super::encode::{Assembler, Memory, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, Frame, INDEX, STRIDES};
@@ -41,7 +42,7 @@ pub(in crate::backend::cpu) fn map_function(
     streaming: bool,
     options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(options.text), program.calls_kernels());
+    let (mut asm, calls) = (Assembler::new(options.text), calls_kernels(program));
     refuse_bytes(program)?;
     if calls && !program.loops.is_empty() {
         return Err(no_wide_form("a call in a loop over steps"));
@@ -96,7 +97,7 @@ impl Row<'_> {
         tracer.share_reciprocals();
         tracer.multiply_for_roots();
         let mut steps = tracer.steps;
-        if !self.program.calls_kernels() {
+        if !calls_kernels(self.program) {
             steps.read_in_place([]);
         }
         Ok(steps)

@@ -1,9 +1,11 @@
 //! Elements on their way between memory and vectors, written down as steps.
 //!
-//! A bool is a byte in memory and a mask in a vector. Where fewer elements than lanes are left, loads and stores are masked, or
+//! A bool is a byte in memory and a mask in a vector, other bytes are their values. Where fewer elements than lanes are left, loads and stores are masked, or
 //! go through the frame where they are bytes. Must not know: registers, loops, what is computed.
 
-use super::instruction::{AND, LOAD, Opcode, PCMPGTD, PCMPGTQ, PMOVZXBD, PMOVZXBQ, PSHUFB, PUNPCKLDQ, PUNPCKLWD};
+use super::instruction::{
+    AND, LOAD, Opcode, PCMPGTD, PCMPGTQ, PMOVSXBD, PMOVZXBD, PMOVZXBQ, PSHUFB, PUNPCKLDQ, PUNPCKLWD,
+};
 use super::instruction::{BROADCASTSD, BROADCASTSS, MASKLOADPD, MASKLOADPS, MASKSTOREPD, MASKSTOREPS};
 use super::instruction::{LOAD_LOW_32, LOAD_LOW_64, STORE, STORE_LOW_32, STORE_LOW_64, STREAM};
 use super::step::{Home, Place, Step, Value};
@@ -13,7 +15,7 @@ use crate::error::Result;
 use crate::loops::{Access, Operand};
 
 impl Tracer<'_> {
-    /// Consecutive elements of an operand that are no bools.
+    /// Consecutive elements of an operand that have more than one byte.
     pub fn load_vectors(&mut self, port: usize, dtype: DType) -> Result<Lanes> {
         let width = self.width(dtype)?;
         let mut parts = Parts::new();
@@ -34,8 +36,8 @@ impl Tracer<'_> {
 
     /// An element that all lanes share, but that changes with the steps of a loop.
     pub fn load_shared(&mut self, port: usize, operand: Operand) -> Result<Lanes> {
-        if operand.dtype == DType::Bool {
-            return Err(no_wide_form("a bool that all elements share in a step"));
+        if operand.dtype.size() == 1 {
+            return Err(no_wide_form("a byte that all elements share in a step"));
         }
         let width = self.width(operand.dtype)?;
         let from = if operand.access == Access::Index { Place::Position(port) } else { Place::Shared(port) };
@@ -44,10 +46,15 @@ impl Tracer<'_> {
         Ok(self.uniform(operand.dtype, width, result))
     }
 
-    /// A bool is a byte in memory, a mask in vectors.
-    pub fn load_bytes(&mut self, port: usize) -> Result<Lanes> {
-        let width = self.width(DType::Bool)?;
-        let (opcode, greater) = if width == 4 { (&PMOVZXBD, &PCMPGTD) } else { (&PMOVZXBQ, &PCMPGTQ) };
+    /// Consecutive elements of one byte; those of a bool become masks.
+    pub fn load_bytes(&mut self, port: usize, dtype: DType) -> Result<Lanes> {
+        let width = self.width(dtype)?;
+        let (opcode, greater) = match (dtype, width) {
+            (DType::I8, _) => (&PMOVSXBD, None),
+            (DType::U8, _) => (&PMOVZXBD, None),
+            (_, 4) => (&PMOVZXBD, Some(&PCMPGTD)),
+            (_, _) => (&PMOVZXBQ, Some(&PCMPGTQ)),
+        };
         let copied = match self.reach() {
             Reach::Whole => None,
             Reach::Tail => {
@@ -63,12 +70,12 @@ impl Tracer<'_> {
             let from = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
             let result = self.steps.value(Home::None);
             self.steps.steps.push(Step::Load { opcode, result, mask: None, from });
-            parts.push(self.compute(greater, Some(result), zero));
+            parts.push(greater.map_or(result, |greater| self.compute(greater, Some(result), zero)));
         }
-        Ok(Lanes { dtype: DType::Bool, width, parts })
+        Ok(Lanes { dtype, width, parts })
     }
 
-    /// Writes elements that are no bools.
+    /// Writes elements that have more than one byte.
     pub fn store_vectors(&mut self, port: usize, value: &Lanes) {
         let width = value.width;
         for (part, &vector) in value.parts.iter().enumerate() {
@@ -84,15 +91,16 @@ impl Tracer<'_> {
         }
     }
 
-    /// Writes masks as bytes.
+    /// Writes elements of one byte.
     pub fn store_bytes(&mut self, port: usize, value: &Lanes) {
         let copied = match self.reach() {
             Reach::Whole => None,
             Reach::Tail => Some(self.frame.allocate(self.lanes.max(VECTOR))),
         };
-        for (part, &mask) in value.parts.iter().enumerate() {
+        for (part, &vector) in value.parts.iter().enumerate() {
             let offset = (part * VECTOR / value.width) as i32;
-            let bytes = self.bytes_of_mask(mask, value.width);
+            let numbers = if value.dtype == DType::Bool { self.ones_of_mask(vector) } else { vector };
+            let bytes = self.low_bytes(numbers, value.width);
             let to = copied.map_or(Place::Port { port, size: 1, offset }, |copied| Place::Frame(copied + offset));
             let opcode = if value.width == 4 { &STORE_LOW_64 } else { &STORE_LOW_32 };
             self.steps.steps.push(Step::Store { opcode, value: bytes, mask: None, to });
@@ -102,15 +110,20 @@ impl Tracer<'_> {
         }
     }
 
-    /// The lanes of a mask as bytes 0 or 1, at the low end.
-    fn bytes_of_mask(&mut self, mask: Value, width: usize) -> Value {
+    /// The lanes of a mask with bytes 0 or 1.
+    fn ones_of_mask(&mut self, mask: Value) -> Value {
+        let one = self.splat(1, 1);
+        self.compute(&AND, Some(mask), one)
+    }
+
+    /// The lowest bytes of all lanes, at the low end.
+    fn low_bytes(&mut self, numbers: Value, width: usize) -> Value {
         let mut order = [0x80; VECTOR];
         for (half, lane) in (0..2).flat_map(|half| (0..16 / width).map(move |lane| (half, lane))) {
             order[half * 16 + lane] = (lane * width) as u8;
         }
-        let (one, order) = (self.splat(1, 1), self.constant_bytes(order));
-        let ones = self.compute(&AND, Some(mask), one);
-        let gathered = self.compute(&PSHUFB, Some(ones), order);
+        let order = self.constant_bytes(order);
+        let gathered = self.compute(&PSHUFB, Some(numbers), order);
         let high = self.high_half(gathered);
         self.compute(if width == 4 { &PUNPCKLDQ } else { &PUNPCKLWD }, Some(gathered), high)
     }

@@ -3,7 +3,8 @@
 //! Must not know: how states came about, how many there are.
 
 use super::Options;
-use super::body::{refuse_bytes, refuse_merges, straight};
+use super::body::{refuse_merges, straight};
+use super::bytes::refuse_bytes;
 use super::encode::{Arithmetic, Assembler, Condition, RDI, RDX, RSI};
 use super::finish::Assembled;
 use super::frame::{END, Frame, INDEX, OTHER, STATE};

@@ -4,15 +4,18 @@
 //! registers, `encode` makes bytes of `instruction`s. `map` (with `rounds` and `loops`,
 //! for loops over steps) and `reduce` (with `screen` and `tree`) are the functions built around them, with the
 //! same parameters and results, bit for bit, as those of `emit`. Elementary functions and quotients rounded down are called
-//! as kernels, several vectors at a time. What has no wide form (strided memory, bytes, some conversions) is left to `emit`.
+//! as kernels, several vectors at a time, but for integers by a constant (`division`). What has no wide form (strided memory,
+//! bytes alone, some conversions) is left to `emit`.
 //! Must not know: addresses, sizes, threads.
 
 mod ahead;
 mod allocate;
 mod body;
+mod bytes;
 mod call;
 mod columns;
 mod convert;
+mod division;
 mod encode;
 mod extremum;
 mod finish;
@@ -47,6 +50,7 @@ mod text;
 mod tiles;
 mod trace;
 mod tree;
+mod truncate;
 
 use crate::elementary::kernel::Level;
 

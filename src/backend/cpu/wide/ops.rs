@@ -2,13 +2,15 @@
 //!
 //! Exhaustive over the ops: a new row does not compile without a decision here. Must not know: memory, loops.
 
+use super::bytes::lane_bits;
+use super::division::by_constant;
 use super::extremum::{extreme_integer, extreme_number, extremum};
 use super::fused::Fused;
 use super::instruction::*;
 use super::step::{Step, Value};
 use super::trace::{Lanes, Parts, Tracer, no_wide_form};
 use crate::backend::cpu::math::Function;
-use crate::dtype::{DType, Kind};
+use crate::dtype::{DType, Kind, Scalar};
 use crate::error::Result;
 use crate::ops::{BinaryOp, TernaryOp, UnaryOp};
 
@@ -33,13 +35,14 @@ const SHIFT_LEFT: Pair = [&PSLLVD, &PSLLVQ];
 const SHIFT_RIGHT: Pair = [&PSRLVD, &PSRLVQ];
 pub(super) const BITWISE_AND: Pair = [&AND, &AND];
 pub(super) const BITWISE_OR: Pair = [&OR, &OR];
-const BITWISE_XOR: Pair = [&XOR, &XOR];
+pub(super) const BITWISE_XOR: Pair = [&XOR, &XOR];
 const BITWISE_AND_NOT: Pair = [&ANDN, &ANDN];
 
 /// Predicates of `vcmpps`: ordered and quiet, but for those that hold for NaN.
 const EQUAL: u8 = 0;
 pub(super) const UNORDERED: u8 = 3;
 const NOT_EQUAL: u8 = 4;
+pub(super) const ORDERED: u8 = 7;
 pub(super) const LESS: u8 = 17;
 pub(super) const LESS_OR_EQUAL: u8 = 18;
 pub(super) const GREATER_OR_EQUAL: u8 = 29;
@@ -152,8 +155,7 @@ impl Tracer<'_> {
 
     /// An element's number in the dtype of others, as bits.
     fn number(&mut self, like: &Lanes, value: i64) -> Lanes {
-        let bits = crate::dtype::Scalar::I64(value).cast(like.dtype).bits();
-        self.like(like, bits)
+        self.like(like, lane_bits(Scalar::I64(value).cast(like.dtype)))
     }
 }
 
@@ -165,14 +167,23 @@ pub(super) fn unary(t: &mut Tracer<'_>, op: UnaryOp, x: &Lanes) -> Result<Lanes>
             let sign = t.sign_bits(x);
             t.each(BITWISE_XOR, x, &sign)
         }
-        UnaryOp::Neg => negate(t, x),
+        UnaryOp::Neg => {
+            let negative = negate(t, x);
+            t.wrapped(negative)
+        }
         UnaryOp::Abs => match x.dtype.kind() {
             Kind::Float => t.abs(x),
-            Kind::Signed => absolute(t, x),
+            Kind::Signed => {
+                let size = absolute(t, x);
+                t.wrapped(size)
+            }
             Kind::Unsigned | Kind::Bool => x.clone(),
         },
         UnaryOp::Sign => sign(t, x),
-        UnaryOp::Not => t.not(x),
+        UnaryOp::Not => {
+            let flipped = t.not(x);
+            t.wrapped(flipped)
+        }
         UnaryOp::Sqrt => t.each_unary(SQRT, x, None),
         UnaryOp::Floor => t.each_unary(ROUND, x, Some(FLOOR)),
         UnaryOp::Ceil => t.each_unary(ROUND, x, Some(CEIL)),
@@ -223,12 +234,24 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
     let float = kind == Kind::Float;
     Ok(match op {
         BinaryOp::Add if float => t.each(ADD, a, b),
-        BinaryOp::Add => add_integers(t, a, b),
-        BinaryOp::Sub => t.each(if float { SUB } else { SUB_INTEGERS }, a, b),
+        BinaryOp::Add => {
+            let sum = add_integers(t, a, b);
+            t.wrapped(sum)
+        }
+        BinaryOp::Sub => {
+            let difference = t.each(if float { SUB } else { SUB_INTEGERS }, a, b);
+            t.wrapped(difference)
+        }
         BinaryOp::Mul if float => t.each(MUL, a, b),
-        BinaryOp::Mul => multiply(t, a, b),
+        BinaryOp::Mul => {
+            let product = multiply(t, a, b);
+            t.wrapped(product)
+        }
         BinaryOp::Div => t.each(DIV, a, b),
-        BinaryOp::FloorDiv | BinaryOp::Rem => return t.call(Function::Binary(op), &[a, b]),
+        BinaryOp::FloorDiv | BinaryOp::Rem => match by_constant(t, op, a, b)? {
+            Some(result) => result,
+            None => return t.call(Function::Binary(op), &[a, b]),
+        },
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot if float => return t.call(Function::Binary(op), &[a, b]),
         BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot => return Err(no_wide_form(op)),
         BinaryOp::Copysign => {
@@ -264,7 +287,10 @@ pub(super) fn binary(t: &mut Tracer<'_>, op: BinaryOp, a: &Lanes, b: &Lanes) -> 
         BinaryOp::And => bitwise(t, BITWISE_AND, a, b),
         BinaryOp::Or => bitwise(t, BITWISE_OR, a, b),
         BinaryOp::Xor => bitwise(t, BITWISE_XOR, a, b),
-        BinaryOp::Shl => t.each(SHIFT_LEFT, a, b),
+        BinaryOp::Shl => {
+            let shifted = t.each(SHIFT_LEFT, a, b);
+            t.wrapped(shifted)
+        }
         BinaryOp::Shr => shift_right(t, a, b)?,
         BinaryOp::RandomBits32
         | BinaryOp::RandomBits64
@@ -387,7 +413,7 @@ fn equal(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Lanes {
 }
 
 /// Amounts out of range leave the sign of signed numbers, zero of others.
-fn shift_right(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Result<Lanes> {
+pub(super) fn shift_right(t: &mut Tracer<'_>, a: &Lanes, b: &Lanes) -> Result<Lanes> {
     match (a.dtype.kind(), a.width) {
         (Kind::Signed, 4) => Ok(t.each([&PSRAVD, &PSRAVD], a, b)),
         (Kind::Signed, _) => {

@@ -7,7 +7,9 @@
 
 use super::Options;
 use super::allocate::Carried;
-use super::body::{count_left, hold, kernel_lanes, pressure, refuse_bytes, refuse_merges, straight, whole_steps};
+use super::body::{count_left, hold, kernel_lanes, pressure, refuse_merges, straight, whole_steps};
+use super::bytes::refuse_bytes;
+use super::division::calls_kernels;
 use super::encode::{Arithmetic, Assembler, Condition, Memory, R8, RCX, RDI, RDX, RSI, RSP};
 use super::finish::Assembled;
 use super::frame::{BASES, END, FIRST, Frame, INDEX, OTHER, STATE, STRIDES};
@@ -37,7 +39,7 @@ pub(in crate::backend::cpu) fn blocks_function(
     classes: &[Class],
     options: Options,
 ) -> Result<Assembled> {
-    let (mut asm, calls) = (Assembler::new(options.text), body.calls_kernels());
+    let (mut asm, calls) = (Assembler::new(options.text), calls_kernels(body));
     refuse_bytes(body)?;
     refuse_merges(body, folds)?;
     let mut frame = Frame::new(body.ports.len());
@@ -181,7 +183,7 @@ impl<'a> Blocks<'a> {
     /// The elements up to the end, to one state.
     pub(super) fn one(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<()> {
         self.initial(asm, frame)?;
-        if self.body.calls_kernels() {
+        if calls_kernels(self.body) {
             self.tiles(asm, frame)?;
         } else {
             let most = self.most_lanes(asm, frame)?;

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::allocate::{Carried, load_carried};
 use super::body::{jump_if_fewer, residents, step_and_jump_if_more, straight};
+use super::division::calls_kernels;
 use super::encode::{Arithmetic, Assembler, Condition, Memory, Operand, RSP, Vector};
 use super::frame::{END, Frame, INDEX, OTHER, STATE};
 use super::instruction::{AND, ANDN, Immediate, OR, PTEST, STORE};
@@ -46,7 +47,7 @@ impl<'a> Screen<'a> {
         if !body.ports.iter().all(Port::is_memory) {
             return None;
         }
-        let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !body.calls_kernels())?;
+        let append = fold.append.as_ref().filter(|_| keeps_positions(body, fold) && !calls_kernels(body))?;
         let (merge, position) = (&append.merge, append.position);
         let choice = definition(&merge.block.statements, merge.results[position])?;
         let Operation::Ternary(TernaryOp::Select, [taken, yes, no]) = choice else { return None };

@@ -36,7 +36,9 @@ fn shape(opcode: &Opcode) -> (bool, Immediate) {
         "vcmpps" | "vcmppd" | "vblendps" | "vperm2f128" | "vshufps" | "vinsertf128" => (true, byte),
         "vsqrtps" | "vsqrtpd" | "vmovaps" | "vmovups" | "vmovntps" | "vmovq" | "vmovd" | "vbroadcastss"
         | "vbroadcastsd" | "vpabsd" | "vpmovsxdq" | "vpmovzxdq" | "vpmovzxbd" | "vpmovzxbq" | "vcvtps2pd"
-        | "vcvtpd2ps" | "vptest" | "vcvtdq2ps" | "vcvtdq2pd" | "vrsqrt14ps" | "vgetexpps" => (false, Immediate::None),
+        | "vcvtpd2ps" | "vptest" | "vcvtdq2ps" | "vcvtdq2pd" | "vrsqrt14ps" | "vgetexpps" | "vpmovsxbd"
+        | "vcvttps2dq" | "vcvttpd2dq" | "vcvttps2udq" | "vcvttpd2udq" | "vcvttpd2qq" | "vcvttpd2uqq" | "vcvtudq2ps"
+        | "vcvtqq2ps" | "vcvtuqq2ps" => (false, Immediate::None),
         _ => (true, Immediate::None),
     }
 }

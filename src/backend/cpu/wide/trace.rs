@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
+use super::bytes::lane_bits;
 use super::encode::Assembler;
 use super::frame::Frame;
-use super::instruction::{Opcode, PADDQ, PERM2F128, PERMQ, PMOVSXDQ, SHUFPS};
+use super::instruction::{INSERTF128, Opcode, PADDQ, PERM2F128, PERMQ, PMOVSXDQ, SHUFPS};
 use super::step::{Count, Home, Place, Step, Steps, Value};
 use crate::backend::cpu::emit::Class;
 use crate::backend::cpu::form::Port;
@@ -32,7 +33,7 @@ pub(super) type Parts = SmallVec<[Value; 4]>;
 pub(super) struct Lanes {
     /// The dtype of the elements.
     pub dtype: DType,
-    /// Bytes of a lane: 4 or 8.
+    /// Bytes of a lane: 4 or 8; elements of one byte have the lanes of their values.
     pub width: usize,
     /// The vectors.
     pub parts: Parts,
@@ -203,10 +204,9 @@ impl<'a> Tracer<'a> {
     /// The bytes of a lane of this dtype.
     pub fn width(&self, dtype: DType) -> Result<usize> {
         match dtype {
-            DType::I32 | DType::U32 | DType::F32 => Ok(4),
+            DType::I8 | DType::U8 | DType::I32 | DType::U32 | DType::F32 => Ok(4),
             DType::I64 | DType::U64 | DType::F64 => Ok(8),
             DType::Bool => Ok(if self.lanes.is_multiple_of(8) { 4 } else { 8 }),
-            DType::I8 | DType::U8 => Err(no_wide_form(dtype)),
         }
     }
 
@@ -261,6 +261,15 @@ impl<'a> Tracer<'a> {
         narrow
     }
 
+    /// Vectors of four-byte lanes from their halves, which stand in the lower halves of vectors.
+    pub fn joined(&mut self, halves: &Parts) -> Parts {
+        let join = |pair: &[Value]| match *pair {
+            [low, high] => self.compute_with(&INSERTF128, Some(low), high, None, Some(1)),
+            _ => pair[0],
+        };
+        halves.chunks(2).map(join).collect()
+    }
+
     fn affine(&mut self, count: Count, distances: impl Fn(&mut Self, usize) -> Result<Value>) -> Result<Lanes> {
         let first = self.steps.value(Home::None);
         self.steps.steps.push(Step::Broadcast { result: first, count });
@@ -284,8 +293,7 @@ impl Code for Tracer<'_> {
     fn constant(&mut self, value: Scalar) -> Result<Lanes> {
         let dtype = value.dtype();
         let width = self.width(dtype)?;
-        let bits = if dtype == DType::Bool { 0u64.wrapping_sub(value.bits()) } else { value.bits() };
-        let vector = self.splat(width, bits);
+        let vector = self.splat(width, lane_bits(value));
         Ok(self.uniform(dtype, width, vector))
     }
 
@@ -306,7 +314,7 @@ impl Code for Tracer<'_> {
                 Ok(if operand.dtype == DType::Bool { self.mask_to_own(&value)? } else { value })
             }
             (_, Class::Broadcast, None) => self.load_shared(port, operand),
-            (_, Class::Contiguous, _) if operand.dtype == DType::Bool => self.load_bytes(port),
+            (_, Class::Contiguous, _) if operand.dtype.size() == 1 => self.load_bytes(port, operand.dtype),
             (_, Class::Contiguous, _) => self.load_vectors(port, operand.dtype),
             (_, Class::Strided, _) => Err(no_wide_form("a strided operand")),
         }
@@ -317,7 +325,7 @@ impl Code for Tracer<'_> {
         if self.classes[port] != Class::Contiguous {
             return Err(no_wide_form("a strided result"));
         }
-        if value.dtype == DType::Bool {
+        if value.dtype.size() == 1 {
             self.store_bytes(port, value)
         } else {
             self.store_vectors(port, value)

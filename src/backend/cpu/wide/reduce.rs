@@ -136,7 +136,7 @@ impl<'a> Blocks<'a> {
 
     /// Whether a step needs no more registers than there are; while kernels run, states are in memory anyway.
     fn stays_in_registers(&self, asm: &mut Assembler, frame: &mut Frame) -> Result<bool> {
-        let mut fits = || match self.body.calls_kernels() {
+        let mut fits = || match calls_kernels(self.body) {
             true => self.step(asm, frame, self.lanes, Reach::Whole).map(|_| true),
             false => {
                 let (steps, carried) = self.lean_step(asm, frame, self.lanes)?;

@@ -6,6 +6,7 @@
 
 use super::allocate::{Carried, REGISTERS};
 use super::body::straight;
+use super::division::calls_kernels;
 use super::encode::Assembler;
 use super::frame::Frame;
 use super::narrow::Form;
@@ -43,7 +44,7 @@ impl Blocks<'_> {
 
     /// Whether what all lanes share is as many vectors as they fill; while kernels run, states are in memory anyway.
     pub(super) fn spreads(&self, reach: Reach) -> bool {
-        reach == Reach::Tail || self.body.calls_kernels()
+        reach == Reach::Tail || calls_kernels(self.body)
     }
 
     /// The vectors in the order of their registers.

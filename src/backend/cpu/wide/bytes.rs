@@ -1,8 +1,9 @@
 //! Bytes as elements: lanes of four bytes that hold their values.
 //!
-//! That pays beside wider numbers; bytes alone go through more lanes of the other emitter.
+//! That pays beside wider numbers, and for divisions by constants; other bytes alone go through more lanes of the other emitter.
 //! Invariant: a lane is a value of the dtype, so results that may not be are made so. Must not know: memory, loops.
 
+use super::division::spares_kernels;
 use super::instruction::{AND, PSLLVD, PSLLVQ, PSRAVD};
 use super::trace::{Lanes, Tracer, no_wide_form};
 use crate::backend::cpu::form::Program;
@@ -14,11 +15,11 @@ pub(super) fn is_byte(dtype: DType) -> bool {
     matches!(dtype, DType::I8 | DType::U8)
 }
 
-/// Refuses bytes alone, and in loops over steps.
+/// Refuses bytes in loops over steps, and bytes alone where kernels need not be spared.
 pub(super) fn refuse_bytes(program: &Program) -> Result<()> {
     let alone = program.types_used().all(|dtype| is_byte(dtype) || dtype == DType::Bool);
     match program.types_used().find(|dtype| is_byte(*dtype)) {
-        Some(dtype) if alone || !program.loops.is_empty() => Err(no_wide_form(dtype)),
+        Some(dtype) if alone && !spares_kernels(program) || !program.loops.is_empty() => Err(no_wide_form(dtype)),
         Some(_) | None => Ok(()),
     }
 }

@@ -36,6 +36,11 @@ pub(super) fn calls_kernels(program: &Program) -> bool {
     statements.iter().any(|statement| calls_kernel(statement, &program.types) && !is_inline(statement))
 }
 
+/// Whether a program calls kernels elsewhere, but none here.
+pub(super) fn spares_kernels(program: &Program) -> bool {
+    program.calls_kernels() && !calls_kernels(program)
+}
+
 /// The divisor that a constant is, if there is code for it.
 fn divisor_of(constant: Scalar) -> Option<u64> {
     let divisor = match constant {

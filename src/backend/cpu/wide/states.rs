@@ -123,7 +123,9 @@ impl Blocks<'_> {
         let mut t = Tracer::new(asm, frame, &self.subject, self.level, LANES, Reach::Whole);
         let lanes = self.states(&mut t, self.spreads(Reach::Whole))?;
         let before = self.in_registers(&lanes, self.spreads(Reach::Whole));
-        let carried = carried(&mut t, &before, self.in_registers(&lanes, true));
+        let after = self.in_registers(&lanes, true);
+        fits_registers(after.len())?;
+        let carried = carried(&mut t, &before, after);
         let steps = t.steps;
         straight(asm, frame, &steps, &carried)?;
         Ok(())

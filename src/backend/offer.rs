@@ -14,8 +14,7 @@
 //! other cores are idle: two that take turns look as if one core were enough. So each helper runs anywhere but where the
 //! newest job's caller was when the helper last went to sleep, or met it on one core.
 //!
-//! A job is in a place of the board. Of several callers at once each counts as one of the threads: who has the place of number
-//! n can have n helpers fewer in its job.
+//! A job is in a place of the board. Of several callers at once who has the place of number n can have n helpers fewer in its job.
 //!
 //! Invariants: a caller never waits for a thread that has not begun; at most the given number of threads is in a job at a
 //! time; no more threads are asked for while as many are there or on their way as jobs are worth, or as there may be. Must
@@ -134,7 +133,8 @@ impl Board {
     /// call `help`, if it can.
     ///
     /// # Panics
-    /// If a task does, with what the first of them panics with, when no task runs anymore.
+    /// If a task does, or what is told that a thread was refused, with what the first of them panics with, when no task runs
+    /// anymore.
     pub fn run(&self, tasks: usize, others: usize, call: Call, task: DoTasks<'_>, ask: impl Fn() -> bool) {
         let taken = self
             .places
@@ -148,8 +148,10 @@ impl Board {
         let most = expected.min(others - number).min(tasks.saturating_sub(1));
         let wanted = call.wanted().min(most);
         let asks_up_to = if wanted > 0 { others } else { 0 };
+        // Tasks may be one for each thread though earlier callers left this one fewer.
+        let one_each = tasks <= most + 1 + number;
         // SAFETY: the place was taken by this thread; `taken` closes the job before `task` ends.
-        let job = unsafe { place.open(tasks, most, asks_up_to, task) };
+        let job = unsafe { place.open([tasks, most, asks_up_to], one_each, task) };
         let others_want = if wanted > 0 { staff.wanted.fetch_add(wanted, Ordering::Relaxed) } else { 0 };
         self.news.0.core.store(cores::current(), Ordering::Relaxed);
         self.news.0.version.store(job.wrapping_mul(PLACES).wrapping_add(number), Ordering::Release);
@@ -161,7 +163,7 @@ impl Board {
         let comes = Cell::new(others_want == 0 && staff.awake.load(Ordering::Relaxed) > 0);
         let ask_one = || comes.replace(false) || place.has_others() || self.ask_for_one(others, &ask);
         // Before its only task a thread asks once.
-        let asks = if tasks <= most + 1 { 2 } else { 1 };
+        let asks = if one_each { 2 } else { 1 };
         // SAFETY: this is the caller.
         unsafe { place.work(0, |_| (0..asks).all(|_| ask_one())) };
         if wanted > 0 {

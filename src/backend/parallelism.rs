@@ -78,6 +78,7 @@ impl Pool {
         if let Some(pool) = self.rayon.get() {
             return Some(pool);
         }
+        watch_forks();
         // Nothing panics under this lock.
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
         if self.rayon.get().is_none() && !refusal.holds() {
@@ -96,7 +97,6 @@ impl Pool {
     }
 
     fn build(&self) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-        watch_forks();
         let cores = self.cores;
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
@@ -170,6 +170,9 @@ impl Parallelism {
     fn crew(&self) -> &Crew {
         // From here on something counts on threads.
         watch_forks();
-        self.pool.as_ref().map_or(&GLOBAL, |pool| &pool.crew)
+        match &self.pool {
+            Some(pool) => &pool.crew,
+            None => &GLOBAL,
+        }
     }
 }

@@ -165,11 +165,12 @@ impl Place {
         is_free.then(|| Taken(self))
     }
 
-    /// Lets up to so many others in, who ask for more up to so many; gives the number of the job.
+    /// Lets up to so many others in, who ask for more up to so many, once each if there is no more than one task for each
+    /// thread; gives the number of the job.
     ///
     /// # Safety
     /// The place was taken by this thread, and `task` lives until the job was closed and everybody has left.
-    pub unsafe fn open(&self, tasks: usize, most: usize, asks_up_to: usize, task: DoTasks<'_>) -> usize {
+    pub unsafe fn open(&self, [tasks, most, asks_up_to]: [usize; 3], one_each: bool, task: DoTasks<'_>) -> usize {
         // SAFETY: only the lifetime changes; the caller vouches for it.
         let task = unsafe { std::mem::transmute::<DoTasks<'_>, DoTasks<'static>>(task) };
         // SAFETY: nobody is inside, and other callers find the place taken.
@@ -177,7 +178,7 @@ impl Place {
         own.job = own.job.wrapping_add(1);
         own.task = Some(Borrowed(task));
         own.asks_up_to = asks_up_to;
-        own.one_each = tasks <= most + 1;
+        own.one_each = one_each;
         own.ranges.resize_with(most + 1, Range::default);
         Range::share(&own.ranges, tasks);
         self.job.0.state.store(most << MOST, Ordering::Release);

@@ -91,8 +91,8 @@ impl Compiler {
     }
 
     /// How many threads a call may use, 1 to 1024; unless said otherwise, as many as the rayon pool of the caller has, or
-    /// rayon's global one. The result is the same to the last bit for any number. A caller that is one of a pool's threads
-    /// shares its work with the others there. Any other is one of the threads itself, so that calls of several such callers at
+    /// rayon's global one. The result is the same to the last bit for any number (of a NaN, its sign and payload are open). A
+    /// caller that is one of a pool's threads shares its work with the others there. Any other is one of the threads itself, so that calls of several such callers at
     /// once run on all of these; it is helped by threads of Kroton's own, which sleep when there is nothing to do. None
     /// is started before it is needed. Where the system refuses to start one, and in a process that was forked from one which
     /// had shared work (while no call was in progress), callers do the work themselves.

@@ -34,7 +34,7 @@ const PROBES: usize = 4;
 
 /// Hashes of calls that are remembered: the last ones of each of so many sets, a power of two.
 const SETS: usize = 32;
-const REMEMBERED: usize = 4;
+const REMEMBERED: usize = 8;
 
 /// The recordings of a function.
 #[derive(Debug, Default)]
@@ -140,7 +140,7 @@ impl Recordings {
 
     /// Whether a call with this hash was laid out anew not long ago; it is remembered.
     fn came_before(&self, hash: u64) -> bool {
-        let set = &self.seen[(hash >> 48) as usize % SETS];
+        let set = &self.seen[(hash >> 56) as usize % SETS];
         if set.iter().any(|seen| seen.load(Ordering::Relaxed) == hash) {
             return true;
         }
@@ -168,7 +168,8 @@ impl Recordings {
         settle: impl FnOnce(&[OutPlace<'_>]) -> Result<Option<Replay>>,
     ) {
         let hash = fingerprint(inputs, arguments);
-        if !self.came_before(hash) {
+        // Another thread may have recorded it meanwhile.
+        if !self.came_before(hash) || self.of_places(inputs, arguments, places).is_some() {
             return;
         }
         let Some(free) = self.free(hash) else { return };
@@ -190,11 +191,12 @@ impl Recordings {
 /// The further recordings that a call with this hash may be among.
 #[inline]
 fn probed(more: &[OnceLock<Recording>], hash: u64) -> impl Iterator<Item = &OnceLock<Recording>> {
-    let start = (hash >> 32) as usize;
+    let start = (hash >> 40) as usize % more.len();
     (start..start + PROBES).map(|place| &more[place % more.len()])
 }
 
-/// A hash of layouts, and of the values that sizes depend on. Equal calls have equal ones; a collision costs a recording.
+/// A hash of layouts, and of the values that sizes depend on, as they came. A collision, or another type of an equal value,
+/// costs a recording.
 fn fingerprint(inputs: &[InputSpec], arguments: &[Arg<'_>]) -> u64 {
     let mut hasher = FxHasher::default();
     for (input, argument) in inputs.iter().zip(arguments) {
@@ -203,8 +205,9 @@ fn fingerprint(inputs: &[InputSpec], arguments: &[Arg<'_>]) -> u64 {
             argument.scalar().map(Scalar::bits).hash(&mut hasher);
         }
     }
-    // Never what `seen` starts from.
-    hasher.finish() | 1
+    // Mixed, since small differences may change few bits; never what `seen` starts from.
+    let hash = hasher.finish();
+    (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 impl Input {
@@ -228,12 +231,18 @@ impl Output {
     }
 
     fn is_row_major(&self) -> bool {
-        self.strides == row_major_strides(&self.shape)
+        self.is_empty() || self.strides == row_major_strides(&self.shape)
     }
 
     #[inline]
     fn is_of(&self, place: &OutPlace<'_>) -> bool {
-        self.dtype == place.dtype() && same(&self.shape, place.shape()) && same(&self.strides, place.strides())
+        let is_laid_out = || same(&self.strides, place.strides()) || self.is_empty();
+        self.dtype == place.dtype() && same(&self.shape, place.shape()) && is_laid_out()
+    }
+
+    /// Whether strides mean nothing.
+    fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Running a row block: for some rows at a time, step after step, so that rows stay in the cache between steps.
 //!
 //! A block is *cut* into ranges of one of its leading axes, with one index of each axis further out. Workers take one
-//! range after the other (`shares.rs`); memory that only the block uses is as large as a range and each worker has its own. Nothing
-//! is cut that fits into the cache whole, nor where a single row does not fit and there are too few for all threads.
+//! range after the other (`shares.rs`); memory that only the block uses is as large as a range, and each worker has its
+//! own. Nothing is cut that fits into the cache whole, nor where a single row does not fit and there are too few for all threads.
 //! Where products sum over the rows, ranges are whole blocks of these sums, which are added up when all ranges are done.
 //!
 //! Invariant: the same bits as running the steps one after the other, however a block is cut; all memory is had when

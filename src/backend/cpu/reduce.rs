@@ -345,9 +345,9 @@ const NEAREST: usize = 512 << 10;
 /// Bytes that the caches behind it are likely to hold.
 const NEAR: usize = 8 << 20;
 
-/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and their rows lie so far apart, and
-/// whether into the L1 cache. What the L2 cache holds is read as fast without, and so are rows that are a stream; what a cache
-/// behind it holds comes soon enough for the L1 cache.
+/// How many rows ahead code for neighboring results asks for memory, if operands have so many bytes and their rows lie so
+/// far apart, and whether into the L1 cache. What the L2 cache holds is read as fast without, and so are rows that are a
+/// stream; what a cache behind it holds comes soon enough for the L1 cache.
 fn rows_ahead(bytes: usize, mut strides: impl Iterator<Item = i64>) -> [i64; 2] {
     let apart = strides.any(|stride| stride.unsigned_abs() > 256);
     match (apart, bytes) {

@@ -1,7 +1,7 @@
-//! The blocks of a result in aligned runs, each a task of its own.
+//! The blocks of a result in aligned runs, some of which are a task.
 //!
 //! Invariant: a run is a subtree of the order of merges of `ops::reduction`, so that the result is the same however many
-//! there are. Must not know: results, the epilogue.
+//! there are; where merges have no order, neighboring runs of one thread are one. Must not know: results, the epilogue.
 
 use super::blocks::{Blocks, Work};
 use super::parallel::{Split, run};

@@ -28,6 +28,10 @@ impl Program {
         symbols: &Symbols,
         parallelism: &Parallelism,
     ) -> Result<Option<Replay>> {
+        // Known before memory is had for what this is not for.
+        if !self.plan.steps.iter().all(|step| matches!(step, Step::Kernel(_))) {
+            return Ok(None);
+        }
         let cuts = self.cuts(symbols, parallelism)?;
         if cuts.iter().any(Option::is_some) {
             return Ok(None);

@@ -62,3 +62,41 @@ fn without_room_calls_stay_unknown_and_known_ones_known() {
     assert!((0..FIRST).all(|elements| call(&recordings, &inputs, elements, 7)));
     assert!((0..FIRST).all(|elements| !call(&recordings, &inputs, elements, 8)));
 }
+
+#[test]
+fn a_layout_is_recorded_once() {
+    let (recordings, inputs) = (Recordings::default(), inputs());
+    let (values, mut out) = (vec![0.0; 3], 0.0);
+    let arguments = [Arg::from(&values), Arg::from(1_i64)];
+    let places = [OutPlace::new(&raw mut out, &[], &[])];
+    for _ in 0..20 {
+        recordings.note(&inputs, &arguments, &places, |_| Ok(Some(Replay::default())));
+    }
+    assert_eq!(recordings.first.iter().filter(|place| place.get().is_some()).count(), 1);
+}
+
+#[test]
+fn of_what_is_empty_strides_mean_nothing() {
+    let (recordings, inputs) = (Recordings::default(), inputs());
+    let (values, mut out) = (Vec::<f64>::new(), 0.0);
+    let arguments = [Arg::from(&values), Arg::from(1_i64)];
+    for _ in 0..2 {
+        let places = [OutPlace::new(&raw mut out, &[0, 3], &[0, 0])];
+        recordings.note(&inputs, &arguments, &places, |_| Ok(Some(Replay::default())));
+    }
+    assert!(recordings.of_new_memory(&inputs, &arguments).is_some());
+    assert!(recordings.of_places(&inputs, &arguments, &[OutPlace::new(&raw mut out, &[0, 3], &[3, 1])]).is_some());
+    assert!(recordings.of_places(&inputs, &arguments, &[OutPlace::new(&raw mut out, &[3, 0], &[0, 0])]).is_none());
+}
+
+#[test]
+fn sizes_that_are_multiples_of_large_numbers_are_known() {
+    for shift in [10, 13, 20, 40] {
+        let (recordings, inputs) = (Recordings::default(), inputs());
+        for round in 0..4 {
+            for number in 1..=20 {
+                assert_eq!(call(&recordings, &inputs, 3, number << shift), round > 1, "{number} << {shift}");
+            }
+        }
+    }
+}

@@ -33,6 +33,29 @@ fn quotients(x: &Expr, row: &Expr, k: &Expr) -> Vec<Expr> {
     ]
 }
 
+/// The same by constants, which need no kernel, and beside functions that do.
+fn quotients_by_constants(x: &Expr) -> Vec<Expr> {
+    let [looped] = iterate(3, [x], |[x]| [(&x * 3 + 1).rem(5) + x.floor_div(8)]).unwrap();
+    let (strided, narrow) = (x.slice_axis(1, 0, x.shape(1), 3), x.cast::<u8>());
+    vec![
+        x.rem(10),
+        x.floor_div(8),
+        (x + x).floor_div(3) + (x * x).rem(100),
+        x.rem(64).argmax(1),
+        x.rem(10).sum(0),
+        x.floor_div(3).max(..),
+        x.rem(7).cast::<f32>().exp().sum(1),
+        x.rem(12).cast::<f64>().var(..),
+        strided.rem(9).min(0),
+        select(x.rem(2).eq(0), x.floor_div(2), x * 3 + 1),
+        narrow.cast::<f32>().max(0),
+        (narrow.cast::<f64>() * 0.5).sum(1),
+        narrow.cast::<f32>().argmin(1),
+        (&narrow - 1).abs().cast::<i32>() + narrow.shl(3),
+        looped,
+    ]
+}
+
 /// Small numbers, with some that kernels do not serve.
 fn numbers(dtype: DType, count: usize, random: &mut Random) -> Vec<Scalar> {
     let nasty = nasty(dtype);
@@ -48,7 +71,8 @@ fn quotients_are_those_of_the_interpreter_wherever_they_stand() {
     let mut random = Random(7);
     for dtype in DTYPES {
         let (x, row, k) = (input("x", dtype, [None; 2]), input("row", dtype, [None]), input("k", dtype, []));
-        let outputs = quotients(&x, &row, &k);
+        let mut outputs = quotients(&x, &row, &k);
+        outputs.extend(quotients_by_constants(&x));
         let arguments = [
             Argument::new(dtype, &SHAPE, numbers(dtype, SHAPE[0] * SHAPE[1], &mut random), Layout::Contiguous),
             Argument::new(dtype, &SHAPE[1..], numbers(dtype, SHAPE[1], &mut random), Layout::Contiguous),

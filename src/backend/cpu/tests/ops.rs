@@ -252,29 +252,35 @@ fn dividends(dtype: DType, divisor: i64) -> Vec<Scalar> {
     }
     let random = (0..500).map(|index| bits64(index, 1) as i64 >> (bits64(index, 2) % 64));
     let edges = [0, i64::from(i32::MAX), i64::from(i32::MIN), i64::from(u32::MAX)];
-    let multiples = (-20..20).map(|factor| factor * divisor).chain(random.map(|number| number / divisor * divisor));
-    let numbers = multiples.chain(edges).flat_map(|number| [number - 1, number, number + 1]);
+    let rounded = move |number: i64| number.checked_div(divisor).map_or(number, |times| times.wrapping_mul(divisor));
+    let multiples = (-20..20_i64).map(|factor| factor.wrapping_mul(divisor)).chain(random.map(rounded));
+    let numbers = multiples.chain(edges).flat_map(|number| [number.wrapping_sub(1), number, number.wrapping_add(1)]);
     numbers.map(|number| Scalar::I64(number).cast(dtype)).collect()
 }
 
 #[test]
 fn integers_by_constants_are_their_definitions() {
-    let small = [3, 5, 6, 7, 10, 12, 28, 60, 97, 100, 125, 127, 255];
-    let large = [641, 1000, 3600, 65_535, 1_000_003, 1 << 30, i64::from(i32::MAX), (1 << 31) + 1, i64::from(u32::MAX)];
-    for dtype in [DType::I8, DType::U8, DType::I32, DType::U32, DType::I64] {
+    let small = [-128, -7, -1, 0, 1, 2, 3, 5, 6, 7, 8, 10, 12, 28, 60, 64, 97, 100, 125, 127, 128, 255];
+    let middle = [641, 1000, 3600, 65_535, 1_000_003, 1 << 30, i64::from(i32::MAX), 1 << 31, (1 << 31) + 1];
+    let large = [i64::from(i32::MIN), i64::from(u32::MAX), 1 << 32, 1 << 62, i64::MAX, i64::MIN];
+    let divisors = small.into_iter().chain(middle).chain(large);
+    for dtype in [DType::I8, DType::U8, DType::I32, DType::U32, DType::I64, DType::U64] {
         let fits = |divisor: &i64| Scalar::I64(*divisor).cast_exact(dtype).is_some();
-        for divisor in small.into_iter().chain(large).filter(fits) {
-            for op in [BinaryOp::FloorDiv, BinaryOp::Rem] {
+        for divisor in divisors.clone().filter(fits) {
+            for (op, widened) in
+                [BinaryOp::FloorDiv, BinaryOp::Rem].into_iter().flat_map(|op| [(op, false), (op, true)])
+            {
+                let result = if widened { DType::I64 } else { dtype };
                 let mut build = Build::new(1);
                 let x = build.read(dtype);
                 let constant = Scalar::I64(divisor).cast(dtype);
                 let y = build.define(dtype, Operation::Constant(constant));
                 let z = build.define(dtype, Operation::Binary(op, [x, y]));
-                let wide = build.define(DType::I64, Operation::Cast(DType::I64, z));
-                build.write(wide);
+                let z = if widened { build.define(result, Operation::Cast(result, z)) } else { z };
+                build.write(z);
                 let inputs = [dividends(dtype, divisor)];
-                let got = run(build.map(), &inputs, DType::I64);
-                let want = |x: &[Scalar]| op.apply(x[0], constant).unwrap().cast(DType::I64);
+                let got = run(build.map(), &inputs, result);
+                let want = |x: &[Scalar]| op.apply(x[0], constant).unwrap().cast(result);
                 check(&format!("{op} {constant:?}"), None, &inputs, got, want);
             }
         }

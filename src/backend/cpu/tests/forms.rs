@@ -110,7 +110,8 @@ fn sums_of_positions_beside_sums_of_ones() {
 /// What lanes share may be one vector while whole steps are made, and too many where a tail is to come.
 #[test]
 fn states_that_fill_the_registers_beside_one_another() {
-    for others in [&[DType::F32][..], &[DType::F32, DType::F64], &[]] {
+    let (one, two) = (&[DType::F32][..], &[DType::F32, DType::F64][..]);
+    for (others, with_max) in [(one, false), (one, true), (two, false), (&[], false)] {
         let mut build = Build::new(1);
         let (wide, position) = (build.read(DType::F64), build.define(DType::I64, Operation::Position));
         let deviations = |build: &mut Build, dtype, element| {
@@ -121,22 +122,23 @@ fn states_that_fill_the_registers_beside_one_another() {
         for &dtype in others {
             let other = build.define(dtype, Operation::Cast(dtype, wide));
             folds.push(deviations(&mut build, dtype, other));
-            folds.push((ReduceOp::Max, dtype, SmallVec::from_slice(&[other]), 0));
+            let max = (ReduceOp::Max, dtype, SmallVec::from_slice(&[other]), 0);
+            folds.extend(with_max.then_some(max));
         }
-        let types: Vec<DType> = folds.iter().map(|fold| fold.1).collect();
+        let kinds: Vec<(ReduceOp, DType)> = folds.iter().map(|fold| (fold.0, fold.1)).collect();
         let kernel = folded(build, folds);
         for (set, length) in sets().flat_map(|set| [1, 16, 21, 1024, 1045].map(|length| (set, length))) {
             let numbers: Vec<Scalar> = (0..length).map(|number| Scalar::F64(f64::from(number % 2))).collect();
             let (executable, input) = (prepare_for(set, kernel.clone()), Memory::of(DType::F64, &numbers));
-            let outputs: Vec<Memory> = types.iter().map(|&dtype| Memory::zeros(dtype, 1)).collect();
+            let outputs: Vec<Memory> = kinds.iter().map(|&(_, dtype)| Memory::zeros(dtype, 1)).collect();
             let mut bindings = vec![input.bind(0, &[1])];
             bindings.extend(outputs.iter().map(|output| output.bind(0, &[0])));
             launch(&executable, &[length as usize], &bindings);
             let ones = f64::from(length / 2);
-            let want = [ones - ones * ones / f64::from(length), f64::from(length.min(2) - 1)];
-            for (number, output) in outputs.iter().enumerate() {
-                let (got, want) = (output.get(0).to_f64(), want[(number > 0 && number % 2 == 0) as usize]);
-                assert!((got - want).abs() <= 1e-4 * want, "{set:?} {others:?} {length}: {got}, not {want}");
+            let (deviations, max) = (ones - ones * ones / f64::from(length), f64::from(length.min(2) - 1));
+            for (&(op, dtype), output) in kinds.iter().zip(&outputs) {
+                let (got, want) = (output.get(0).to_f64(), if op == ReduceOp::Max { max } else { deviations });
+                assert!((got - want).abs() <= 1e-4 * want, "{set:?} {kinds:?} {dtype} {length}: {got}, not {want}");
             }
         }
     }

@@ -67,12 +67,7 @@ fn counts_and_positions_of_every_length() {
                 let values = eighths(dtype, length, if function.is_some() { 0.1 } else { 1.0 });
                 let want = counted(&values, if function.is_some() { 0.0 } else { bound });
                 for (set, executable) in &executables {
-                    let outputs = [counts, DType::I64, DType::I64].map(|dtype| Memory::zeros(dtype, 1));
-                    let input = Memory::of(dtype, &values);
-                    let mut bindings = vec![input.bind(0, &[1])];
-                    bindings.extend(outputs.iter().map(|output| output.bind(0, &[0])));
-                    launch(executable, &[length], &bindings);
-                    let got = outputs.each_ref().map(|output| output.get(0).to_f64());
+                    let got = results(executable, dtype, &values, [counts, DType::I64, DType::I64]);
                     assert_eq!(got, want, "{set:?} {dtype} {function:?} {counts} {length}");
                 }
             }
@@ -93,14 +88,10 @@ fn sums_of_positions_beside_sums_of_ones() {
         let kernel = folded(build, [place, one, element].map(sum));
         let executables: Vec<_> = sets().map(|set| (set, prepare_for(set, kernel.clone()))).collect();
         for length in [1, 15, 16, 17, 1023, 1040, 3000] {
-            let input = Memory::of(dtype, &vec![Scalar::I64(2).cast(dtype); length]);
+            let values = vec![Scalar::I64(2).cast(dtype); length];
             let want = [length * (length - 1) / 2, length, 2 * length].map(|sum| sum as f64);
             for (set, executable) in &executables {
-                let outputs = [(); 3].map(|()| Memory::zeros(dtype, 1));
-                let mut bindings = vec![input.bind(0, &[1])];
-                bindings.extend(outputs.iter().map(|output| output.bind(0, &[0])));
-                launch(executable, &[length], &bindings);
-                let got = outputs.each_ref().map(|output| output.get(0).to_f64());
+                let got = results(executable, dtype, &values, [dtype; 3]);
                 assert_eq!(got, want, "{set:?} {dtype} {length}");
             }
         }
@@ -129,19 +120,31 @@ fn states_that_fill_the_registers_beside_one_another() {
         let kernel = folded(build, folds);
         for (set, length) in sets().flat_map(|set| [1, 16, 21, 1024, 1045].map(|length| (set, length))) {
             let numbers: Vec<Scalar> = (0..length).map(|number| Scalar::F64(f64::from(number % 2))).collect();
-            let (executable, input) = (prepare_for(set, kernel.clone()), Memory::of(DType::F64, &numbers));
-            let outputs: Vec<Memory> = kinds.iter().map(|&(_, dtype)| Memory::zeros(dtype, 1)).collect();
-            let mut bindings = vec![input.bind(0, &[1])];
-            bindings.extend(outputs.iter().map(|output| output.bind(0, &[0])));
-            launch(&executable, &[length as usize], &bindings);
+            let executable = prepare_for(set, kernel.clone());
+            let got = results(&executable, DType::F64, &numbers, kinds.iter().map(|&(_, dtype)| dtype));
             let ones = f64::from(length / 2);
             let (deviations, max) = (ones - ones * ones / f64::from(length), f64::from(length.min(2) - 1));
-            for (&(op, dtype), output) in kinds.iter().zip(&outputs) {
-                let (got, want) = (output.get(0).to_f64(), if op == ReduceOp::Max { max } else { deviations });
+            for (&(op, dtype), got) in kinds.iter().zip(got) {
+                let want = if op == ReduceOp::Max { max } else { deviations };
                 assert!((got - want).abs() <= 1e-4 * want, "{set:?} {kinds:?} {dtype} {length}: {got}, not {want}");
             }
         }
     }
+}
+
+/// What a kernel makes of some elements: a number of each of these dtypes.
+fn results(
+    executable: &Arc<dyn Executable>,
+    dtype: DType,
+    values: &[Scalar],
+    dtypes: impl IntoIterator<Item = DType>,
+) -> Vec<f64> {
+    let (input, outputs) = (Memory::of(dtype, values), dtypes.into_iter().map(|dtype| Memory::zeros(dtype, 1)));
+    let outputs: Vec<Memory> = outputs.collect();
+    let mut bindings = vec![input.bind(0, &[1])];
+    bindings.extend(outputs.iter().map(|output| output.bind(0, &[0])));
+    launch(executable, &[values.len()], &bindings);
+    outputs.iter().map(|output| output.get(0).to_f64()).collect()
 }
 
 /// Multiples of an eighth, some of them equal.
